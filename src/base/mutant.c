@@ -1,0 +1,5 @@
+#include "base/mutant.h"
+
+#ifdef QUORATE_MUTANTS
+enum mutant mutant_active = MUTANT_NONE;
+#endif

@@ -1,0 +1,81 @@
+/* The state machine of a Redis keyspace group: sixteen databases, each a keyspace, in one store.
+ * kv_apply is a pure function of (state, entry): all time, chance and identity come from the entry. Reads
+ * run on the same state between entries. Sessions are the partition's business, not this folder's.
+ *
+ * Command semantics, replies and error texts are those of Redis 7.0. */
+#pragma once
+
+#include "kv/entry.h"
+#include "store/store.h"
+#include "wire/resp/resp.h"
+
+#define KV_DATABASES 16
+#define KV_DELETE_BUCKETS 1024
+
+enum kv_command_flags {
+    KV_WRITE = BIT(0),
+    KV_READ = BIT(1),
+    KV_FAST = BIT(2),
+    KV_RANDOM = BIT(3),   /* reply depends on chance (RANDOMKEY, SCAN order) */
+    KV_MOVABLE = BIT(4),  /* key positions are not given by first/last/step */
+};
+
+struct kv_call;
+typedef void (*kv_handler)(struct kv_call *c);
+
+struct kv_command { /* one row per command; the door adds its own connection commands */
+    const char *name; /* lower case */
+    i32 arity;        /* as Redis: counts the name; negative: at least */
+    u32 flags;
+    i32 first_key, last_key, key_step; /* as COMMAND INFO */
+    kv_handler handler;
+};
+
+/* The row of a command name in any case; NULL if it is not a data command. */
+const struct kv_command *kv_command_find(str name);
+const struct kv_command *kv_commands(u32 *count);
+
+/* The keys among a command's arguments. Returns how many; fills at most `max` indexes into argv. */
+u32 kv_command_keys(const struct kv_command *cmd, const str *argv, u32 argc, u32 *indexes, u32 max);
+
+struct kv; /* databases, counters, clock, delete buckets; rows are the store's */
+
+struct kv_options {
+    size_t value_bytes_max; /* 16 MiB: proto-max-bulk-len as we document it */
+    u64 step_budget;        /* steps a write command may take (rule: no turn exceeds 50 ms) */
+};
+
+struct kv *kv_new(struct store *store, const struct kv_options *options);
+void kv_free(struct kv *kv);
+
+/* Everything of the state machine that is not a row: part of the checkpoint's marker. */
+void kv_state_encode(const struct kv *kv, struct buf *out);
+MUST_USE err kv_state_decode(struct kv *kv, str bytes); /* also resets; empty bytes: a fresh state */
+
+/* Apply one committed COMMAND, EXEC or TICK entry as version `ver`; the reply (in the entry's RESP form) is
+ * appended to out. Command errors are replies. An err is the store's or a malformed entry: the node stops. */
+MUST_USE err kv_apply(struct kv *kv, const struct entry *e, u64 ver, struct buf *out);
+
+/* Run read-only commands on the applied state at time now_us (unix microseconds, the reader's clock).
+ *   *need_tick  set when the answer depends on a key whose expiry lies in (kv clock, now]: nothing was
+ *               appended; propose a TICK with time now and read again once it is applied.
+ * `body` is that of a COMMAND or EXEC entry holding reads only. */
+MUST_USE err kv_read(struct kv *kv, u8 op, u8 flags, str body, u64 now_us, u64 seed, struct buf *out,
+                     bool *need_tick);
+
+u64 kv_clock_hlc(const struct kv *kv); /* the highest applied hlc */
+
+/* WATCH: what an EXEC's watch must find unchanged. */
+MUST_USE err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u64 *ver);
+
+/* Leader's active expiry: look at up to `rows` rows from an internal place and append those expired at
+ * now_us as the body of a TICK entry. Returns how many keys it named. */
+MUST_USE err kv_find_expired(struct kv *kv, u64 now_us, u32 rows, struct buf *tick_body, u32 *found);
+
+struct kv_db_stats {
+    u64 keys, expires;
+};
+void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out);
+
+/* A digest of all live rows and state; equal on replicas at equal applied index. Walks everything. */
+MUST_USE err kv_digest(struct kv *kv, u64 *out);

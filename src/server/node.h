@@ -1,0 +1,110 @@
+/* A node: one reactor's worth of WAL, partition, peers, gateway and doors, on an env. The same object
+ * runs in the real server and in the simulator; node_turn() is all of its work.
+ *
+ *   err e = node_new(env, &config, problem, sizeof problem, &node);   boot: blocks, replays the log
+ *   for (;;) { wait for an event or the wake time;  while (node_turn(node)) {}  }
+ */
+#pragma once
+
+#include "env/env.h"
+#include "raft/raft.h"
+#include "store/kvs.h"
+
+struct node;
+struct gateway;
+
+#define NODE_MEMBERS_MAX RAFT_MEMBERS_MAX
+#define NODE_HOST_MAX 64
+
+/* Tags of stream.kind, listener.kind, job.kind: who an event belongs to. */
+enum node_owner {
+    NODE_PEER_DIALLED = 1,
+    NODE_PEER_ACCEPTED,
+    NODE_REDIS,
+    NODE_ADMIN,
+    NODE_WAL,
+    NODE_STORE_CHECKPOINT,
+    NODE_STORE_INSTALL,
+};
+
+struct node_member {
+    node_id id;
+    char host[NODE_HOST_MAX];
+    u16 peer_port;
+};
+
+typedef err (*node_open_kvs_fn)(void *context, struct kvs **out, char *problem, size_t problem_size);
+
+struct node_config { /* node_config_defaults fills everything; the command line changes some */
+    node_id self;                 /* 0: a bare start; founds a one-node cluster as node 1 */
+    u32 member_count;             /* 0: a cluster of one */
+    struct node_member members[NODE_MEMBERS_MAX];
+    bool has_cluster_id;          /* else: what the directory says, or derived from members / random */
+    u8 cluster_id[16];
+    char host[NODE_HOST_MAX];     /* where the doors listen */
+    u16 redis_port, peer_port, admin_port;
+    size_t memory_bytes;          /* budget of the node, split as DESIGN 1.7 */
+    size_t value_bytes_max;       /* 16 MiB */
+    u32 clients_max;              /* 10000 */
+    u64 wal_segment_bytes;        /* 64 MiB */
+    u32 wal_units_in_flight;      /* 1 or 2 */
+    u64 log_bytes_max;            /* raft tail kept for slow followers */
+    u64 checkpoint_dirty_bytes;   /* checkpoint when the front table is this dirty ... */
+    nanos checkpoint_every;       /* ... or this old */
+    nanos election_timeout_min, election_timeout_max, heartbeat_every, lease;
+    u32 drift_ppm;
+    nanos request_timeout;        /* a command's time before NOQUORUM or UNKNOWN: 1.5 s */
+    bool debug_commands;          /* DEBUG SLEEP and the like */
+    u64 pid;                      /* for /cluster */
+    node_open_kvs_fn open_kvs;    /* called after the directory's lock and identity are settled */
+    void *open_kvs_context;
+};
+
+void node_config_defaults(struct node_config *c);
+
+/* Boot. On failure *out is NULL and problem holds one sentence with the remedy. */
+MUST_USE err node_new(struct env *env, const struct node_config *config, char *problem,
+                      size_t problem_size, struct node **out);
+
+/* Take all events, do all work, submit and flush. true: call again at once (more is ready). */
+bool node_turn(struct node *n);
+
+/* Why the node must stop now (a failed disk, corruption); NULL while it is well. The process exits with an
+ * error, the simulator crashes the node. */
+const char *node_failure(const struct node *n);
+bool node_stopped(const struct node *n); /* a clean stop (ENV_STOP) has finished */
+void node_free(struct node *n);
+
+struct node_peer_view { /* what this node knows of a member (itself included) */
+    node_id id;
+    bool alive;
+    u32 role; /* enum raft_role */
+    u64 pid, term, commit, applied, boot;
+    u16 redis_port;
+};
+
+struct node_view { /* for INFO, ROLE, /cluster, /readyz */
+    node_id self, leader;
+    u8 cluster_id[16];
+    u32 boot;
+    bool serving; /* a leader is known and reachable */
+    u32 member_count;
+    struct node_peer_view members[NODE_MEMBERS_MAX];
+    nanos started_at;
+};
+void node_view(const struct node *n, struct node_view *out);
+
+struct env *node_env(const struct node *n);
+const struct node_config *node_config_of(const struct node *n);
+struct gateway *node_gateway(const struct node *n);
+struct part *node_part(const struct node *n);
+struct wal *node_wal(const struct node *n);
+nanos node_now(const struct node *n); /* the turn's time; lease decisions never use it */
+size_t node_memory_used(const struct node *n);
+
+/* Redis and admin doors (server/redis/door.h, server/admin/admin.h), for their own use. */
+struct redis_door *node_redis_door(const struct node *n);
+struct admin_door *node_admin_door(const struct node *n);
+
+/* Prometheus text of everything the node counts. */
+void node_metrics(struct node *n, struct buf *out);

@@ -1,0 +1,28 @@
+/* The Redis door: client connections, their RESP bytes and back-pressure, and the commands about the
+ * connection itself. Data commands go to the gateway as entries. */
+#pragma once
+
+#include "env/env.h"
+#include "server/node.h"
+
+struct redis_door;
+
+MUST_USE err redis_door_new(struct node *n, char *problem, size_t problem_size, struct redis_door **out);
+void redis_door_free(struct redis_door *d);
+
+/* Events whose listener or stream has kind NODE_REDIS. */
+void redis_door_on_event(struct redis_door *d, const struct env_event *ev);
+
+/* Parse and dispatch what connections hold (bounded work); true if more is ready. */
+bool redis_door_turn(struct redis_door *d);
+/* End of the turn: send the replies that are ready, drop slow and dead connections. */
+void redis_door_flush(struct redis_door *d);
+nanos redis_door_deadline(const struct redis_door *d);
+
+/* A clean stop: accept no more, finish what is under way; true when nothing is. */
+bool redis_door_stopping(struct redis_door *d);
+
+struct redis_door_stats {
+    u64 connected, accepted, rejected, commands, bytes_in, bytes_out, protocol_errors;
+};
+const struct redis_door_stats *redis_door_stats(const struct redis_door *d);
