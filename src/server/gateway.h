@@ -43,9 +43,9 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     void (*done)(struct gateway_request *req, const struct gateway_reply *reply);
 
     /* the gateway's */
-    u64 number, after;
+    u64 number, after, serial, first_hlc;
     u32 state;
-    bool sent, in_log_maybe, order_broken, owned_session;
+    bool sent, in_log_maybe, owned_session;
     struct list link;
 };
 

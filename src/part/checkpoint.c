@@ -1,0 +1,136 @@
+/* Checkpoints: freeze the front table's dirty rows at the applied index together with the marker and the
+ * sessions that changed, write them off the reactor, then let the log go. Marker <= durable holds
+ * because nothing is applied before it is durable here. */
+#include "part/part_internal.h"
+
+struct local_rows { /* keys and values live in one buffer until the store has copied them */
+    struct part *part;
+    struct kvs_row *rows;
+    struct { size_t key_at, key_len, value_at, value_len; bool is_delete; } *places;
+    size_t count, cap;
+    struct buf bytes;
+};
+
+static void add_row(struct local_rows *l, u8 kind, str sub, str value, bool is_delete)
+{
+    if (l->count == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 16;
+        l->places = mem_resize_array(l->places, l->cap, sizeof *l->places);
+    }
+    size_t key_at = l->bytes.len;
+    store_local_key(l->part->options.id, kind, sub, &l->bytes);
+    size_t value_at = l->bytes.len;
+    buf_append_str(&l->bytes, value);
+    l->places[l->count].key_at = key_at;
+    l->places[l->count].key_len = value_at - key_at;
+    l->places[l->count].value_at = value_at;
+    l->places[l->count].value_len = value.len;
+    l->places[l->count++].is_delete = is_delete;
+}
+
+static void add_session(void *context, str id, str value)
+{
+    add_row(context, ROW_SESSION, id, value, value.at == NULL);
+}
+
+static void freeze(struct part *p)
+{
+    struct local_rows l = {.part = p};
+    struct buf marker;
+
+    assert(!p->checkpoint.running);
+    buf_init(&l.bytes, 0);
+    buf_init(&marker, 0);
+    marker_encode(p, &marker);
+    add_row(&l, ROW_MARKER, str_from("", 0), buf_str(&marker), false);
+    if (!MUTANT(checkpoint_without_sessions)) session_each_changed(p->sessions, false, add_session, &l);
+    l.rows = mem_zalloc_array(l.count, sizeof *l.rows);
+    for (size_t i = 0; i < l.count; i++)
+        l.rows[i] = (struct kvs_row){
+            .key = str_from(buf_bytes(&l.bytes) + l.places[i].key_at, l.places[i].key_len),
+            .value = str_from(buf_bytes(&l.bytes) + l.places[i].value_at, l.places[i].value_len),
+            .is_delete = l.places[i].is_delete,
+        };
+    p->checkpoint.running_pos = (struct log_pos){p->apply.applied_term, p->apply.applied};
+    p->checkpoint.running = store_freeze(p->store, l.rows, l.count);
+    p->checkpoint.running->job.owner = p;
+    env_job_submit(p->env, &p->checkpoint.running->job);
+    buf_done(&marker);
+    buf_done(&l.bytes);
+    mem_free(l.places);
+    mem_free(l.rows);
+}
+
+static bool is_due(const struct part *p)
+{
+    if (p->checkpoint.running || p->transfer.in.committing || p->now < p->checkpoint.retry_at) return false;
+    if (p->apply.applied == p->checkpoint.marker.index) return false;
+    if (p->checkpoint.stopping) return true;
+    return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
+           p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||
+           wal_bytes_live(p->wal) > p->options.wal_bytes_max ||
+           raft_tail_bytes(p->raft) > 2 * p->options.log_bytes_keep;
+}
+
+err checkpoint_turn(struct part *p)
+{
+    if (is_due(p)) freeze(p);
+    return OK;
+}
+
+bool checkpoint_owns(const struct part *p, const struct env_job *job)
+{
+    return p->checkpoint.running && &p->checkpoint.running->job == job;
+}
+
+/* Drop entries the store holds durably, but keep some for followers that are a little behind, and what a
+ * running snapshot transfer still needs. */
+void checkpoint_compact(struct part *p)
+{
+    u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index, bytes = raft_tail_bytes(p->raft);
+
+    if (bytes <= 4 * p->options.log_bytes_keep) limit = u64_min(limit, transfer_pins(p));
+    while (to < limit && bytes > p->options.log_bytes_keep) {
+        const struct raft_entry *e = raft_entry_at(p->raft, ++to);
+        bytes -= u64_min(bytes, e->data ? e->data->len : 0);
+    }
+    if (to == raft_first(p->raft).index) return;
+    struct raft_event ev = {.kind = RAFT_COMPACT, .index = to};
+    log_step_or_fail(p, &ev);
+}
+
+err checkpoint_on_job(struct part *p)
+{
+    struct store_checkpoint *c = p->checkpoint.running;
+    struct log_pos pos = p->checkpoint.running_pos;
+
+    p->checkpoint.running = NULL;
+    p->checkpoint.last_at = p->now;
+    err e = store_checkpoint_done(c);
+    if (e == ERR_NO_SPACE) {
+        p->host.log(p->host.context, LOG_ERROR,
+                    "checkpoint found no space; it is tried again, the log keeps what it needs");
+        session_changes_failed(p->sessions);
+        p->checkpoint.retry_at = p->now + NANOS_SEC;
+        p->checkpoint.stopping = false;
+        return OK;
+    }
+    if (e) return e;
+    assert(pos.index > p->checkpoint.marker.index);
+    assert(pos.index <= raft_durable(p->raft));
+    p->checkpoint.marker = pos;
+    p->stats.checkpoints++;
+    struct wal_frame f = {
+        .type = WAL_CKPT, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
+    wal_stage(p->wal, &f, NULL, 0);
+    wal_release(p->wal, p->options.id, pos.index);
+    checkpoint_compact(p);
+    return OK;
+}
+
+bool part_stopping(struct part *p)
+{
+    if (!p->checkpoint.stopping) p->checkpoint.stopping = true;
+    return !p->checkpoint.running && !p->transfer.in.committing &&
+           p->apply.applied == p->checkpoint.marker.index;
+}

@@ -1,0 +1,207 @@
+/* The door of a partition: creation, frames, jobs, the turn. It decides nothing. */
+#include "part/part_internal.h"
+
+err part_new(struct env *env, struct store *store, const struct part_options *options,
+             const struct part_host *host, struct part **out)
+{
+    struct part *p = mem_zalloc(sizeof *p);
+    struct kv_options kv_options = {.value_bytes_max = options->value_bytes_max, .step_budget = 50000000};
+
+    p->env = env;
+    p->store = store;
+    p->options = *options;
+    p->host = *host;
+    p->kv = kv_new(store, &kv_options);
+    p->sessions = session_table_new();
+    p->raft = raft_new(&options->raft);
+    fifo_init(&p->log.staged, sizeof(struct staged));
+    fifo_init(&p->log.held, sizeof(struct held));
+    fifo_init(&p->submit.queue, sizeof(struct queued));
+    fifo_init(&p->submit.pending, sizeof(struct pending));
+    fifo_init(&p->read.ready, sizeof(struct queued));
+    fifo_init(&p->read.waits, sizeof(struct queued));
+    buf_init(&p->apply.reply, 0);
+    buf_init(&p->read.reply, 0);
+    err e = boot_load_marker(p);
+    if (e) {
+        part_free(p);
+        return e;
+    }
+    *out = p;
+    return OK;
+}
+
+static void drop_queued(struct fifo *f)
+{
+    for (size_t i = 0; i < f->count; i++) rcbuf_unref(((struct queued *)fifo_at(f, i))->req.entry);
+    fifo_done(f);
+}
+
+void part_free(struct part *p)
+{
+    if (!p) return;
+    transfer_free(p);
+    if (p->checkpoint.running) {
+        err ignored = store_checkpoint_done(p->checkpoint.running);
+        (void)ignored; /* going down: whatever it wrote is found at the next start */
+    }
+    for (u64 i = 0; i < p->boot.count; i++) rcbuf_unref(p->boot.entries[p->boot.start + i].data);
+    mem_free(p->boot.entries);
+    drop_queued(&p->submit.queue);
+    drop_queued(&p->read.ready);
+    drop_queued(&p->read.waits);
+    fifo_done(&p->submit.pending);
+    fifo_done(&p->log.staged);
+    fifo_done(&p->log.held);
+    buf_done(&p->apply.reply);
+    buf_done(&p->read.reply);
+    raft_free(p->raft);
+    session_table_free(p->sessions);
+    kv_free(p->kv);
+    mem_free(p);
+}
+
+/* A follower that cannot take more entries now treats APPENDs as heartbeats; the leader sends again. */
+static bool takes_entries(struct part *p)
+{
+    return !p->transfer.in.committing && wal_room(p->wal) > 0 &&
+           raft_tail_bytes(p->raft) < 2 * p->options.raft.tail_bytes_max;
+}
+
+static err on_raft_frame(struct part *p, node_id from, str body)
+{
+    struct raft_message m;
+
+    err e = raft_message_decode(body, &m);
+    if (e) return e;
+    if (m.from != from || m.to != p->options.self) {
+        raft_message_done(&m);
+        return ERR_MALFORMED;
+    }
+    struct raft_message taken = m;
+    if (m.kind == RAFT_APPEND && !takes_entries(p)) {
+        taken.count = 0;
+        if (p->transfer.in.committing) taken.commit = 0;
+    }
+    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &taken};
+    log_step_or_fail(p, &ev);
+    raft_message_done(&m);
+    return OK;
+}
+
+err part_on_frame(struct part *p, node_id from, const struct frame *f, str body)
+{
+    p->now = env_mono(p->env);
+    switch (f->type) {
+    case FRAME_RAFT: return on_raft_frame(p, from, body);
+    case FRAME_SNAPSHOT_CHUNK: return transfer_on_chunk(p, from, body);
+    case FRAME_SNAPSHOT_ACK: return transfer_on_ack(p, from, body);
+    default: return ERR_MALFORMED;
+    }
+}
+
+void part_on_peer_lost(struct part *p, node_id peer)
+{
+    struct raft_event ev = {.kind = RAFT_UNREACHABLE, .peer = peer};
+
+    p->now = env_mono(p->env);
+    log_step_or_fail(p, &ev);
+    transfer_on_peer_lost(p, peer);
+}
+
+void part_on_founding(struct part *p)
+{
+    struct raft_event ev = {.kind = RAFT_FOUNDING};
+
+    p->now = env_mono(p->env);
+    log_step_or_fail(p, &ev);
+}
+
+void part_on_disk_full(struct part *p, bool full)
+{
+    struct raft_event ev = {.kind = RAFT_DISK_FULL, .full = full};
+
+    p->now = env_mono(p->env);
+    log_step_or_fail(p, &ev);
+}
+
+void part_resign(struct part *p)
+{
+    node_id best = 0;
+    u64 best_match = 0;
+
+    for (u32 i = 0; i < p->options.members.voter_count; i++) {
+        struct raft_peer_status s;
+        node_id id = p->options.members.voters[i];
+        if (id == p->options.self || !raft_peer_status(p->raft, id, &s)) continue;
+        if (s.state == 1 && s.match >= best_match) {
+            best = id;
+            best_match = s.match;
+        }
+    }
+    if (!best || !raft_is_leader(p->raft)) return;
+    struct raft_event ev = {.kind = RAFT_TRANSFER, .peer = best};
+    p->now = env_mono(p->env);
+    err e = log_step(p, &ev);
+    (void)e; /* refused: not leader any more, which is what was wanted */
+}
+
+err part_on_job(struct part *p, struct env_job *job)
+{
+    p->now = env_mono(p->env);
+    if (checkpoint_owns(p, job)) return checkpoint_on_job(p);
+    assert(transfer_owns(p, job));
+    return transfer_on_job(p);
+}
+
+static bool tick_is_due(const struct part *p) { return p->now >= raft_deadline(p->raft); }
+
+err part_turn(struct part *p, bool *more)
+{
+    p->now = env_mono(p->env);
+    err e = p->failed;
+    if (!e) e = log_advance(p);
+    if (!e && tick_is_due(p)) {
+        struct raft_event ev = {.kind = RAFT_TICK};
+        log_step_or_fail(p, &ev);
+    }
+    if (!e) e = submit_turn(p, more);
+    if (!e && !p->transfer.in.committing) e = apply_turn(p, more);
+    if (!e) e = read_turn(p);
+    if (!e) e = checkpoint_turn(p);
+    if (!e) e = transfer_turn(p);
+    if (!e && store_tidy(p->store, 256)) *more = true;
+    p->stats.sessions = session_count(p->sessions);
+    return e ? e : p->failed;
+}
+
+nanos part_deadline(const struct part *p)
+{
+    nanos at = u64_min(raft_deadline(p->raft), transfer_deadline(p));
+
+    if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running)
+        at = u64_min(at, u64_max(p->checkpoint.last_at + p->options.checkpoint_every, p->checkpoint.retry_at));
+    if (raft_is_leader(p->raft)) at = u64_min(at, p->submit.next_expiry_at);
+    if (p->submit.queue.count || p->read.ready.count || p->read.waits.count)
+        at = u64_min(at, p->now + 10 * NANOS_MS);
+    return at;
+}
+
+struct raft *part_raft(struct part *p) { return p->raft; }
+struct kv *part_kv(struct part *p) { return p->kv; }
+struct store *part_store(struct part *p) { return p->store; }
+u64 part_applied(const struct part *p) { return p->apply.applied; }
+u64 part_marker(const struct part *p) { return p->checkpoint.marker.index; }
+const struct part_stats *part_stats(const struct part *p) { return &p->stats; }
+bool part_is_damaged(const struct part *p) { return raft_hard_state(p->raft)->impaired; }
+
+bool part_is_blank(const struct part *p)
+{
+    return raft_last(p->raft).index == 0 && p->checkpoint.marker.index == 0;
+}
+
+void part_observe(struct part *p, part_observer_fn fn, void *context)
+{
+    p->observer = fn;
+    p->observer_context = context;
+}

@@ -1,0 +1,127 @@
+/* A partition: one Raft core, one state machine, its sessions and its waiting lists, joined to the
+ * write-ahead log and the store. The host carries out what the core decides, in the core's order
+ * (raft/raft.h); all answers leave through one function after the entry is applied.
+ *
+ * Three watermarks hold at every change: marker <= durable, applied <= min(commit, durable),
+ * and an answer is given only for what is applied. */
+#pragma once
+
+#include "base/list.h"
+#include "kv/kv.h"
+#include "raft/raft.h"
+#include "store/store.h"
+#include "wal/wal.h"
+#include "wire/peer/frame.h"
+
+struct part;
+
+/* Who waits for an answer: a gateway's request, here or on another node. */
+struct part_waiter {
+    node_id node;
+    u32 boot;
+    u64 number; /* 0: nobody */
+};
+
+enum part_kind { PART_WRITE = 1, PART_READ, PART_WATCH, PART_WAIT };
+
+enum part_status {
+    PART_DONE = 0,     /* reply holds the answer */
+    PART_NOT_LEADER,   /* certainly not logged here; ask `leader` */
+    PART_EXPIRED,      /* certainly not logged: its deadline passed while it queued */
+    PART_OVERLOADED,   /* certainly not logged: a limit is reached */
+    PART_DISK_FULL,    /* certainly not logged: read-only until space returns */
+    PART_OUT_OF_ORDER, /* not done: the connection's earlier write has not run yet */
+    PART_LOST,         /* was in this leader's log, and leadership ended before it was applied: unknown */
+};
+
+struct part_answer {
+    struct part_waiter to;
+    enum part_status status;
+    node_id leader;
+    u64 index;
+    str reply; /* borrowed for the call */
+};
+
+struct part_request {
+    enum part_kind kind;
+    struct part_waiter from;
+    struct rcbuf *entry; /* a reference that the partition takes over; NULL for WAIT */
+    u64 after;           /* READ, WATCH: the connection's latest write under way: see it and nothing later */
+    nanos deadline;
+    u64 index;           /* WAIT */
+    u32 replicas;        /* WAIT */
+};
+
+/* What the partition asks of its node. */
+struct part_host {
+    void *context;
+    void (*answer)(void *context, const struct part_answer *a);
+    /* Room and place for one frame to a peer: append the body, then peer_end. NULL: not connected or its
+     * queue is full, the frame is dropped (Raft repairs that). */
+    struct buf *(*peer_begin)(void *context, node_id to, const struct frame *f);
+    void (*peer_end)(void *context);
+    void (*log)(void *context, enum log_level level, const char *line);
+};
+
+struct part_options {
+    u64 id;
+    node_id self;
+    u32 boot;
+    struct raft_options raft;
+    struct raft_config members;
+    bool blank;              /* the directory was made at this start */
+    u64 log_bytes_keep;      /* tail kept for slow followers after a checkpoint */
+    u64 checkpoint_dirty_bytes;
+    nanos checkpoint_every;
+    u64 dirty_bytes_max;     /* apply waits above it */
+    u64 wal_bytes_max;       /* checkpoint when the log is this long */
+    u64 queue_bytes_max;     /* requests waiting to be proposed */
+    size_t value_bytes_max;
+};
+
+/* Boot: part_new loads the store's marker; part_on_replay and part_on_damage are wal_open's
+ * callbacks; part_boot starts the core. */
+MUST_USE err part_new(struct env *env, struct store *store, const struct part_options *options,
+                      const struct part_host *host, struct part **out);
+void part_on_replay(void *part, const struct wal_replayed *r);
+void part_on_damage(void *part, const struct wal_damage *d);
+MUST_USE err part_boot(struct part *p, struct wal *wal);
+void part_free(struct part *p);
+
+void part_submit(struct part *p, struct part_request *req);
+
+/* One peer frame whose destination is this partition. ERR_MALFORMED: close the connection. */
+MUST_USE err part_on_frame(struct part *p, node_id from, const struct frame *f, str body);
+void part_on_peer_lost(struct part *p, node_id peer);
+void part_on_founding(struct part *p);
+void part_on_disk_full(struct part *p, bool full);
+MUST_USE err part_on_job(struct part *p, struct env_job *job);
+
+/* The partition's share of a turn: durable log, proposals, apply, reads, checkpoints, snapshots. *more: call
+ * again soon. An err is final: the node must stop. */
+MUST_USE err part_turn(struct part *p, bool *more);
+nanos part_deadline(const struct part *p);
+
+/* A clean stop: checkpoint what is applied; true when done. */
+bool part_stopping(struct part *p);
+/* Ask for leadership to move away (before a clean stop). */
+void part_resign(struct part *p);
+
+struct raft *part_raft(struct part *p);
+struct kv *part_kv(struct part *p);
+struct store *part_store(struct part *p);
+u64 part_applied(const struct part *p);
+u64 part_marker(const struct part *p);
+bool part_is_blank(const struct part *p);
+bool part_is_damaged(const struct part *p);
+bool part_is_full(const struct part *p); /* its queue is at its limit */
+
+struct part_stats {
+    u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,
+        snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions;
+};
+const struct part_stats *part_stats(const struct part *p);
+
+/* For evidence: called for each applied entry with its reply (empty for entries without one). */
+typedef void (*part_observer_fn)(void *context, u64 index, u64 term, str entry, str reply);
+void part_observe(struct part *p, part_observer_fn fn, void *context);

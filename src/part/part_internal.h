@@ -1,0 +1,191 @@
+/* Inside a partition. Each sub-struct has one writing file, named beside it. */
+#pragma once
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/mutant.h"
+#include "part/part.h"
+#include "part/session.h"
+
+/* Partition-local row kinds: docs/formats/keys.md. */
+enum { ROW_MARKER = 1, ROW_SESSION = 2 };
+
+/* WAL_TRUNC_SUFFIX flag: written when a damaged log was cut back; replay is whole again from here. */
+enum { TRUNC_REPAIR = 1 };
+
+/* A FIFO of plain structs, for the queues below; grows, reuses its memory. */
+struct fifo {
+    u8 *items;
+    size_t item_bytes, head, count, cap;
+};
+void fifo_init(struct fifo *f, size_t item_bytes);
+void fifo_done(struct fifo *f);
+void *fifo_push(struct fifo *f); /* zeroed place at the end */
+void *fifo_first(struct fifo *f); /* NULL when empty */
+void *fifo_at(struct fifo *f, size_t i);
+void fifo_pop(struct fifo *f);
+
+struct boot_log { /* boot.c: what replay has found so far */
+    struct raft_entry *entries;
+    u64 count, cap, start; /* live entries are [start, start + count) */
+    u64 bytes;
+    struct log_pos before; /* the position before the first entry, when known from a marker */
+    struct raft_hard_state hard;
+    bool saw_hard, damaged, saw_anything;
+};
+
+struct staged { /* log.c: what a durable LSN will mean */
+    u64 lsn;
+    struct log_pos pos; /* entries up to here; index 0: none */
+    u64 saved_term;
+    bool is_save;
+};
+
+struct held { /* log.c: messages that may leave when everything staged before them is durable */
+    u64 lsn;
+    struct raft_message message;
+};
+
+struct pending { /* submit.c: one per proposed index, in order */
+    struct part_waiter waiter;
+    u64 index, term;
+};
+
+struct queued { /* submit.c: requests not yet proposed or read */
+    struct part_request req;
+    u64 target;      /* reads: run exactly when this index has been applied */
+    u64 read_round;  /* reads: needs this ReadIndex confirmation; 0: the lease is enough */
+};
+
+struct outgoing { /* transfer.c: one snapshot under way to one peer */
+    node_id to;
+    u64 snap_id, index, index_term;
+    struct store_snapshot *snapshot;
+    struct buf last_key;
+    struct sent_chunk { struct buf bytes; u64 seq; bool last, used; } window[4];
+    u64 next_seq, acked_seq;
+    bool read_all;
+    nanos last_progress, resend_at;
+};
+
+struct incoming { /* transfer.c: one snapshot being received */
+    node_id from;
+    u64 snap_id, index, index_term, next_seq, term;
+    struct store_install *install;
+    bool committing;
+    u64 wait_lsn; /* the commit job starts when the hard state staged before it is durable */
+    bool waiting;
+};
+
+struct part {
+    struct env *env;
+    struct store *store;
+    struct wal *wal;
+    struct raft *raft;
+    struct kv *kv;
+    struct session_table *sessions;
+    struct part_options options;
+    struct part_host host;
+    struct part_stats stats;
+    part_observer_fn observer;
+    void *observer_context;
+    struct raft_actions actions; /* of the latest step; large, so it lives here */
+    err failed;                  /* set once, returned by the next part_turn */
+    nanos now;                   /* of this turn */
+
+    struct boot_log boot;
+
+    struct { /* log.c */
+        struct fifo staged, held;
+        u64 durable_seen;
+    } log;
+
+    struct { /* apply.c */
+        u64 applied, applied_term;
+        u64 target; /* raft has released entries up to here */
+        struct buf reply;
+        bool stalled;
+    } apply;
+
+    struct { /* submit.c */
+        struct fifo queue;   /* struct queued: writes and reads as they came */
+        u64 queue_bytes;
+        struct fifo pending; /* struct pending */
+        u64 last_hlc;        /* latest stamp given or seen in the log */
+        u64 tick_index;      /* index of the latest TICK proposed by this leader */
+        u64 tick_us;
+        nanos next_expiry_at;
+        bool ended_leadership;
+    } submit;
+
+    struct { /* read.c */
+        struct fifo ready;   /* struct queued reads in order of target */
+        struct fifo waits;   /* struct queued WAITs */
+        u64 next_round, confirmed_round;
+        struct buf reply;
+    } read;
+
+    struct { /* checkpoint.c */
+        struct store_checkpoint *running;
+        struct log_pos running_pos, marker; /* marker: what the store holds durably */
+        nanos last_at;
+        bool stopping;
+        nanos retry_at;
+    } checkpoint;
+
+    struct { /* transfer.c */
+        struct outgoing out[RAFT_MEMBERS_MAX];
+        struct incoming in;
+        u64 next_snap_id;
+    } transfer;
+};
+
+/* log.c */
+u64 log_stage_hard_state(struct part *p, const struct raft_hard_state *hs);
+err log_step(struct part *p, struct raft_event *ev); /* one raft_step, carried out */
+void log_step_or_fail(struct part *p, struct raft_event *ev);
+err log_advance(struct part *p); /* report what became durable, release held messages */
+void log_send(struct part *p, const struct raft_message *m);
+
+/* boot.c */
+err boot_load_marker(struct part *p);
+err marker_decode(struct part *p, str bytes, struct log_pos *pos);
+void marker_encode(struct part *p, struct buf *out);
+err boot_load_sessions(struct part *p);
+
+/* submit.c */
+err submit_turn(struct part *p, bool *more);
+void submit_on_leadership_end(struct part *p);
+void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply);
+void submit_on_became_leader(struct part *p);
+u64 submit_tick(struct part *p, u64 now_us, str body); /* index of the TICK, 0: could not be proposed */
+void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index, str reply);
+
+/* apply.c */
+err apply_turn(struct part *p, bool *more);
+
+/* read.c */
+void read_admit(struct part *p, const struct queued *q);
+err read_turn(struct part *p);
+err read_run_at(struct part *p, u64 applied); /* reads whose target is exactly reached */
+void read_on_confirmed(struct part *p, const struct raft_read_done *done);
+void read_on_leadership_end(struct part *p);
+void wait_turn(struct part *p);
+
+/* checkpoint.c */
+err checkpoint_turn(struct part *p);
+bool checkpoint_owns(const struct part *p, const struct env_job *job);
+err checkpoint_on_job(struct part *p);
+void checkpoint_compact(struct part *p);
+
+/* transfer.c */
+err transfer_turn(struct part *p);
+void transfer_begin(struct part *p, node_id to);
+err transfer_on_chunk(struct part *p, node_id from, str body);
+err transfer_on_ack(struct part *p, node_id from, str body);
+err transfer_on_job(struct part *p);
+bool transfer_owns(const struct part *p, const struct env_job *job);
+void transfer_on_peer_lost(struct part *p, node_id peer);
+u64 transfer_pins(const struct part *p); /* lowest index a running transfer needs in the tail; UINT64_MAX */
+void transfer_free(struct part *p);
+nanos transfer_deadline(const struct part *p);

@@ -1,0 +1,191 @@
+/* Linearizable reads. Each is admitted with a target index and answered when exactly that much has been
+ * applied (a read behind its connection's own writes sees them and nothing later). The lease is checked in one
+ * place per turn, by a clock read after everything the reads came from was received; without a lease
+ * the leader confirms itself by a ReadIndex round (Ongaro 2014 §6.4). WAIT's waiters live here too. */
+#include "part/part_internal.h"
+
+#include <stdio.h>
+
+void read_admit(struct part *p, const struct queued *q)
+{
+    struct queued *place = fifo_push(q->req.kind == PART_WAIT ? &p->read.waits : &p->read.ready);
+    *place = *q;
+}
+
+static void finish(struct part *p, struct queued *q, enum part_status status, str reply)
+{
+    struct rcbuf *entry = q->req.entry;
+    part_answer(p, &q->req.from, status, 0, reply);
+    rcbuf_unref(entry);
+}
+
+static err run_watch(struct part *p, const struct entry *e, u64 now_us, struct buf *out)
+{
+    struct reader r = reader_of(e->body);
+    struct entry_command c;
+
+    err failed = entry_decode_command(&r, &c);
+    if (failed) return failed;
+    for (u32 i = 0; i < c.argc && !failed; i++) {
+        bool exists;
+        u64 ver;
+        failed = kv_watch(p->kv, c.db, c.argv[i], now_us, &exists, &ver);
+        buf_append_u8(out, exists);
+        buf_append_u64(out, ver);
+    }
+    entry_command_done(&c);
+    return failed;
+}
+
+/* Run one read on the applied state and answer it. A key whose time ran out after the last applied entry must
+ * not be served and must not come back: such a read proposes a TICK of its time and runs again behind it. A
+ * read behind its connection's own write needs none: it reads at that write's time. */
+static err run_read(struct part *p, struct queued *q)
+{
+    struct entry e;
+    bool need_tick = false;
+    u64 clock_us = hlc_us(kv_clock_hlc(p->kv));
+    u64 now_us = q->req.after ? clock_us : u64_max(env_wall_us(p->env), clock_us);
+    struct buf *reply = &p->read.reply;
+
+    if (q->req.after && !session_has_run(p->sessions, q->req.from.node, q->req.from.boot, q->req.after)) {
+        finish(p, q, PART_OUT_OF_ORDER, str_from("", 0));
+        return OK;
+    }
+    err failed = entry_decode(rcbuf_str(q->req.entry), &e);
+    if (failed) return failed;
+    buf_clear(reply);
+    if (q->req.kind == PART_WATCH) failed = run_watch(p, &e, now_us, reply);
+    else failed = kv_read(p->kv, e.op, e.flags, e.body, now_us, q->req.from.number, reply, &need_tick);
+    if (failed) return failed;
+    if (!need_tick) {
+        finish(p, q, PART_DONE, buf_str(reply));
+        if (reply->cap > MIB) buf_done(reply);
+        return OK;
+    }
+    q->target = submit_tick(p, now_us, str_from("", 0));
+    q->read_round = 0;
+    if (q->target) read_admit(p, q);
+    else finish(p, q, PART_OVERLOADED, str_from("", 0));
+    return OK;
+}
+
+/* The reads at the front that have reached their target; those behind one that has not keep their order. */
+static err run_reached(struct part *p, u64 applied, bool lease)
+{
+    struct queued *q;
+
+    while ((q = fifo_first(&p->read.ready)) && q->target <= applied) {
+        if (!lease && (!q->read_round || q->read_round > p->read.confirmed_round)) return OK;
+        struct queued read = *q;
+        fifo_pop(&p->read.ready);
+        if (lease) p->stats.reads_lease++;
+        else p->stats.reads_index++;
+        err e = run_read(p, &read);
+        if (e) return e;
+    }
+    return OK;
+}
+
+err read_run_at(struct part *p, u64 applied)
+{
+    struct queued *q = fifo_first(&p->read.ready);
+
+    if (LIKELY(!q || q->target > applied) || !raft_is_leader(p->raft)) return OK;
+    return run_reached(p, applied, raft_lease_holds(p->raft, env_mono(p->env)));
+}
+
+static void ask_round(struct part *p)
+{
+    struct raft_event ev = {.kind = RAFT_READ, .context = ++p->read.next_round};
+
+    for (size_t i = 0; i < p->read.ready.count; i++) {
+        struct queued *q = fifo_at(&p->read.ready, i);
+        if (!q->read_round) q->read_round = p->read.next_round;
+    }
+    if (log_step(p, &ev)) read_on_leadership_end(p);
+}
+
+void read_on_confirmed(struct part *p, const struct raft_read_done *done)
+{
+    if (!done->refused) {
+        p->read.confirmed_round = u64_max(p->read.confirmed_round, done->context);
+        for (size_t i = 0; i < p->read.ready.count; i++) {
+            struct queued *q = fifo_at(&p->read.ready, i);
+            if (q->read_round && q->read_round <= done->context) q->target = u64_max(q->target, done->index);
+        }
+        return;
+    }
+    for (size_t i = 0; i < p->read.ready.count; i++) {
+        struct queued *q = fifo_at(&p->read.ready, i);
+        if (q->read_round && q->read_round <= done->context) q->read_round = 0; /* ask again */
+    }
+    p->read.confirmed_round = u64_max(p->read.confirmed_round, done->context);
+}
+
+void read_on_leadership_end(struct part *p)
+{
+    struct queued *q;
+
+    if (raft_is_leader(p->raft)) return;
+    p->read.confirmed_round = p->read.next_round;
+    while ((q = fifo_first(&p->read.ready))) {
+        struct queued read = *q;
+        fifo_pop(&p->read.ready);
+        finish(p, &read, PART_NOT_LEADER, str_from("", 0));
+    }
+    while ((q = fifo_first(&p->read.waits))) {
+        struct queued wait = *q;
+        fifo_pop(&p->read.waits);
+        part_answer(p, &wait.req.from, PART_NOT_LEADER, 0, str_from("", 0));
+    }
+}
+
+static void expire_reads(struct part *p)
+{
+    size_t n = p->read.ready.count;
+
+    for (size_t i = 0; i < n; i++) {
+        struct queued q = *(struct queued *)fifo_first(&p->read.ready);
+        fifo_pop(&p->read.ready);
+        if (p->now >= q.req.deadline) finish(p, &q, PART_EXPIRED, str_from("", 0));
+        else read_admit(p, &q);
+    }
+}
+
+void wait_turn(struct part *p)
+{
+    size_t n = p->read.waits.count;
+
+    for (size_t i = 0; i < n; i++) {
+        struct queued q = *(struct queued *)fifo_first(&p->read.waits);
+        fifo_pop(&p->read.waits);
+        u32 have = raft_replicas_with(p->raft, q.req.index);
+        if (have < q.req.replicas && p->now < q.req.deadline && q.req.index) {
+            read_admit(p, &q);
+            continue;
+        }
+        if (!q.req.index) have = raft_config(p->raft)->voter_count - 1;
+        char text[24];
+        int len = snprintf(text, sizeof text, ":%u\r\n", have);
+        part_answer(p, &q.req.from, PART_DONE, 0, str_from(text, (size_t)len));
+    }
+}
+
+err read_turn(struct part *p)
+{
+    if (!raft_is_leader(p->raft)) {
+        read_on_leadership_end(p);
+        return OK;
+    }
+    wait_turn(p);
+    if (!p->read.ready.count) return OK;
+
+    bool lease = raft_lease_holds(p->raft, env_mono(p->env)) || MUTANT(read_without_lease);
+    err e = run_reached(p, p->apply.applied, lease);
+    if (e) return e;
+    struct queued *q = fifo_first(&p->read.ready);
+    if (q && p->now >= q->req.deadline) expire_reads(p);
+    if (!lease && p->read.ready.count && p->read.confirmed_round == p->read.next_round) ask_round(p);
+    return OK;
+}

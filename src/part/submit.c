@@ -1,0 +1,263 @@
+/* Requests on their way into the log: queued in order, stamped and proposed in one batch per turn while this
+ * replica is leader with a quorum in reach, and answered when applied. A request still queued can be
+ * refused for certain; once proposed, only its application or the loss of leadership ends it. */
+#include "part/part_internal.h"
+
+#define PROPOSALS_PER_BATCH 1024
+#define EXPIRY_EVERY (100 * NANOS_MS)
+#define EXPIRY_ROWS 64
+
+void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index, str reply)
+{
+    if (!to->number) return;
+    struct part_answer a = {.to = *to,
+                            .status = status,
+                            .leader = p->raft ? raft_leader(p->raft) : 0,
+                            .index = index,
+                            .reply = reply};
+    p->stats.answered++;
+    p->host.answer(p->host.context, &a);
+}
+
+static u64 request_bytes(const struct part_request *r)
+{
+    return sizeof(struct queued) + (r->entry ? r->entry->len : 0);
+}
+
+void part_submit(struct part *p, struct part_request *req)
+{
+    if (p->submit.queue_bytes + request_bytes(req) > p->options.queue_bytes_max) {
+        struct part_waiter from = req->from;
+        rcbuf_unref(req->entry);
+        part_answer(p, &from, PART_OVERLOADED, 0, str_from("", 0));
+        return;
+    }
+    struct queued *q = fifo_push(&p->submit.queue);
+    q->req = *req;
+    p->submit.queue_bytes += request_bytes(req);
+    p->stats.queue_bytes = p->submit.queue_bytes;
+}
+
+bool part_is_full(const struct part *p)
+{
+    return p->submit.queue_bytes > p->options.queue_bytes_max / 2 || wal_room(p->wal) == 0 ||
+           p->apply.stalled;
+}
+
+static void queue_pop(struct part *p)
+{
+    struct queued *q = fifo_first(&p->submit.queue);
+    p->submit.queue_bytes -= request_bytes(&q->req);
+    p->stats.queue_bytes = p->submit.queue_bytes;
+    fifo_pop(&p->submit.queue);
+}
+
+static void refuse(struct part *p, struct queued *q, enum part_status status)
+{
+    struct part_waiter from = q->req.from;
+    struct rcbuf *entry = q->req.entry;
+
+    queue_pop(p);
+    rcbuf_unref(entry);
+    part_answer(p, &from, status, 0, str_from("", 0));
+}
+
+/* Strictly greater than every stamp before it, this leader's and the log's. */
+static u64 next_hlc(struct part *p, u64 at_least_us)
+{
+    u64 us = u64_max(env_wall_us(p->env), at_least_us);
+    u64 hlc = u64_max(hlc_from_us(us), p->submit.last_hlc + 1);
+
+    hlc = u64_max(hlc, kv_clock_hlc(p->kv) + 1);
+    return p->submit.last_hlc = hlc;
+}
+
+void submit_on_became_leader(struct part *p)
+{
+    struct raft *r = p->raft;
+
+    p->submit.tick_index = p->submit.tick_us = 0;
+    p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
+    for (u64 i = raft_last(r).index; i > raft_first(r).index && i > p->apply.applied; i--) {
+        const struct raft_entry *re = raft_entry_at(r, i);
+        struct entry e;
+        if (re->kind != RAFT_COMMAND || entry_decode(rcbuf_str(re->data), &e)) continue;
+        p->submit.last_hlc = u64_max(p->submit.last_hlc, e.hlc);
+        return;
+    }
+}
+
+static void remember(struct part *p, const struct part_waiter *w, u64 index, u64 term)
+{
+    struct pending *last =
+        p->submit.pending.count ? fifo_at(&p->submit.pending, p->submit.pending.count - 1) : NULL;
+    assert(!last || last->index < index);
+    if (!w->number) return;
+    struct pending *n = fifo_push(&p->submit.pending);
+    *n = (struct pending){.waiter = *w, .index = index, .term = term};
+}
+
+/* Propose a batch. ERR_FULL: none was taken, the requests stay queued. */
+static err propose(struct part *p, struct raft_proposal *batch, const struct part_waiter *waiters, u32 count)
+{
+    u64 first = raft_last(p->raft).index + 1, term = raft_term(p->raft);
+    struct raft_event ev = {.kind = RAFT_PROPOSE, .proposals = batch, .count = count};
+
+    err e = log_step(p, &ev);
+    if (e) return e;
+    p->stats.proposed += count;
+    for (u32 i = 0; i < count; i++) {
+        remember(p, &waiters[i], first + i, term);
+        rcbuf_unref(batch[i].data); /* the core holds its own */
+    }
+    return OK;
+}
+
+u64 submit_tick(struct part *p, u64 now_us, str body)
+{
+    static const struct part_waiter nobody;
+    static const u8 no_keys[4];
+    struct buf bytes;
+    struct entry e = {.apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK};
+
+    if (body.len == 0 && p->submit.tick_index > p->apply.applied && p->submit.tick_us >= now_us)
+        return p->submit.tick_index; /* one under way serves this reader too */
+    if (body.len == 0) body = str_from(no_keys, 4);
+    e.body = body;
+    buf_init(&bytes, 0);
+    entry_encode_header(&e, &bytes);
+    buf_append_str(&bytes, body);
+    struct rcbuf *data = rcbuf_from(buf_str(&bytes));
+    buf_done(&bytes);
+    entry_stamp(data->data, data->len, next_hlc(p, now_us), 0);
+    struct raft_proposal proposal = {.kind = RAFT_COMMAND, .data = data};
+    u64 index = raft_last(p->raft).index + 1;
+    if (propose(p, &proposal, &nobody, 1)) {
+        rcbuf_unref(data);
+        return 0;
+    }
+    p->stats.ticks++;
+    p->submit.tick_index = index;
+    p->submit.tick_us = now_us;
+    return index;
+}
+
+/* Writes at the front of the queue that can go together, with the reads between them admitted at
+ * their place. Returns how many writes were proposed. */
+static err propose_some(struct part *p, bool *progress)
+{
+    struct raft_proposal batch[PROPOSALS_PER_BATCH];
+    struct part_waiter waiters[PROPOSALS_PER_BATCH];
+    u32 count = 0;
+    size_t bytes = 0, room = wal_room(p->wal);
+
+    for (size_t i = 0; i < p->submit.queue.count && count < PROPOSALS_PER_BATCH; i++) {
+        struct queued *q = fifo_at(&p->submit.queue, i);
+        if (q->req.kind != PART_WRITE) break;
+        if (p->now >= q->req.deadline) break;
+        bytes += q->req.entry->len + 128;
+        if (bytes > room || (count && bytes > 8 * MIB)) break;
+        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, 0), env_random(p->env));
+        batch[count] = (struct raft_proposal){.kind = RAFT_COMMAND, .data = q->req.entry};
+        waiters[count++] = q->req.from;
+    }
+    if (!count) return OK;
+    err e = propose(p, batch, waiters, count);
+    if (e) return e == ERR_FULL || e == ERR_STALE ? OK : e;
+    for (u32 i = 0; i < count; i++) queue_pop(p);
+    *progress = true;
+    return OK;
+}
+
+/* May writes enter the log now? Without a quorum in reach they would only become UNKNOWN. */
+static bool accepts_writes(struct part *p)
+{
+    return raft_lease_holds(p->raft, env_mono(p->env));
+}
+
+static void admit_read(struct part *p, struct queued *q)
+{
+    struct queued moved = *q;
+
+    moved.target = p->apply.applied;
+    if (q->req.after && p->submit.pending.count && !MUTANT(read_overtakes_own_write)) {
+        struct pending *last = fifo_at(&p->submit.pending, p->submit.pending.count - 1);
+        moved.target = u64_max(moved.target, last->index);
+    }
+    queue_pop(p);
+    read_admit(p, &moved);
+}
+
+static void find_expired(struct part *p, bool *more)
+{
+    struct buf body;
+    u32 found = 0;
+
+    if (p->now < p->submit.next_expiry_at) return;
+    p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
+    if (raft_last(p->raft).index > p->apply.applied + 4096) return; /* busy: expiry can wait */
+    buf_init(&body, 0);
+    u64 now_us = u64_max(env_wall_us(p->env), hlc_us(kv_clock_hlc(p->kv)));
+    err e = kv_find_expired(p->kv, now_us, EXPIRY_ROWS, &body, &found);
+    if (e) p->failed = e;
+    if (!e && found && submit_tick(p, now_us, buf_str(&body)) && found > EXPIRY_ROWS / 4) {
+        p->submit.next_expiry_at = p->now + 5 * NANOS_MS;
+        *more = false;
+    }
+    buf_done(&body);
+}
+
+err submit_turn(struct part *p, bool *more)
+{
+    bool leader = raft_is_leader(p->raft), accepts = leader && accepts_writes(p);
+
+    while (p->submit.queue.count) {
+        struct queued *q = fifo_first(&p->submit.queue);
+        if (!leader) {
+            refuse(p, q, PART_NOT_LEADER);
+        } else if (p->now >= q->req.deadline) {
+            refuse(p, q, PART_EXPIRED);
+        } else if (q->req.kind != PART_WRITE) {
+            admit_read(p, q);
+        } else if (wal_stats(p->wal)->full) {
+            refuse(p, q, PART_DISK_FULL);
+        } else {
+            bool progress = false;
+            if (!accepts || p->apply.stalled) break;
+            err e = propose_some(p, &progress);
+            if (e) return e;
+            if (!progress) break; /* a limit: the queue waits, its deadlines run */
+        }
+    }
+    if (accepts && !wal_stats(p->wal)->full) find_expired(p, more);
+    return OK;
+}
+
+void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply)
+{
+    struct pending *n;
+
+    while ((n = fifo_first(&p->submit.pending)) && n->index <= index) {
+        struct pending done = *n;
+        fifo_pop(&p->submit.pending);
+        if (done.index == index && done.term == term) {
+            part_answer(p, &done.waiter, status, index, reply);
+        } else {
+            part_answer(p, &done.waiter, PART_LOST, 0, str_from("", 0));
+        }
+    }
+}
+
+/* Not leader any more: what was proposed may or may not commit, nobody here can tell. */
+void submit_on_leadership_end(struct part *p)
+{
+    struct pending *n;
+
+    if (raft_is_leader(p->raft)) return;
+    while ((n = fifo_first(&p->submit.pending))) {
+        struct pending lost = *n;
+        fifo_pop(&p->submit.pending);
+        part_answer(p, &lost.waiter, MUTANT(lost_leadership_means_failed) ? PART_NOT_LEADER : PART_LOST,
+                    0, str_from("", 0));
+    }
+}

@@ -1,0 +1,356 @@
+/* Snapshots between replicas, in chunks with a small window: sent from the rows of the last finished
+ * checkpoint, staged on the other side, and installed there in one atomic step. A broken
+ * connection resumes at the first unacknowledged chunk; a restarted receiver asks for chunk 0 again.
+ * Source: Ongaro 2014 §5; the install rules answer RELIABILITY group E (stale, mixed, torn installs). */
+#include "part/part_internal.h"
+
+#define CHUNK_BYTES (256 * KIB)
+#define RESEND_AFTER (500 * NANOS_MS)
+#define GIVE_UP_AFTER (20 * NANOS_SEC)
+#define WINDOW ARRAY_LEN(((struct outgoing *)0)->window)
+
+static struct outgoing *outgoing_to(struct part *p, node_id to)
+{
+    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
+        if (p->transfer.out[i].to == to) return &p->transfer.out[i];
+    return NULL;
+}
+
+void transfer_begin(struct part *p, node_id to)
+{
+    if (outgoing_to(p, to)) return;
+    struct outgoing *o = outgoing_to(p, 0);
+    assert(o);
+    *o = (struct outgoing){.to = to, .last_progress = p->now};
+}
+
+static void outgoing_reset_chunks(struct outgoing *o)
+{
+    for (u32 i = 0; i < WINDOW; i++) {
+        buf_done(&o->window[i].bytes);
+        o->window[i].used = false;
+    }
+    buf_done(&o->last_key);
+    o->next_seq = o->acked_seq = 0;
+    o->read_all = false;
+}
+
+static void outgoing_end(struct part *p, struct outgoing *o, bool tell, bool failed)
+{
+    struct raft_event ev = {.kind = RAFT_SNAPSHOT_SENT, .peer = o->to, .index = o->index, .rejected = failed};
+
+    outgoing_reset_chunks(o);
+    if (o->snapshot) store_snapshot_free(o->snapshot);
+    *o = (struct outgoing){0};
+    if (!tell || !raft_is_leader(p->raft)) return;
+    if (!failed) p->stats.snapshots_sent++;
+    log_step_or_fail(p, &ev);
+}
+
+static void send_chunk(struct part *p, struct outgoing *o, const struct sent_chunk *c)
+{
+    struct frame f = {.type = FRAME_SNAPSHOT_CHUNK, .part = p->options.id};
+    struct snapshot_chunk chunk = {.term = raft_term(p->raft),
+                                   .snap_id = o->snap_id,
+                                   .index = o->index,
+                                   .index_term = o->index_term,
+                                   .seq = c->seq,
+                                   .last = c->last,
+                                   .rows = buf_str(&c->bytes)};
+    struct buf *out = p->host.peer_begin(p->host.context, o->to, &f);
+
+    if (!out) return;
+    snapshot_chunk_encode(&chunk, out);
+    p->host.peer_end(p->host.context);
+}
+
+/* The key of the last row in a chunk: where the next one goes on. */
+static str last_key_of(str rows)
+{
+    struct reader r = reader_of(rows);
+    str key = str_from("", 0);
+
+    while (reader_left(&r)) {
+        u32 key_len = reader_u32(&r), value_len = reader_u32(&r);
+        key = reader_str(&r, key_len);
+        reader_str(&r, value_len);
+        assert(!r.bad);
+    }
+    return key;
+}
+
+static err read_chunk(struct outgoing *o, struct sent_chunk *c)
+{
+    buf_init(&c->bytes, 0);
+    err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key), CHUNK_BYTES, &c->bytes, &c->last);
+    if (e) return e;
+    str key = last_key_of(buf_str(&c->bytes));
+    struct buf next;
+    buf_init(&next, 0);
+    buf_append_str(&next, key);
+    buf_done(&o->last_key);
+    o->last_key = next;
+    c->seq = o->next_seq++;
+    c->used = true;
+    o->read_all = c->last;
+    return OK;
+}
+
+static err outgoing_turn(struct part *p, struct outgoing *o)
+{
+    if (!o->snapshot) {
+        if (p->checkpoint.running || !p->checkpoint.marker.index) return OK; /* rows and marker must agree */
+        o->snapshot = store_snapshot_new(p->store);
+        o->index = p->checkpoint.marker.index;
+        o->index_term = p->checkpoint.marker.term;
+        o->snap_id = (u64)p->options.boot << 32 | ++p->transfer.next_snap_id;
+    }
+    if (p->now >= o->last_progress + GIVE_UP_AFTER) {
+        outgoing_end(p, o, true, true);
+        return OK;
+    }
+    bool resend = p->now >= o->resend_at;
+    for (u32 i = 0; i < WINDOW; i++) {
+        struct sent_chunk *c = &o->window[i];
+        if (!c->used && !o->read_all) {
+            err e = read_chunk(o, c);
+            if (e) return e;
+            send_chunk(p, o, c);
+        } else if (c->used && resend) {
+            send_chunk(p, o, c);
+        }
+    }
+    if (resend) o->resend_at = p->now + RESEND_AFTER;
+    return OK;
+}
+
+err transfer_on_ack(struct part *p, node_id from, str body)
+{
+    struct snapshot_ack a;
+    struct outgoing *o = outgoing_to(p, from);
+
+    err e = snapshot_ack_decode(body, &a);
+    if (e) return e;
+    if (!o || !o->snapshot || a.snap_id != o->snap_id || a.term > raft_term(p->raft)) return OK;
+    o->last_progress = p->now;
+    if (a.status != SNAPSHOT_WANT) {
+        outgoing_end(p, o, true, a.status == SNAPSHOT_REFUSED);
+        return OK;
+    }
+    if (a.next_seq < o->acked_seq) { /* the receiver lost what it had */
+        outgoing_reset_chunks(o);
+        return OK;
+    }
+    o->acked_seq = a.next_seq;
+    o->resend_at = p->now + RESEND_AFTER;
+    for (u32 i = 0; i < WINDOW; i++) {
+        struct sent_chunk *c = &o->window[i];
+        if (!c->used || c->seq >= a.next_seq || c->last) continue; /* the last one is kept: it asks for the end */
+        buf_done(&c->bytes);
+        c->used = false;
+    }
+    return OK;
+}
+
+static void ack(struct part *p, node_id to, u64 snap_id, u64 next_seq, u8 status)
+{
+    struct frame f = {.type = FRAME_SNAPSHOT_ACK, .part = p->options.id};
+    struct snapshot_ack a = {
+        .term = raft_term(p->raft), .snap_id = snap_id, .next_seq = next_seq, .status = status};
+    struct buf *out = p->host.peer_begin(p->host.context, to, &f);
+
+    if (!out) return;
+    snapshot_ack_encode(&a, out);
+    p->host.peer_end(p->host.context);
+}
+
+static void incoming_abort(struct part *p)
+{
+    struct incoming *in = &p->transfer.in;
+
+    assert(!in->committing);
+    if (in->install) store_install_abort(in->install);
+    *in = (struct incoming){0};
+}
+
+static err incoming_begin(struct part *p, node_id from, const struct snapshot_chunk *c)
+{
+    struct incoming *in = &p->transfer.in;
+
+    incoming_abort(p);
+    err e = store_install_new(p->store, &in->install);
+    if (e) return e;
+    in->from = from;
+    in->snap_id = c->snap_id;
+    in->index = c->index;
+    in->index_term = c->index_term;
+    return OK;
+}
+
+static bool is_stale(struct part *p, u64 index)
+{
+    return index <= raft_commit(p->raft) && !MUTANT(stale_snapshot_installed);
+}
+
+err transfer_on_chunk(struct part *p, node_id from, str body)
+{
+    struct incoming *in = &p->transfer.in;
+    struct snapshot_chunk c;
+
+    err e = snapshot_chunk_decode(body, &c);
+    if (e) return e;
+    if (c.term < raft_term(p->raft)) {
+        ack(p, from, c.snap_id, 0, SNAPSHOT_REFUSED);
+        return OK;
+    }
+    if (c.term > raft_term(p->raft)) return OK; /* its heartbeat brings the term first */
+    bool same = in->install && in->snap_id == c.snap_id && in->from == from;
+    if (in->committing || in->waiting) {
+        if (same) ack(p, from, c.snap_id, in->next_seq, SNAPSHOT_WANT);
+        return OK;
+    }
+    if (is_stale(p, c.index)) {
+        incoming_abort(p);
+        ack(p, from, c.snap_id, 0, SNAPSHOT_INSTALLED); /* we have that much already */
+        return OK;
+    }
+    if (!same) {
+        if (c.seq == 0) e = incoming_begin(p, from, &c);
+        else ack(p, from, c.snap_id, 0, SNAPSHOT_WANT);
+        if (e == ERR_NO_SPACE) ack(p, from, c.snap_id, 0, SNAPSHOT_REFUSED);
+        if (e || c.seq) return e == ERR_NO_SPACE ? OK : e;
+    }
+    if (c.seq == in->next_seq) {
+        e = store_install_chunk(in->install, c.rows);
+        if (e == ERR_NO_SPACE || e == ERR_MALFORMED) {
+            incoming_abort(p);
+            ack(p, from, c.snap_id, 0, SNAPSHOT_REFUSED);
+            return e == ERR_NO_SPACE ? OK : e;
+        }
+        if (e) {
+            p->failed = e;
+            return OK;
+        }
+        in->next_seq++;
+        if (c.last) {
+            in->waiting = true;
+            in->wait_lsn = wal_staged(p->wal);
+        }
+    }
+    ack(p, from, c.snap_id, in->next_seq, SNAPSHOT_WANT);
+    return OK;
+}
+
+static void incoming_turn(struct part *p)
+{
+    struct incoming *in = &p->transfer.in;
+
+    if (!in->waiting || p->checkpoint.running || wal_durable(p->wal) < in->wait_lsn) return;
+    if (is_stale(p, in->index)) {
+        node_id from = in->from;
+        u64 snap_id = in->snap_id;
+        incoming_abort(p);
+        ack(p, from, snap_id, 0, SNAPSHOT_INSTALLED);
+        return;
+    }
+    struct wal_frame f = {
+        .type = WAL_SNAP_BEGIN, .part = p->options.id, .index = in->index, .term = (u32)in->index_term};
+    wal_stage(p->wal, &f, NULL, 0);
+    in->waiting = false;
+    in->committing = true;
+    store_install_prepare(in->install);
+    in->install->job.owner = p;
+    env_job_submit(p->env, &in->install->job);
+}
+
+bool transfer_owns(const struct part *p, const struct env_job *job)
+{
+    return p->transfer.in.install && &p->transfer.in.install->job == job;
+}
+
+/* The new rows are durable: the state machine, the sessions and the log start again behind them. */
+static err restart_from_marker(struct part *p, node_id leader)
+{
+    err e = boot_load_marker(p);
+    if (e) return e;
+    struct log_pos pos = p->checkpoint.marker;
+    struct wal_frame f = {
+        .type = WAL_SNAP_DONE, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
+    wal_stage(p->wal, &f, NULL, 0);
+    wal_release(p->wal, p->options.id, pos.index);
+    struct raft_config config = *raft_config(p->raft);
+    struct raft_event ev = {.kind = RAFT_RESTORED, .pos = pos, .config = &config, .peer = leader};
+    log_step_or_fail(p, &ev);
+    p->stats.snapshots_installed++;
+    return OK;
+}
+
+err transfer_on_job(struct part *p)
+{
+    struct incoming in = p->transfer.in;
+
+    p->transfer.in = (struct incoming){0};
+    err e = store_install_done(in.install);
+    if (e == ERR_NO_SPACE) {
+        ack(p, in.from, in.snap_id, 0, SNAPSHOT_REFUSED);
+        return OK;
+    }
+    if (e) return e;
+    e = restart_from_marker(p, in.from);
+    if (!e) ack(p, in.from, in.snap_id, 0, SNAPSHOT_INSTALLED);
+    return e;
+}
+
+err transfer_turn(struct part *p)
+{
+    bool leader = raft_is_leader(p->raft);
+
+    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct outgoing *o = &p->transfer.out[i];
+        if (!o->to) continue;
+        if (!leader) {
+            outgoing_end(p, o, false, true);
+            continue;
+        }
+        err e = outgoing_turn(p, o);
+        if (e) return e;
+    }
+    incoming_turn(p);
+    return OK;
+}
+
+void transfer_on_peer_lost(struct part *p, node_id peer)
+{
+    struct outgoing *o = outgoing_to(p, peer);
+    if (o) o->resend_at = p->now; /* the next connection goes on where the last one broke */
+}
+
+u64 transfer_pins(const struct part *p)
+{
+    u64 lowest = UINT64_MAX;
+    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
+        if (p->transfer.out[i].to && p->transfer.out[i].snapshot)
+            lowest = u64_min(lowest, p->transfer.out[i].index);
+    return lowest;
+}
+
+nanos transfer_deadline(const struct part *p)
+{
+    nanos at = NANOS_NEVER;
+    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        const struct outgoing *o = &p->transfer.out[i];
+        if (o->to) at = u64_min(at, o->snapshot ? u64_max(o->resend_at, p->now + NANOS_MS) : p->now + 20 * NANOS_MS);
+    }
+    return at;
+}
+
+void transfer_free(struct part *p)
+{
+    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct outgoing *o = &p->transfer.out[i];
+        if (!o->to) continue;
+        outgoing_reset_chunks(o);
+        if (o->snapshot) store_snapshot_free(o->snapshot);
+    }
+    if (p->transfer.in.install) store_install_abort(p->transfer.in.install);
+}

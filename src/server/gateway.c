@@ -1,0 +1,478 @@
+/* See gateway.h. Two tables: writes, in a ring by their number (the number is the seq of this gateway's
+ * session, so the ring's base is the lowest one unanswered: `acked`), and everything else, in slots.
+ * Requests not yet handed to a leader wait in one list, in order. */
+#include "server/gateway.h"
+
+#include "base/bytes.h"
+#include "base/mutant.h"
+#include "kv/entry.h"
+#include "server/node_internal.h"
+
+#include <stdio.h>
+
+#define WRITES_MAX 32768 /* unanswered at once; half of what a session keeps */
+#define OTHERS_MAX 65536
+#define GRACE (150 * NANOS_MS) /* the partition expires what it queues; we wait a little longer */
+#define IS_OTHER (1ull << 63)
+#define RETRY_AFTER (20 * NANOS_MS)
+#define WAIT_SLICE NANOS_SEC
+
+enum request_state { REQUEST_WAITING = 1, REQUEST_SENT };
+
+struct slot { /* a request, or the orphan of one whose client is gone */
+    struct gateway_request *req;
+    nanos deadline;
+    u32 generation;
+    bool used;
+};
+
+struct gateway {
+    struct node *node;
+    struct env *env;
+    struct session_id session;
+    u32 boot;
+    nanos now;
+    struct slot *writes; /* ring, number & (WRITES_MAX - 1) */
+    u64 base, next;      /* unanswered writes are within [base, next) */
+    struct slot *others;
+    u32 *free_others, free_count;
+    struct list waiting; /* REQUEST_WAITING, oldest first */
+    struct list sent;    /* REQUEST_SENT, oldest first */
+    u64 serial;
+    struct gateway_request *returned; /* the latest one that came back */
+    node_id target;      /* the leader requests go to now; 0: none */
+    nanos retry_at;      /* a refused request waits this long before it is offered again */
+    nanos next_sweep;
+    size_t bytes_max;
+    struct gateway_stats stats;
+};
+
+struct gateway *gateway_new(struct node *n, u32 boot)
+{
+    struct gateway *g = mem_zalloc(sizeof *g);
+
+    g->node = n;
+    g->env = node_env(n);
+    g->boot = boot;
+    put_u32(g->session.bytes, node_config_of(n)->self);
+    put_u32(g->session.bytes + 4, boot);
+    g->writes = mem_zalloc_array(WRITES_MAX, sizeof *g->writes);
+    g->others = mem_zalloc_array(OTHERS_MAX, sizeof *g->others);
+    g->free_others = mem_zalloc_array(OTHERS_MAX, sizeof *g->free_others);
+    for (u32 i = 0; i < OTHERS_MAX; i++) g->free_others[g->free_count++] = OTHERS_MAX - 1 - i;
+    g->base = g->next = 1;
+    g->bytes_max = size_max(node_config_of(n)->memory_bytes / 10, 2 * node_config_of(n)->value_bytes_max);
+    list_init(&g->waiting);
+    list_init(&g->sent);
+    return g;
+}
+
+void gateway_free(struct gateway *g)
+{
+    if (!g) return;
+    LIST_EACH(l, &g->waiting) rcbuf_unref(CONTAINER_OF(l, struct gateway_request, link)->entry);
+    LIST_EACH(l, &g->sent) rcbuf_unref(CONTAINER_OF(l, struct gateway_request, link)->entry);
+    mem_free(g->writes);
+    mem_free(g->others);
+    mem_free(g->free_others);
+    mem_free(g);
+}
+
+static bool is_write(const struct gateway_request *r) { return r->kind == GATEWAY_WRITE; }
+
+static struct slot *slot_of(struct gateway *g, u64 number)
+{
+    if (number & IS_OTHER) {
+        struct slot *s = &g->others[number & (OTHERS_MAX - 1)];
+        return s->used && s->generation == (u32)((number & ~IS_OTHER) >> 16) ? s : NULL;
+    }
+    if (number < g->base || number >= g->next) return NULL;
+    struct slot *s = &g->writes[number & (WRITES_MAX - 1)];
+    return s->used ? s : NULL;
+}
+
+static void slot_release(struct gateway *g, u64 number)
+{
+    struct slot *s = slot_of(g, number);
+
+    assert(s);
+    s->used = false;
+    s->req = NULL;
+    if (number & IS_OTHER) {
+        g->free_others[g->free_count++] = (u32)(number & (OTHERS_MAX - 1));
+        return;
+    }
+    while (g->base < g->next && !g->writes[g->base & (WRITES_MAX - 1)].used) g->base++;
+}
+
+static bool take_number(struct gateway *g, struct gateway_request *r)
+{
+    struct slot *s;
+
+    if (is_write(r)) {
+        if (g->next - g->base >= WRITES_MAX) return false;
+        r->number = g->next++;
+        s = &g->writes[r->number & (WRITES_MAX - 1)];
+    } else {
+        if (!g->free_count) return false;
+        u32 place = g->free_others[--g->free_count];
+        s = &g->others[place];
+        s->generation = (s->generation + 1) & 0x7fffffff;
+        r->number = IS_OTHER | (u64)s->generation << 16 | place;
+    }
+    *s = (struct slot){.req = r, .deadline = r->deadline, .generation = s->generation, .used = true};
+    return true;
+}
+
+static size_t request_bytes(const struct gateway_request *r)
+{
+    return sizeof *r + (r->entry ? r->entry->len : 0);
+}
+
+bool gateway_is_full(const struct gateway *g)
+{
+    return g->stats.inflight_bytes >= g->bytes_max || g->next - g->base >= WRITES_MAX / 2 ||
+           g->free_count < OTHERS_MAX / 2;
+}
+
+bool gateway_is_idle(const struct gateway *g)
+{
+    return list_is_empty((const struct list *)&g->waiting) && list_is_empty((const struct list *)&g->sent);
+}
+
+static void set_session(struct gateway *g, struct gateway_request *r)
+{
+    static const struct session_id none;
+    struct entry e;
+
+    r->owned_session = false;
+    if (!is_write(r)) return;
+    err bad = entry_decode(rcbuf_str(r->entry), &e);
+    assert(!bad);
+    if (!mem_equal(e.session.bytes, none.bytes, 16)) return; /* the client's own, or a SESSION_OPEN */
+    r->owned_session = true;
+    r->first_hlc = hlc_from_us(env_wall_us(g->env));
+}
+
+static void complete(struct gateway *g, struct gateway_request *r, const struct gateway_reply *reply)
+{
+    struct rcbuf *entry = r->entry;
+
+    if (g->returned == r) g->returned = NULL;
+    list_remove(&r->link);
+    g->stats.inflight--;
+    g->stats.inflight_bytes -= request_bytes(r);
+    if (r->number) slot_release(g, r->number);
+    r->state = 0;
+    r->entry = NULL;
+    rcbuf_unref(entry);
+    r->done(r, reply);
+}
+
+static void fail(struct gateway *g, struct gateway_request *r, const char *text)
+{
+    struct gateway_reply reply = {.bytes = str_of(text), .failed = true};
+    complete(g, r, &reply);
+}
+
+static const char noquorum[] = "-NOQUORUM no leader with a quorum was reached in time; nothing was done, try again\r\n";
+static const char unknown[] =
+    "-UNKNOWN the command was sent to a leader and its outcome was not learned in time; it may have been done\r\n";
+static const char overloaded[] = "-OVERLOADED retry=50 a queue is at its limit; nothing was done\r\n";
+static const char disk_full[] = "-DISKFULL the leader's disk is full and the keyspace is read-only; nothing was done\r\n";
+
+/* Time is up. A read has no effect to be unsure of; a write is UNKNOWN once it may be in any log. */
+static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
+{
+    bool maybe = is_write(r) && (r->in_log_maybe || (r->state == REQUEST_SENT && !refused));
+
+    if (maybe && !MUTANT(unknown_reported_as_failed)) {
+        g->stats.unknown++;
+        fail(g, r, unknown);
+    } else {
+        g->stats.noquorum++;
+        fail(g, r, noquorum);
+    }
+}
+
+void gateway_submit(struct gateway *g, struct gateway_request *r)
+{
+    nanos now = env_mono(g->env);
+
+    if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout;
+    r->state = REQUEST_WAITING;
+    r->sent = r->in_log_maybe = false;
+    r->serial = ++g->serial;
+    r->after = r->order ? r->order->last_write : 0;
+    if (!take_number(g, r)) {
+        r->number = 0; /* refused by the next turn: never inside this call */
+    } else {
+        set_session(g, r);
+        if (is_write(r) && r->order) r->order->last_write = r->owned_session ? r->number : 0;
+    }
+    g->stats.requests++;
+    g->stats.inflight++;
+    g->stats.inflight_bytes += request_bytes(r);
+    list_push(&g->waiting, &r->link);
+}
+
+void gateway_cancel(struct gateway *g, struct gateway_request *r)
+{
+    if (!r->state) return;
+    struct slot *s = r->number ? slot_of(g, r->number) : NULL;
+
+    if (g->returned == r) g->returned = NULL;
+    list_remove(&r->link);
+    g->stats.inflight--;
+    g->stats.inflight_bytes -= request_bytes(r);
+    if (s && is_write(r) && (r->state == REQUEST_SENT || r->in_log_maybe)) {
+        s->req = NULL; /* an orphan: its number counts as unanswered until its answer or its deadline */
+        s->deadline = u64_min(s->deadline, env_mono(g->env) + 2 * node_config_of(g->node)->request_timeout);
+    } else if (s) {
+        slot_release(g, r->number);
+    }
+    rcbuf_unref(r->entry);
+    r->entry = NULL;
+    r->state = 0;
+}
+
+/* The connection's latest write, if it is still under way: what this request must come after. */
+static u64 pending_before(struct gateway *g, const struct gateway_request *r)
+{
+    return r->after && slot_of(g, r->after) ? r->after : 0;
+}
+
+static nanos deadline_at_leader(struct gateway *g, const struct gateway_request *r)
+{
+    return r->kind == GATEWAY_WAIT ? u64_min(r->deadline, g->now + WAIT_SLICE) : r->deadline;
+}
+
+static bool send_to_peer(struct gateway *g, struct gateway_request *r)
+{
+    nanos deadline = deadline_at_leader(g, r);
+    struct frame f = {.type = FRAME_FORWARD,
+                      .part = PART_DEFAULT,
+                      .req = r->number,
+                      .deadline_ms = (u32)((deadline - u64_min(deadline, g->now)) / NANOS_MS)};
+    struct forward fw = {.kind = (u8)r->kind,
+                         .after = is_write(r) ? 0 : pending_before(g, r),
+                         .index = r->index,
+                         .replicas = r->replicas,
+                         .entry = r->entry ? rcbuf_str(r->entry) : str_from("", 0)};
+    struct buf *out = peers_begin(node_peers(g->node), g->target, &f, false);
+
+    if (!out) return false;
+    forward_encode(&fw, out);
+    peers_end(node_peers(g->node));
+    g->stats.forwarded++;
+    return true;
+}
+
+static void send_to_self(struct gateway *g, struct gateway_request *r)
+{
+    struct part_request req = {.kind = (enum part_kind)r->kind,
+                               .from = {node_config_of(g->node)->self, g->boot, r->number},
+                               .entry = r->entry ? rcbuf_ref(r->entry) : NULL,
+                               .after = is_write(r) ? 0 : pending_before(g, r),
+                               .deadline = deadline_at_leader(g, r),
+                               .index = r->index,
+                               .replicas = r->replicas};
+    part_submit(node_part(g->node), &req);
+}
+
+/* What changes between two sends of a write. The entry may sit in a log with a leader's stamp by now, so
+ * a retry is a fresh copy. */
+static void refresh(struct gateway *g, struct gateway_request *r)
+{
+    if (r->entry->refs > 1) {
+        struct rcbuf *copy = rcbuf_from(rcbuf_str(r->entry));
+        rcbuf_unref(r->entry);
+        r->entry = copy;
+    }
+    if (r->owned_session)
+        entry_set_session(r->entry->data, &g->session, r->number, r->first_hlc, g->base, pending_before(g, r));
+}
+
+/* A pipelined read whose connection's later writes went out could see them when it is asked again. */
+static bool order_is_broken(const struct gateway_request *r)
+{
+    return r->sent && !is_write(r) && r->kind != GATEWAY_WAIT && r->order && r->order->last_write != r->after;
+}
+
+/* Hand a request to the leader. false: the way to it is full or gone, keep the rest waiting. */
+static bool offer(struct gateway *g, struct gateway_request *r)
+{
+    bool here = g->target == node_config_of(g->node)->self;
+
+    if (is_write(r)) refresh(g, r);
+    if (!here && !send_to_peer(g, r)) return false;
+    r->state = REQUEST_SENT;
+    r->sent = true;
+    list_remove(&r->link);
+    list_push(&g->sent, &r->link);
+    if (here) send_to_self(g, r);
+    return true;
+}
+
+/* Back among the waiting, which are kept in the order of submission. What comes back is older than most, and
+ * comes in order: look behind the last one that came. */
+static void wait_again(struct gateway *g, struct gateway_request *r)
+{
+    struct list *at = g->waiting.next;
+
+    if (g->returned && g->returned->state == REQUEST_WAITING && g->returned->serial < r->serial)
+        at = g->returned->link.next;
+    while (at != &g->waiting && CONTAINER_OF(at, struct gateway_request, link)->serial < r->serial)
+        at = at->next;
+    list_remove(&r->link);
+    list_insert_before(at, &r->link);
+    r->state = REQUEST_WAITING;
+    g->returned = r;
+    g->stats.retried++;
+}
+
+static void take_back(struct gateway *g)
+{
+    LIST_EACH_SAFE(l, &g->sent) {
+        struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
+        if (is_write(r)) r->in_log_maybe = true;
+        wait_again(g, r);
+    }
+}
+
+void gateway_on_peer_lost(struct gateway *g, node_id peer)
+{
+    if (peer == g->target && peer != node_config_of(g->node)->self) take_back(g);
+}
+
+/* WAIT is asked in slices, so that no leader keeps a waiter whose client is gone. */
+static bool wait_is_over(struct gateway *g, const struct gateway_request *r, str bytes)
+{
+    i64 have = 0;
+    if (r->kind != GATEWAY_WAIT) return true;
+    if (bytes.len > 3) str_to_i64(str_from(bytes.at + 1, bytes.len - 3), &have);
+    return have >= (i64)r->replicas || g->now + NANOS_MS >= r->deadline;
+}
+
+static void settle(struct gateway *g, u64 number, u8 status, u64 index, str bytes)
+{
+    struct slot *s = slot_of(g, number);
+    if (!s) return; /* answered already, by the first of two sends */
+
+    struct gateway_request *r = s->req;
+    if (!r) {
+        if (status != PART_LOST) slot_release(g, number);
+        return;
+    }
+    struct gateway_reply reply = {.bytes = bytes, .index = index};
+    bool certain = !is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
+    if (status == PART_DONE && wait_is_over(g, r, bytes)) {
+        complete(g, r, &reply);
+    } else if (status == PART_DISK_FULL && certain) {
+        fail(g, r, disk_full);
+    } else if (status == PART_EXPIRED && certain) {
+        time_out(g, r, true);
+    } else if (r->state == REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
+        if (status == PART_LOST) r->in_log_maybe = true;
+        wait_again(g, r);
+        if (status != PART_DONE) g->retry_at = g->now + RETRY_AFTER;
+    }
+}
+
+void gateway_on_answer(struct gateway *g, const struct part_answer *a)
+{
+    if (a->to.boot != g->boot) return;
+    settle(g, a->to.number, a->status, a->index, a->reply);
+}
+
+err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str body)
+{
+    struct forward_reply fr;
+
+    (void)from;
+    err e = forward_reply_decode(body, &fr);
+    if (e) return e;
+    settle(g, f->req, fr.status, fr.index, fr.reply);
+    return OK;
+}
+
+static void choose_target(struct gateway *g)
+{
+    node_id self = node_config_of(g->node)->self, leader = raft_leader(part_raft(node_part(g->node)));
+    node_id target = leader;
+
+    if (target && target != self && !peers_is_connected(node_peers(g->node), target)) target = 0;
+    if (target == g->target) return;
+    take_back(g); /* whoever had them may be gone; a second run is prevented by their numbers */
+    g->target = target;
+}
+
+static void expire_list(struct gateway *g, struct list *from)
+{
+    struct list batch;
+
+    list_init(&batch);
+    list_splice(&batch, from);
+    for (struct list *l; (l = list_first(&batch));) { /* done() may cancel any other request */
+        struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
+        list_remove(l);
+        list_push(from, l);
+        nanos grace = r->state == REQUEST_SENT ? GRACE : 0;
+        if (r->deadline == NANOS_NEVER || g->now < r->deadline + grace) continue;
+        struct gateway_reply none = {.bytes = STR(":0\r\n")};
+        if (r->kind == GATEWAY_WAIT) complete(g, r, &none);
+        else time_out(g, r, false);
+    }
+}
+
+static void expire(struct gateway *g)
+{
+    if (g->now < g->next_sweep) return;
+    g->next_sweep = g->now + 20 * NANOS_MS;
+    expire_list(g, &g->waiting);
+    expire_list(g, &g->sent);
+    for (u64 n = g->base; n < g->next && n < g->base + 1024; n++) { /* orphans at the base hold `acked` back */
+        struct slot *s = &g->writes[n & (WRITES_MAX - 1)];
+        if (s->used && !s->req && g->now >= s->deadline) slot_release(g, n);
+    }
+}
+
+static void refuse_unnumbered(struct gateway *g, struct gateway_request *r)
+{
+    struct gateway_reply reply = {.bytes = str_of(overloaded), .failed = true};
+    g->stats.overloaded++;
+    complete(g, r, &reply);
+}
+
+static void offer_waiting(struct gateway *g)
+{
+    struct list batch;
+    bool way_open = true;
+
+    list_init(&batch);
+    list_splice(&batch, &g->waiting);
+    for (struct list *l; (l = list_first(&batch));) {
+        struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
+        list_remove(l);
+        list_push(&g->waiting, l);
+        if (!r->number) refuse_unnumbered(g, r);
+        else if (order_is_broken(r)) time_out(g, r, true);
+        else if (way_open && g->target && (!r->sent || g->now >= g->retry_at)) way_open = offer(g, r);
+    }
+}
+
+void gateway_turn(struct gateway *g, nanos now)
+{
+    g->now = now;
+    choose_target(g);
+    expire(g);
+    if (!list_is_empty(&g->waiting)) offer_waiting(g);
+}
+
+nanos gateway_deadline(const struct gateway *g)
+{
+    if (gateway_is_idle(g)) return NANOS_NEVER;
+    return u64_max(g->next_sweep, g->now + 5 * NANOS_MS);
+}
+
+const struct gateway_stats *gateway_stats(const struct gateway *g) { return &g->stats; }

@@ -1,0 +1,128 @@
+/* Prometheus text of everything the node counts: one table per owner, base units in the names. */
+#include "server/node_internal.h"
+
+#include <inttypes.h>
+
+static void metric(struct buf *out, const char *name, const char *type, const char *help, u64 value)
+{
+    buf_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s %s\nquorate_%s %" PRIu64 "\n", name, help, name,
+               type, name, value);
+}
+
+static void seconds(struct buf *out, const char *name, const char *help, nanos value)
+{
+    buf_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s gauge\nquorate_%s %.6f\n", name, help, name, name,
+               (double)value / 1e9);
+}
+
+#define COUNTER(name, help, value) metric(out, name, "counter", help, value)
+#define GAUGE(name, help, value) metric(out, name, "gauge", help, value)
+
+static void raft_metrics(struct node *n, struct buf *out)
+{
+    struct part *p = node_part(n);
+    struct raft *r = part_raft(p);
+    const struct part_stats *s = part_stats(p);
+
+    GAUGE("raft_term", "Current term.", raft_term(r));
+    GAUGE("raft_role", "0 follower, 1 pre-candidate, 2 candidate, 3 leader.", (u64)raft_role(r));
+    GAUGE("raft_leader", "Node id of the known leader, 0 if none.", raft_leader(r));
+    GAUGE("raft_commit_index", "Highest index known committed.", raft_commit(r));
+    GAUGE("raft_applied_index", "Highest index applied.", part_applied(p));
+    GAUGE("raft_durable_index", "Highest index on this node's disk.", raft_durable(r));
+    GAUGE("raft_last_index", "Highest index in the log.", raft_last(r).index);
+    GAUGE("raft_tail_bytes", "Entry payload bytes kept in memory.", raft_tail_bytes(r));
+    GAUGE("replica_impaired", "1 while this replica may not vote.", part_is_damaged(p));
+    COUNTER("raft_elections_total", "Elections won by this node.", s->elections);
+    COUNTER("raft_proposed_total", "Entries proposed by this node as leader.", s->proposed);
+    COUNTER("raft_applied_total", "Entries applied.", s->applied);
+    COUNTER("reads_lease_total", "Linearizable reads served under the lease.", s->reads_lease);
+    COUNTER("reads_index_total", "Linearizable reads confirmed by a ReadIndex round.", s->reads_index);
+    COUNTER("session_duplicates_total", "Requests answered from the session table.", s->duplicates);
+    GAUGE("sessions", "Sessions in the table.", s->sessions);
+    COUNTER("expiry_ticks_total", "TICK entries proposed.", s->ticks);
+    COUNTER("apply_stalls_total", "Times apply waited for a checkpoint.", s->apply_stalls);
+    GAUGE("submit_queue_bytes", "Requests waiting to be proposed.", s->queue_bytes);
+    COUNTER("checkpoints_total", "Checkpoints finished.", s->checkpoints);
+    COUNTER("snapshots_sent_total", "Snapshots sent to followers.", s->snapshots_sent);
+    COUNTER("snapshots_installed_total", "Snapshots installed here.", s->snapshots_installed);
+}
+
+static void wal_metrics(struct node *n, struct buf *out)
+{
+    const struct wal_stats *s = wal_stats(node_wal(n));
+
+    COUNTER("wal_units_total", "Durable log writes.", s->units);
+    COUNTER("wal_written_bytes_total", "Bytes written to the log, padding included.", s->bytes);
+    COUNTER("wal_frames_total", "Frames staged.", s->frames);
+    GAUGE("wal_segments", "Log files.", s->segments);
+    COUNTER("wal_recycled_total", "Log files used again.", s->recycled);
+    GAUGE("wal_live_bytes", "Log kept for recovery.", wal_bytes_live(node_wal(n)));
+    GAUGE("wal_full", "1 while the disk is full and the keyspace read-only.", s->full);
+    GAUGE("wal_direct_refused", "1 if the file system refused O_DIRECT (buffered writes with fdatasync).",
+          node_env(n)->direct_refused);
+    seconds(out, "wal_last_write_seconds", "Latest log write, submit to durable.", s->last_write_ns);
+    seconds(out, "wal_max_write_seconds", "Slowest log write since start.", s->max_write_ns);
+}
+
+static void store_metrics(struct node *n, struct buf *out)
+{
+    struct store *st = part_store(node_part(n));
+    const struct store_stats *s = store_stats(st);
+
+    GAUGE("store_memory_bytes", "Front table.", store_memory_bytes(st));
+    GAUGE("store_dirty_bytes", "Rows newer than the last checkpoint.", store_dirty_bytes(st));
+    GAUGE("store_rows_resident", "Rows in the front table.", s->rows_resident);
+    COUNTER("store_hits_total", "Reads served by the front table.", s->hits);
+    COUNTER("store_misses_total", "Reads that found no row.", s->misses);
+    COUNTER("store_engine_reads_total", "Reads that went to the storage engine.", s->kvs_reads);
+    COUNTER("store_evicted_total", "Clean rows evicted.", s->evicted);
+    COUNTER("store_checkpoint_rows_total", "Rows written by checkpoints.", s->checkpoint_rows);
+    COUNTER("store_checkpoint_bytes_total", "Bytes written by checkpoints.", s->checkpoint_bytes);
+}
+
+static void door_metrics(struct node *n, struct buf *out)
+{
+    const struct redis_door_stats *d = redis_door_stats(node_redis_door(n));
+    const struct gateway_stats *g = gateway_stats(node_gateway(n));
+    const struct peers_stats *p = peers_stats(node_peers(n));
+
+    GAUGE("redis_connected_clients", "Redis connections open.", d->connected);
+    COUNTER("redis_connections_total", "Redis connections accepted.", d->accepted);
+    COUNTER("redis_rejected_total", "Redis connections refused at the limit.", d->rejected);
+    COUNTER("redis_commands_total", "Redis commands received.", d->commands);
+    COUNTER("redis_in_bytes_total", "Bytes from Redis clients.", d->bytes_in);
+    COUNTER("redis_out_bytes_total", "Bytes to Redis clients.", d->bytes_out);
+    COUNTER("redis_protocol_errors_total", "Connections closed for malformed input.", d->protocol_errors);
+    COUNTER("gateway_requests_total", "Commands taken by the gateway.", g->requests);
+    COUNTER("gateway_forwarded_total", "Commands sent to another node.", g->forwarded);
+    COUNTER("gateway_retried_total", "Commands offered again.", g->retried);
+    COUNTER("gateway_noquorum_total", "NOQUORUM answers.", g->noquorum);
+    COUNTER("gateway_unknown_total", "UNKNOWN answers.", g->unknown);
+    COUNTER("gateway_overloaded_total", "OVERLOADED answers.", g->overloaded);
+    GAUGE("gateway_inflight", "Commands not yet answered.", g->inflight);
+    GAUGE("gateway_inflight_bytes", "Bytes of commands not yet answered.", g->inflight_bytes);
+    COUNTER("peer_frames_in_total", "Frames from other nodes.", p->frames_in);
+    COUNTER("peer_frames_out_total", "Frames to other nodes.", p->frames_out);
+    COUNTER("peer_in_bytes_total", "Bytes from other nodes.", p->bytes_in);
+    COUNTER("peer_dropped_full_total", "Frames dropped at a full queue.", p->dropped_full);
+    COUNTER("peer_dropped_stale_total", "Frames of an older boot dropped.", p->dropped_stale);
+    COUNTER("peer_bad_frames_total", "Malformed frames; their connections were closed.", p->bad_frames);
+    COUNTER("peer_connects_total", "Connections made to other nodes.", p->connects);
+    COUNTER("peer_refused_total", "Peers refused at HELLO.", p->refused);
+}
+
+void node_metrics(struct node *n, struct buf *out)
+{
+    struct node_view v;
+
+    node_view(n, &v);
+    GAUGE("up", "1 while the node runs.", 1);
+    GAUGE("serving", "1 while a leader is known and reachable.", v.serving);
+    GAUGE("node_boot", "Starts of this directory.", v.boot);
+    seconds(out, "uptime_seconds", "Since this start.", env_mono(node_env(n)) - v.started_at);
+    raft_metrics(n, out);
+    wal_metrics(n, out);
+    store_metrics(n, out);
+    door_metrics(n, out);
+}

@@ -1,0 +1,494 @@
+#include "server/peers.h"
+
+#include "base/assert.h"
+#include "base/mutant.h"
+#include "server/node_internal.h"
+
+#include <stdio.h>
+
+#define CHANNELS 2
+#define DIAL_TIMEOUT (1 * NANOS_SEC)
+#define DIAL_BACKOFF_MIN (50 * NANOS_MS)
+#define DIAL_BACKOFF_MAX (400 * NANOS_MS)
+#define SILENCE_MAX (2 * NANOS_SEC)
+#define QUEUE_DROPPABLE_MAX (32 * MIB)
+#define QUEUE_MAX (256 * MIB)
+#define FRAMES_PER_TURN 4096
+
+enum link_state { LINK_DOWN, LINK_DIALLING, LINK_HELLO, LINK_UP, LINK_CLOSING };
+
+struct link { /* one channel we dialled */
+    struct stream stream;
+    struct peer *peer;
+    u8 channel;
+    enum link_state state;
+    nanos since, retry_at, backoff;
+    bool dirty;
+};
+
+struct peer {
+    node_id id;
+    const struct node_member *member;
+    struct link links[CHANNELS];
+    u32 boot; /* 0: not met yet */
+    bool blank_said;
+    nanos heard_at;
+    struct status status;
+};
+
+struct inbound { /* one connection we accepted */
+    struct stream stream;
+    struct list link;
+    struct peer *peer; /* NULL before its HELLO */
+    u8 channel;
+    nanos accepted_at;
+    bool closing, ready;
+};
+
+struct peers {
+    struct node *node;
+    struct env *env;
+    struct listener listener;
+    bool listening;
+    struct peer_handlers handlers;
+    u8 incarnation[16];
+    u32 boot;
+    struct peer peer[NODE_MEMBERS_MAX];
+    u32 count;
+    struct list inbound;
+    struct prng prng;
+    struct peers_stats stats;
+    size_t frame_bytes_max;
+    struct link *building; /* the frame under construction goes here, from frame_at on */
+    size_t frame_at;
+};
+
+static const struct node_config *config(const struct peers *p) { return node_config_of(p->node); }
+
+static struct peer *peer_find(const struct peers *p, node_id id)
+{
+    for (u32 i = 0; i < p->count; i++)
+        if (p->peer[i].id == id) return (struct peer *)(uintptr_t)&p->peer[i];
+    return NULL;
+}
+
+err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct peer_handlers *h, char *problem,
+              size_t problem_size, struct peers **out)
+{
+    struct peers *p = mem_zalloc(sizeof *p);
+    const struct node_config *c = node_config_of(n);
+
+    p->node = n;
+    p->env = node_env(n);
+    p->handlers = *h;
+    p->boot = boot;
+    mem_copy(p->incarnation, incarnation, 16);
+    list_init(&p->inbound);
+    prng_init(&p->prng, env_random(p->env), 7);
+    p->frame_bytes_max = c->value_bytes_max * 2 + 4 * MIB;
+    for (u32 i = 0; i < c->member_count; i++) {
+        if (c->members[i].id == c->self) continue;
+        struct peer *q = &p->peer[p->count++];
+        q->id = c->members[i].id;
+        q->member = &c->members[i];
+        for (u8 ch = 0; ch < CHANNELS; ch++) {
+            struct link *l = &q->links[ch];
+            l->peer = q;
+            l->channel = ch;
+            l->backoff = DIAL_BACKOFF_MIN;
+            l->stream.owner = l;
+            l->stream.kind = NODE_PEER_DIALLED;
+            buf_init(&l->stream.in, 4096);
+            buf_init(&l->stream.out, 0);
+        }
+    }
+    *out = p;
+    if (!p->count) return OK; /* alone: nobody will call */
+    p->listener = (struct listener){.owner = p, .kind = NODE_PEER_ACCEPTED};
+    err e = p->env->ops->listen(p->env, c->host, c->peer_port, &p->listener);
+    if (e) {
+        snprintf(problem, problem_size, "cannot listen on %s:%u for peers: %s (another port: --peer-port)",
+                 c->host, c->peer_port, err_text(e));
+        peers_free(p);
+        *out = NULL;
+        return e;
+    }
+    p->listening = true;
+    return OK;
+}
+
+static void inbound_free(struct inbound *in)
+{
+    list_remove(&in->link);
+    buf_done(&in->stream.in);
+    buf_done(&in->stream.out);
+    mem_free(in);
+}
+
+void peers_free(struct peers *p)
+{
+    if (!p) return;
+    if (p->listening) p->env->ops->unlisten(p->env, &p->listener);
+    for (u32 i = 0; i < p->count; i++)
+        for (u32 ch = 0; ch < CHANNELS; ch++) {
+            buf_done(&p->peer[i].links[ch].stream.in);
+            buf_done(&p->peer[i].links[ch].stream.out);
+        }
+    LIST_EACH_SAFE(l, &p->inbound) inbound_free(CONTAINER_OF(l, struct inbound, link));
+    mem_free(p);
+}
+
+static void put_hello(struct peers *p, struct buf *out, node_id to, u8 channel)
+{
+    const struct node_config *c = config(p);
+    struct frame f = {.type = FRAME_HELLO, .src_node = c->self, .src_boot = p->boot, .dst_node = to};
+    struct hello h = {.version_min = FRAME_VERSION,
+                      .version_max = FRAME_VERSION,
+                      .channel = channel,
+                      .blank = part_is_blank(node_part(p->node)),
+                      .redis_port = c->redis_port,
+                      .admin_port = c->admin_port,
+                      .pid = c->pid};
+
+    mem_copy(h.cluster_id, c->cluster_id, 16);
+    mem_copy(h.incarnation, p->incarnation, 16);
+    size_t place = frame_begin(out, &f);
+    hello_encode(&h, out);
+    frame_end(out, place);
+}
+
+static void link_close(struct peers *p, struct link *l)
+{
+    if (l->state == LINK_DOWN || l->state == LINK_CLOSING) return;
+    bool was_up = l->state == LINK_UP;
+    l->state = LINK_CLOSING;
+    buf_clear(&l->stream.out);
+    env_close(p->env, &l->stream, false);
+    if (was_up && l->channel == 0) p->handlers.on_lost(p->handlers.context, l->peer->id);
+}
+
+static void link_dial(struct peers *p, struct link *l, nanos now)
+{
+    l->state = LINK_DIALLING;
+    l->since = now;
+    buf_clear(&l->stream.in);
+    buf_clear(&l->stream.out);
+    p->env->ops->dial(p->env, l->peer->member->host, l->peer->member->peer_port, &l->stream);
+}
+
+static void link_on_closed(struct peers *p, struct link *l, nanos now)
+{
+    bool was_up = l->state == LINK_UP;
+
+    l->state = LINK_DOWN;
+    l->retry_at = now + prng_between(&p->prng, l->backoff / 2, l->backoff);
+    l->backoff = u64_min(l->backoff * 2, DIAL_BACKOFF_MAX);
+    buf_done(&l->stream.in);
+    buf_done(&l->stream.out);
+    if (was_up && l->channel == 0) p->handlers.on_lost(p->handlers.context, l->peer->id);
+}
+
+/* A peer with a new boot: whatever the old one promised to answer is gone. */
+static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h, nanos now)
+{
+    if (q->boot && q->boot != boot) p->handlers.on_lost(p->handlers.context, q->id);
+    q->boot = boot;
+    q->heard_at = now;
+    q->blank_said = h->blank;
+    q->status.pid = h->pid;
+    q->status.redis_port = h->redis_port;
+}
+
+static bool hello_fits(struct peers *p, const struct frame *f, const struct hello *h, const char *how)
+{
+    const struct node_config *c = config(p);
+    const char *why = NULL;
+
+    if (!mem_equal(h->cluster_id, c->cluster_id, 16)) why = "another cluster id";
+    else if (f->dst_node != c->self) why = "it wants another node id than mine";
+    else if (!peer_find(p, f->src_node)) why = "its node id is not a member";
+    else if (h->version_min > FRAME_VERSION || h->version_max < FRAME_VERSION) why = "no common version";
+    if (!why) return true;
+    p->stats.refused++;
+    env_log(p->env, LOG_WARN, "peer refused: %s how=%s node=%u wants=%u", why, how, f->src_node, f->dst_node);
+    return false;
+}
+
+static void link_parse(struct peers *p, struct link *l, nanos now)
+{
+    struct frame f;
+    struct hello h;
+    str body;
+    size_t consumed;
+
+    enum frame_status s = frame_parse(buf_str(&l->stream.in), l->stream.in.limit, &f, &body, &consumed);
+    if (s == FRAME_INCOMPLETE) return;
+    if (s == FRAME_BAD || l->state != LINK_HELLO || f.type != FRAME_HELLO || hello_decode(body, &h) ||
+        !hello_fits(p, &f, &h, "dialled") || f.src_node != l->peer->id) {
+        link_close(p, l);
+        return;
+    }
+    buf_consume(&l->stream.in, consumed);
+    met(p, l->peer, f.src_boot, &h, now);
+    l->state = LINK_UP;
+    l->since = now;
+    l->backoff = DIAL_BACKOFF_MIN;
+    p->stats.connects++;
+    env_log(p->env, LOG_INFO, "peer connected node=%u channel=%u boot=%u", l->peer->id, l->channel, f.src_boot);
+}
+
+static void inbound_close(struct peers *p, struct inbound *in)
+{
+    if (in->closing) return;
+    in->closing = true;
+    env_close(p->env, &in->stream, false);
+}
+
+static bool inbound_hello(struct peers *p, struct inbound *in, const struct frame *f, str body, nanos now)
+{
+    struct hello h;
+
+    if (f->type != FRAME_HELLO || hello_decode(body, &h) || !hello_fits(p, f, &h, "accepted")) return false;
+    in->peer = peer_find(p, f->src_node);
+    in->channel = h.channel;
+    met(p, in->peer, f->src_boot, &h, now);
+    put_hello(p, &in->stream.out, in->peer->id, h.channel);
+    env_flush(p->env, &in->stream);
+    return true;
+}
+
+static bool inbound_frame(struct peers *p, struct inbound *in, const struct frame *f, str body, nanos now)
+{
+    struct peer *q = in->peer;
+
+    if (f->src_node != q->id || f->dst_node != config(p)->self) return false;
+    if ((f->dst_boot != p->boot || f->src_boot != q->boot) && !MUTANT(frames_of_old_boots_accepted)) {
+        p->stats.dropped_stale++;
+        return false;
+    }
+    q->heard_at = now;
+    if (f->type == FRAME_STATUS) {
+        struct status s;
+        if (status_decode(body, &s)) return false;
+        q->status = s;
+        q->blank_said = s.blank;
+        return true;
+    }
+    return p->handlers.on_frame(p->handlers.context, q->id, f, body) == OK;
+}
+
+static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
+{
+    u32 frames = 0;
+
+    in->ready = false;
+    while (!in->closing) {
+        struct frame f;
+        str body;
+        size_t consumed;
+        if (frames++ == FRAMES_PER_TURN) {
+            in->ready = true;
+            return;
+        }
+        enum frame_status s = frame_parse(buf_str(&in->stream.in), p->frame_bytes_max, &f, &body, &consumed);
+        if (s == FRAME_INCOMPLETE) break;
+        bool ok = s == FRAME_READY;
+        if (ok) ok = in->peer ? inbound_frame(p, in, &f, body, now) : inbound_hello(p, in, &f, body, now);
+        if (!ok) {
+            if (s == FRAME_BAD) p->stats.bad_frames++;
+            inbound_close(p, in);
+            return;
+        }
+        p->stats.frames_in++;
+        p->stats.bytes_in += consumed;
+        buf_consume(&in->stream.in, consumed);
+    }
+    if (in->stream.in.len == 0 && in->stream.in.cap > MIB) buf_done(&in->stream.in);
+    p->env->ops->pause(p->env, &in->stream, false);
+}
+
+static void accept_one(struct peers *p, void *pending, nanos now)
+{
+    struct inbound *in = mem_zalloc(sizeof *in);
+
+    in->accepted_at = now;
+    in->stream.owner = in;
+    in->stream.kind = NODE_PEER_ACCEPTED;
+    buf_init(&in->stream.in, p->frame_bytes_max + MIB);
+    buf_init(&in->stream.out, 0);
+    list_push(&p->inbound, &in->link);
+    p->env->ops->accept(p->env, pending, &in->stream);
+}
+
+static void dialled_event(struct peers *p, struct link *l, const struct env_event *ev, nanos now)
+{
+    switch (ev->kind) {
+    case ENV_CONNECTED:
+        if (l->state != LINK_DIALLING) break;
+        l->state = LINK_HELLO;
+        put_hello(p, &l->stream.out, l->peer->id, l->channel);
+        env_flush(p->env, &l->stream);
+        break;
+    case ENV_RECEIVED:
+        if (l->state == LINK_HELLO) link_parse(p, l, now);
+        else if (l->state == LINK_UP) link_close(p, l); /* nothing else is ever sent this way */
+        break;
+    case ENV_CLOSED: link_on_closed(p, l, now); break;
+    default: break;
+    }
+}
+
+static void accepted_event(struct peers *p, struct inbound *in, const struct env_event *ev, nanos now)
+{
+    if (ev->kind == ENV_RECEIVED) {
+        if (!in->closing) inbound_parse(p, in, now);
+    } else if (ev->kind == ENV_CLOSED) {
+        struct peer *q = in->channel == 0 ? in->peer : NULL;
+        inbound_free(in);
+        if (q) p->handlers.on_lost(p->handlers.context, q->id);
+    }
+}
+
+void peers_on_event(struct peers *p, const struct env_event *ev)
+{
+    nanos now = node_now(p->node);
+
+    if (ev->kind == ENV_ACCEPTED) accept_one(p, ev->pending, now);
+    else if (ev->stream->kind == NODE_PEER_DIALLED) dialled_event(p, ev->stream->owner, ev, now);
+    else accepted_event(p, ev->stream->owner, ev, now);
+}
+
+static void link_turn(struct peers *p, struct link *l, nanos now)
+{
+    switch (l->state) {
+    case LINK_DOWN:
+        if (now >= l->retry_at) link_dial(p, l, now);
+        break;
+    case LINK_DIALLING:
+    case LINK_HELLO:
+        if (now >= l->since + DIAL_TIMEOUT) link_close(p, l);
+        break;
+    case LINK_UP: /* a silent peer's connection may be half open: begin again rather than wait for TCP */
+        if (now >= u64_max(l->since, l->peer->heard_at) + SILENCE_MAX) link_close(p, l);
+        break;
+    case LINK_CLOSING: break;
+    }
+}
+
+void peers_turn(struct peers *p, nanos now)
+{
+    for (u32 i = 0; i < p->count; i++)
+        for (u32 ch = 0; ch < CHANNELS; ch++) link_turn(p, &p->peer[i].links[ch], now);
+    LIST_EACH_SAFE(l, &p->inbound) {
+        struct inbound *in = CONTAINER_OF(l, struct inbound, link);
+        if (in->ready && !in->closing) inbound_parse(p, in, now);
+        if (!in->peer && now >= in->accepted_at + DIAL_TIMEOUT) inbound_close(p, in);
+    }
+}
+
+void peers_flush(struct peers *p)
+{
+    for (u32 i = 0; i < p->count; i++)
+        for (u32 ch = 0; ch < CHANNELS; ch++) {
+            struct link *l = &p->peer[i].links[ch];
+            if (!l->dirty) continue;
+            l->dirty = false;
+            if (l->state == LINK_UP) env_flush(p->env, &l->stream);
+        }
+}
+
+nanos peers_deadline(const struct peers *p)
+{
+    nanos at = NANOS_NEVER;
+
+    for (u32 i = 0; i < p->count; i++)
+        for (u32 ch = 0; ch < CHANNELS; ch++) {
+            const struct link *l = &p->peer[i].links[ch];
+            if (l->state == LINK_DOWN) at = u64_min(at, l->retry_at);
+            if (l->state == LINK_DIALLING || l->state == LINK_HELLO) at = u64_min(at, l->since + DIAL_TIMEOUT);
+            if (l->state == LINK_UP)
+                at = u64_min(at, u64_max(l->since, p->peer[i].heard_at) + SILENCE_MAX);
+        }
+    LIST_EACH(n, &p->inbound) {
+        const struct inbound *in = CONTAINER_OF(n, struct inbound, link);
+        if (in->ready) return 0;
+    }
+    return at;
+}
+
+static struct link *link_for(struct peers *p, node_id to, u16 type)
+{
+    struct peer *q = peer_find(p, to);
+    return q ? &q->links[type == FRAME_SNAPSHOT_CHUNK ? 1 : 0] : NULL;
+}
+
+struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool may_drop)
+{
+    struct link *l = link_for(p, to, f->type);
+
+    if (!l || l->state != LINK_UP) return NULL;
+    if (l->stream.out.len > (may_drop ? QUEUE_DROPPABLE_MAX : QUEUE_MAX)) {
+        p->stats.dropped_full++;
+        return NULL;
+    }
+    struct frame full = *f;
+    full.src_node = config(p)->self;
+    full.src_boot = p->boot;
+    full.dst_node = to;
+    full.dst_boot = l->peer->boot;
+    assert(!p->building);
+    p->building = l;
+    p->frame_at = frame_begin(&l->stream.out, &full);
+    l->dirty = true;
+    return &l->stream.out;
+}
+
+void peers_end(struct peers *p)
+{
+    assert(p->building);
+    frame_end(&p->building->stream.out, p->frame_at);
+    p->building = NULL;
+    p->stats.frames_out++;
+}
+
+bool peers_is_connected(const struct peers *p, node_id to)
+{
+    const struct peer *q = peer_find(p, to);
+    return q && q->links[0].state == LINK_UP;
+}
+
+void peers_send_status(struct peers *p, const struct status *s)
+{
+    struct frame f = {.type = FRAME_STATUS};
+
+    for (u32 i = 0; i < p->count; i++) {
+        struct buf *out = peers_begin(p, p->peer[i].id, &f, true);
+        if (!out) continue;
+        status_encode(s, out);
+        peers_end(p);
+    }
+}
+
+bool peers_all_blank(const struct peers *p)
+{
+    for (u32 i = 0; i < p->count; i++)
+        if (!p->peer[i].boot || !p->peer[i].blank_said) return false;
+    return true;
+}
+
+u32 peers_view(const struct peers *p, struct peer_view *out, u32 max)
+{
+    nanos now = env_mono(p->env);
+    u32 n = 0;
+
+    for (u32 i = 0; i < p->count && n < max; i++)
+        out[n++] = (struct peer_view){
+            .id = p->peer[i].id,
+            .alive = p->peer[i].heard_at && now < p->peer[i].heard_at + SILENCE_MAX,
+            .boot = p->peer[i].boot,
+            .status = p->peer[i].status,
+        };
+    return n;
+}
+
+const struct peers_stats *peers_stats(const struct peers *p) { return &p->stats; }

@@ -1,0 +1,309 @@
+/* Inside the Redis door. Each struct is written by the file named above it. */
+#pragma once
+
+#include "base/assert.h"
+#include "kv/kv.h"
+#include "server/gateway.h"
+#include "server/redis/door.h"
+#include "wire/resp/resp.h"
+
+/* The Redis whose answers these are; clients decide by it what they may ask. */
+#define REDIS_VERSION "7.0.15"
+
+#define PIPELINE_DEPTH_MAX 1024u               /* requests of one connection under way */
+#define PIPELINE_BYTES_MAX (32 * MIB)          /* their bytes, and the bytes their replies are expected to have */
+#define OUTPUT_PAUSE_BYTES MIB                 /* unsent replies above which nothing more is parsed */
+#define OUTPUT_DROP_BYTES (64 * MIB)           /* plus the largest value: the connection is dropped */
+#define INPUT_SMALL_BYTES (64 * KIB)           /* read ahead for any connection; more is granted */
+#define REQUEST_ROOM_BYTES MIB                 /* a request may be larger than its value by this much */
+#define REPLY_INLINE_BYTES 96
+#define TURN_REQUESTS_MAX 4096u                /* requests parsed in one turn of the door */
+#define VISIT_REQUESTS_MAX 256u                /* and for one connection in a row */
+
+struct client;
+struct call;
+struct slot;
+
+/* --- slot.c: the place of one reply in its connection's order --- */
+
+typedef void (*slot_finish_fn)(struct slot *s, const struct gateway_reply *reply);
+
+struct slot {
+    struct gateway_request req;
+    struct list link; /* in client.queue in request order, or in the door's free list */
+    struct client *client;
+    slot_finish_fn finish;     /* makes the reply from the gateway's and calls slot_answer; NULL: it is the reply */
+    struct buf bytes;          /* while waiting what `finish` needs; when ready a reply longer than inline_bytes */
+    struct session_id session; /* of Q.SESSION OPEN */
+    size_t request_bytes;
+    nanos wake_at;     /* DEBUG SLEEP: ready then; 0 otherwise */
+    bool asked;        /* the gateway has it */
+    bool ready;
+    bool silent;       /* CLIENT REPLY OFF or SKIP */
+    bool is_write, is_lookup;
+    u8 inline_len;
+    u8 inline_bytes[REPLY_INLINE_BYTES];
+};
+
+/* A new last place in the connection's order. */
+struct slot *slot_push(struct client *c, size_t request_bytes);
+/* Give the entry to the gateway; its answer fills the slot. Takes over the entry's reference. */
+void slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry);
+/* The reply is known: it leaves as soon as all before it have. The slot is gone afterwards. */
+void slot_answer(struct slot *s, str reply);
+/* The connection is gone: forget what was only for its eyes, let writes go on. */
+void slots_abandon(struct client *c);
+void slots_free(struct client *c);
+void slot_pool_done(struct redis_door *d);
+
+/* The reply of a command answered here and now. Nothing may be pushed between begin and end. */
+struct resp_writer reply_begin(struct client *c);
+void reply_end(struct client *c, struct resp_writer *w, size_t request_bytes);
+
+/* --- client.c: one connection --- */
+
+enum { CLIENT_ADDRESS_MAX = 64 };
+
+struct client {
+    struct stream stream; /* kind NODE_REDIS, owner this client */
+    struct redis_door *door;
+    struct list all, ready, dirty;
+    struct list large;    /* admission.c: among those with a large request */
+    size_t input_want;    /* the stream.in.limit it asks for */
+
+    struct resp_parser *parser; /* borrowed from the door while a request is under way */
+    u64 skip_bytes;             /* oversize.c */
+    u32 skip_args;
+    bool skipping;
+
+    struct list queue; /* slots in request order */
+    u32 queued;
+    size_t queued_bytes;  /* of their requests */
+    size_t held_bytes;    /* replies that wait for an earlier one */
+    size_t reply_guess;   /* how long a reply of this connection may be, by what the last were */
+    struct slot *barrier; /* nothing more is parsed before this one is answered */
+
+    struct gateway_order order;
+    u64 last_index; /* log index of the latest write answered, for WAIT */
+
+    struct transaction *tx; /* NULL: no MULTI, nothing watched */
+    u64 id;
+    char *name, *lib_name, *lib_version; /* owned, NULL: none */
+    const char *last_command;
+    nanos created_at, seen_at;
+    u8 db, proto;
+    bool reply_off, reply_skip_next, reply_skip;
+    bool no_evict, no_touch;
+    bool rejected; /* over clients_max: holds nothing but its error */
+    bool closing;  /* after the replies under way */
+    bool closed;   /* env_close was called */
+    bool gone;     /* ENV_CLOSED was seen */
+};
+
+struct client *client_new(struct redis_door *d, bool rejected);
+void client_free(struct client *c);
+/* Look at its input in this or the next turn of the door. */
+void client_wake(struct client *c);
+/* See to its output and its end when the turn is flushed. */
+void client_touch(struct client *c);
+/* Parse and dispatch at most `max` requests; returns how many. */
+u32 client_parse(struct client *c, u32 max);
+bool client_can_parse(const struct client *c);
+void client_flush(struct client *c);
+/* Close at once; what is queued is not sent. */
+void client_drop(struct client *c, const char *why);
+void client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX]);
+/* Back to how it was when it connected, as RESET asks. */
+void client_reset(struct client *c);
+bool client_set_name(char **name, str value);
+
+/* --- admission.c: memory for large requests --- */
+
+struct admission {
+    struct list large;       /* clients in the order they first asked */
+    size_t granted, budget;
+    nanos next_look;
+};
+
+void admission_init(struct admission *a, size_t budget);
+/* The request under way does not fit: ask for room. */
+void admission_ask(struct client *c, size_t bytes);
+/* Its large request is consumed, or the connection is gone. */
+void admission_release(struct client *c);
+/* Drop connections that hold room and send nothing while others wait. */
+void admission_look(struct redis_door *d, nanos now);
+
+/* --- oversize.c: a request over the limit is answered, skipped, and the connection lives --- */
+
+/* After RESP_BAD: true if it was only too large; the reply is given and skipping has begun. */
+bool oversize_begin(struct client *c);
+/* Drop the next input of the request being skipped. */
+void oversize_skip(struct client *c);
+
+/* --- dispatch.c: from arguments to a handler or an entry --- */
+
+enum door_command_flags { /* BIT(0..7): what the door does; the others are only reported */
+    DOOR_AT_ONCE = BIT(0),   /* runs inside MULTI instead of being queued */
+    DOOR_WHEN_IDLE = BIT(1), /* waits until everything before it is answered */
+    DOOR_NO_MULTI = BIT(2),
+    DOOR_DEBUG = BIT(3),     /* only with config.debug_commands */
+    DOOR_OF_DATA = BIT(4),   /* a container's row known for COMMAND INFO; the command is the keyspace's */
+    DOOR_WRITE = BIT(8),
+    DOOR_READONLY = BIT(9),
+    DOOR_DENYOOM = BIT(10),
+    DOOR_ADMIN = BIT(11),
+    DOOR_NOSCRIPT = BIT(12),
+    DOOR_BLOCKING = BIT(13),
+    DOOR_LOADING = BIT(14),
+    DOOR_STALE = BIT(15),
+    DOOR_SKIP_SLOWLOG = BIT(16),
+    DOOR_FAST = BIT(17),
+    DOOR_NO_AUTH = BIT(18),
+    DOOR_MOVABLE = BIT(19),
+    DOOR_ALLOW_BUSY = BIT(20),
+};
+
+typedef void (*door_handler)(struct call *call);
+
+struct door_command { /* one row per command or subcommand; tables end with a row without a name */
+    const char *name; /* lower case; "config|get" for a subcommand */
+    i32 arity;        /* as Redis: counts the name; negative: at least */
+    u32 flags;
+    door_handler handler;
+    const struct door_command *subcommands;
+    i32 first_key, last_key, key_step;
+};
+
+struct call { /* one run of a handler */
+    struct redis_door *door;
+    struct client *client;
+    const struct door_command *command;
+    const str *argv; /* borrowed from the input, or from the transaction */
+    u32 argc;
+    struct resp_writer w; /* where the reply goes */
+    size_t request_bytes;
+    bool in_exec; /* answer at once */
+    bool later;   /* the handler has pushed a slot of its own, and written nothing */
+};
+
+struct command_ref { /* what a name stands for: at most one is set */
+    const struct kv_command *data;
+    const struct door_command *door;
+};
+
+/* Returns false if the command must wait until the connection's queue is empty. */
+bool dispatch(struct client *c, const str *argv, u32 argc, size_t request_bytes);
+struct command_ref command_find(const struct redis_door *d, str name);
+const struct door_command *subcommand_find(const struct door_command *container, str name);
+bool arity_is_good(i32 arity, u32 argc);
+/* The command's name as errors and COMMAND INFO spell it. */
+void command_run(struct call *call);
+/* `-ERR wrong number of arguments for ...` and the like. Returns false if the command can not run. */
+bool command_check(struct call *call, struct command_ref *ref);
+struct rcbuf *command_entry(const struct entry *header, u8 db, const str *argv, u32 argc);
+void submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
+                 const str *argv, u32 argc, size_t request_bytes);
+u8 client_entry_flags(const struct client *c);
+
+/* --- commands/transaction.c --- */
+
+bool transaction_is_open(const struct client *c);
+/* A command was refused while MULTI is open: EXEC will refuse, too. */
+void transaction_flag(struct client *c);
+void transaction_queue(struct call *call, const struct command_ref *ref);
+void transaction_drop(struct client *c);
+
+/* --- door.c --- */
+
+struct error_count {
+    char name[24];
+    u64 count;
+};
+
+enum { ERROR_NAMES_MAX = 32, PARSER_POOL_MAX = 32, SLOT_POOL_MAX = 16384 };
+
+struct redis_door {
+    struct node *node;
+    struct env *env;
+    struct gateway *gateway;
+    const struct node_config *config;
+    struct listener listener;
+    bool listening, stopping;
+    nanos stop_at; /* then what is left is dropped */
+
+    struct list clients; /* in order of their ids */
+    struct list ready, starved, dirty;
+    u32 client_count, rejected_count, clients_max;
+    u64 next_client_id;
+    u32 sleeping;
+    nanos sleep_until;
+
+    const struct door_command **commands; /* sorted by name */
+    u32 command_count;
+
+    struct list free_slots;
+    u32 free_slot_count;
+    struct resp_parser *parsers[PARSER_POOL_MAX];
+    u32 parser_count;
+    struct buf scratch;    /* a reply that must wait for earlier ones, while it is written */
+    struct buf exec;       /* an EXEC's reply, while it is put together */
+    bool replying;         /* between reply_begin and reply_end */
+    size_t reply_from;
+
+    struct admission admission;
+    struct redis_door_stats stats;
+    u64 lookup_hits, lookup_misses, errors;
+    struct error_count error_names[ERROR_NAMES_MAX];
+    u32 error_name_count;
+    nanos rate_at;
+    u64 rate_commands, rate_per_second;
+};
+
+struct resp_parser *door_parser_take(struct redis_door *d);
+void door_parser_give(struct redis_door *d, struct resp_parser *p);
+void door_count_error(struct redis_door *d, str reply);
+void door_reset_stats(struct redis_door *d);
+
+/* keyspace.c: what the door asks of the state machine beside it. */
+void door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out);
+
+/* glob.c: Redis's glob patterns: * ? [a-z] [^a] \x. */
+bool glob_matches(str pattern, str text, bool any_case);
+
+/* --- commands/: the rows --- */
+
+extern const struct door_command connection_commands[], client_command_rows[], server_commands[],
+    config_commands[], info_commands[], debug_commands[], transaction_commands[], session_commands[],
+    wait_commands[], introspect_commands[];
+extern const struct door_command object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
+
+struct command_doc { /* what COMMAND INFO and COMMAND DOCS say beyond the rows */
+    const char *name;
+    u32 flags;       /* those a data command's row does not hold */
+    u32 categories;  /* enum command_category beyond those that follow from flags */
+    const char *keys; /* key spec flags; '|' parts specs; NULL: none */
+    const char *tips; /* separated by spaces */
+    const char *since, *group, *complexity, *summary;
+};
+const struct command_doc *command_doc_find(str name);
+
+enum command_category { /* in the order Redis lists them */
+    CATEGORY_KEYSPACE = BIT(0),
+    CATEGORY_READ = BIT(1),
+    CATEGORY_WRITE = BIT(2),
+    CATEGORY_STRING = BIT(3),
+    CATEGORY_ADMIN = BIT(4),
+    CATEGORY_FAST = BIT(5),
+    CATEGORY_SLOW = BIT(6),
+    CATEGORY_BLOCKING = BIT(7),
+    CATEGORY_DANGEROUS = BIT(8),
+    CATEGORY_CONNECTION = BIT(9),
+    CATEGORY_TRANSACTION = BIT(10),
+    CATEGORY_SCRIPTING = BIT(11),
+};
+
+/* An answer to <container> HELP, made from its rows. */
+void reply_help(struct call *call);
+
+/* reply_split.c: the length of the first whole RESP value in bytes; 0: there is none. */
+size_t resp_value_length(str bytes);

@@ -1,0 +1,94 @@
+/* Frames between nodes: a 64-byte header that names sender and receiver, their boots and the
+ * partition, then a body. Both carry checksums. docs/formats/peer.md. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define FRAME_HEADER_BYTES 64
+#define FRAME_VERSION 1
+
+enum frame_type {
+    FRAME_HELLO = 1,
+    FRAME_STATUS = 2,
+    FRAME_RAFT = 3, /* body: raft_message_encode */
+    FRAME_FORWARD = 4,
+    FRAME_FORWARD_REPLY = 5,
+    FRAME_SNAPSHOT_CHUNK = 6,
+    FRAME_SNAPSHOT_ACK = 7,
+};
+
+struct frame {
+    u16 type;
+    u64 part;
+    u32 src_node, src_boot, dst_node, dst_boot; /* dst_boot 0: not known yet (HELLO) */
+    u32 src_repl, dst_repl;
+    u64 req;
+    u32 deadline_ms, map_epoch;
+};
+
+/* Begin a frame at the end of out; append the body; frame_end fills in length and checksums.
+ * Returns the place to hand to frame_end. */
+size_t frame_begin(struct buf *out, const struct frame *f);
+void frame_end(struct buf *out, size_t place);
+
+enum frame_status { FRAME_INCOMPLETE, FRAME_READY, FRAME_BAD };
+
+/* One frame from the front of input; body is borrowed. bytes_max bounds header + body. */
+enum frame_status frame_parse(str input, size_t bytes_max, struct frame *out, str *body, size_t *consumed);
+
+/* HELLO: the first frame in each direction of a connection. */
+struct hello {
+    u8 cluster_id[16], incarnation[16];
+    u32 version_min, version_max;
+    u8 channel; /* 0 protocol, 1 bulk */
+    bool blank; /* my log is and was empty */
+    u16 redis_port, admin_port;
+    u64 pid;
+};
+void hello_encode(const struct hello *h, struct buf *out);
+MUST_USE err hello_decode(str body, struct hello *out);
+
+struct status { /* what a node tells the others of itself, several times a second */
+    u32 role, leader;
+    u64 pid, term, commit, applied;
+    u16 redis_port;
+    bool blank;
+};
+void status_encode(const struct status *s, struct buf *out);
+MUST_USE err status_decode(str body, struct status *out);
+
+struct forward { /* a client's command on its way to the leader */
+    u8 kind; /* enum part_kind */
+    u64 after; /* the connection's latest write under way; 0: none */
+    u64 index;
+    u32 replicas;
+    str entry;
+};
+void forward_encode(const struct forward *f, struct buf *out);
+MUST_USE err forward_decode(str body, struct forward *out);
+
+struct forward_reply {
+    u8 status; /* enum part_status */
+    u32 leader;
+    u64 index;
+    str reply;
+};
+void forward_reply_encode(const struct forward_reply *f, struct buf *out);
+MUST_USE err forward_reply_decode(str body, struct forward_reply *out);
+
+struct snapshot_chunk {
+    u64 term, snap_id, index, index_term, seq; /* chunks of a snapshot count from 0 */
+    bool last;
+    str rows; /* store_snapshot_chunk's bytes */
+};
+void snapshot_chunk_encode(const struct snapshot_chunk *c, struct buf *out);
+MUST_USE err snapshot_chunk_decode(str body, struct snapshot_chunk *out);
+
+enum snapshot_ack_status { SNAPSHOT_WANT = 0, SNAPSHOT_INSTALLED = 1, SNAPSHOT_REFUSED = 2 };
+struct snapshot_ack {
+    u64 term, snap_id, next_seq;
+    u8 status;
+};
+void snapshot_ack_encode(const struct snapshot_ack *a, struct buf *out);
+MUST_USE err snapshot_ack_decode(str body, struct snapshot_ack *out);

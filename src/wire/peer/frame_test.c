@@ -1,0 +1,143 @@
+#include "wire/peer/frame.h"
+
+#include "base/test.h"
+
+static struct frame sample(void)
+{
+    return (struct frame){.type = FRAME_FORWARD,
+                          .part = 2,
+                          .src_node = 1,
+                          .src_boot = 7,
+                          .dst_node = 3,
+                          .dst_boot = 9,
+                          .req = 77,
+                          .deadline_ms = 1500};
+}
+
+static void build(struct buf *out, str body)
+{
+    struct frame f = sample();
+    size_t place = frame_begin(out, &f);
+    buf_append_str(out, body);
+    frame_end(out, place);
+}
+
+TEST(frame, comes_back_as_it_was_sent_behind_other_bytes)
+{
+    struct buf b = {0};
+    struct frame f;
+    str body;
+    size_t consumed;
+
+    build(&b, STR("first"));
+    build(&b, STR("second"));
+    CHECK_EQ(frame_parse(buf_str(&b), MIB, &f, &body, &consumed), FRAME_READY);
+    CHECK_STR(body, "first");
+    CHECK_EQ(consumed, FRAME_HEADER_BYTES + 5);
+    CHECK_EQ(f.req, 77);
+    CHECK_EQ(f.src_boot, 7);
+    CHECK_EQ(f.dst_boot, 9);
+    buf_consume(&b, consumed);
+    CHECK_EQ(frame_parse(buf_str(&b), MIB, &f, &body, &consumed), FRAME_READY);
+    CHECK_STR(body, "second");
+    buf_done(&b);
+}
+
+TEST(frame, waits_for_its_last_byte)
+{
+    struct buf b = {0};
+    struct frame f;
+    str body;
+    size_t consumed;
+
+    build(&b, STR("body"));
+    for (size_t len = 0; len < b.len; len++)
+        CHECK_EQ(frame_parse(str_from(buf_bytes(&b), len), MIB, &f, &body, &consumed), FRAME_INCOMPLETE);
+    buf_done(&b);
+}
+
+TEST(frame, any_flipped_bit_is_noticed)
+{
+    struct buf b = {0};
+    struct frame f;
+    str body;
+    size_t consumed;
+
+    build(&b, STR("some body"));
+    for (size_t bit = 0; bit < b.len * 8; bit++) {
+        buf_bytes(&b)[bit / 8] ^= (u8)(1 << (bit % 8));
+        CHECK(frame_parse(buf_str(&b), MIB, &f, &body, &consumed) != FRAME_READY);
+        buf_bytes(&b)[bit / 8] ^= (u8)(1 << (bit % 8));
+    }
+    buf_done(&b);
+}
+
+TEST(frame, a_length_over_the_limit_is_refused_before_it_is_waited_for)
+{
+    struct buf b = {0};
+    struct frame f;
+    str body;
+    size_t consumed;
+
+    build(&b, STR("0123456789"));
+    CHECK_EQ(frame_parse(str_from(buf_bytes(&b), FRAME_HEADER_BYTES), 70, &f, &body, &consumed), FRAME_BAD);
+    buf_done(&b);
+}
+
+TEST(frame, bodies_come_back_and_trailing_bytes_are_refused)
+{
+    struct buf b = {0};
+    struct hello h = {.version_min = 1, .version_max = 1, .channel = 1, .blank = true, .pid = 5}, h2;
+    struct status s = {.role = 3, .leader = 2, .term = 9, .commit = 8, .applied = 7, .redis_port = 6379}, s2;
+    struct snapshot_ack a = {.term = 1, .snap_id = 2, .next_seq = 3, .status = 1}, a2;
+
+    h.cluster_id[3] = 4;
+    hello_encode(&h, &b);
+    CHECK_OK(hello_decode(buf_str(&b), &h2));
+    CHECK(mem_equal(&h, &h2, offsetof(struct hello, version_min)));
+    CHECK(h2.blank && h2.channel == 1 && h2.pid == 5);
+    buf_append_u8(&b, 0);
+    CHECK_EQ(hello_decode(buf_str(&b), &h2), ERR_MALFORMED);
+
+    buf_clear(&b);
+    status_encode(&s, &b);
+    CHECK_OK(status_decode(buf_str(&b), &s2));
+    CHECK(s2.role == 3 && s2.leader == 2 && s2.applied == 7);
+
+    buf_clear(&b);
+    snapshot_ack_encode(&a, &b);
+    CHECK_OK(snapshot_ack_decode(buf_str(&b), &a2));
+    CHECK(a2.next_seq == 3 && a2.status == 1);
+    CHECK_EQ(snapshot_ack_decode(str_from(buf_bytes(&b), b.len - 1), &a2), ERR_MALFORMED);
+    buf_done(&b);
+}
+
+TEST(frame, forwards_and_chunks_carry_the_rest_as_their_payload)
+{
+    struct buf b = {0};
+    struct forward f = {.kind = 1, .after = 12, .index = 3, .replicas = 2, .entry = STR("entry")}, f2;
+    struct forward_reply r = {.status = 6, .leader = 1, .index = 4, .reply = STR("+OK\r\n")}, r2;
+    struct snapshot_chunk c = {.term = 1, .snap_id = 2, .index = 3, .seq = 5, .last = true, .rows = STR("rows")}, c2;
+
+    forward_encode(&f, &b);
+    CHECK_OK(forward_decode(buf_str(&b), &f2));
+    CHECK(f2.after == 12 && f2.replicas == 2);
+    CHECK_STR(f2.entry, "entry");
+    buf_clear(&b);
+    forward_reply_encode(&r, &b);
+    CHECK_OK(forward_reply_decode(buf_str(&b), &r2));
+    CHECK(r2.status == 6 && r2.index == 4);
+    CHECK_STR(r2.reply, "+OK\r\n");
+    buf_clear(&b);
+    snapshot_chunk_encode(&c, &b);
+    CHECK_OK(snapshot_chunk_decode(buf_str(&b), &c2));
+    CHECK(c2.last && c2.seq == 5);
+    CHECK_STR(c2.rows, "rows");
+    buf_done(&b);
+}
+
+TEST_MAIN(RUN(frame, comes_back_as_it_was_sent_behind_other_bytes), RUN(frame, waits_for_its_last_byte),
+          RUN(frame, any_flipped_bit_is_noticed),
+          RUN(frame, a_length_over_the_limit_is_refused_before_it_is_waited_for),
+          RUN(frame, bodies_come_back_and_trailing_bytes_are_refused),
+          RUN(frame, forwards_and_chunks_carry_the_rest_as_their_payload))
