@@ -19,12 +19,12 @@ u8 *buf_reserve(struct buf *b, size_t bytes)
 {
     size_t need = b->len + bytes;
 
-    if (b->start + need <= b->cap) return b->data + b->start + b->len;
+    if (b->start + need <= b->cap && b->data) return b->data + b->start + b->len;
     if (b->start) {
         memmove(b->data, b->data + b->start, b->len);
         b->start = 0;
     }
-    if (need > b->cap) {
+    if (need > b->cap || !b->data) {
         size_t cap = size_max(b->cap + b->cap / 2, 256);
         b->cap = size_max(cap, need);
         b->data = mem_resize(b->data, b->cap);

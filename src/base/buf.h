@@ -17,8 +17,9 @@ struct buf {
 void buf_init(struct buf *b, size_t limit);
 void buf_done(struct buf *b); /* gives memory back; b stays usable and empty */
 
-static inline u8 *buf_bytes(const struct buf *b) { return b->data + b->start; }
-static inline str buf_str(const struct buf *b) { return str_from(b->data + b->start, b->len); }
+/* NULL + 0 is undefined, and an empty buf has no data. */
+static inline u8 *buf_bytes(const struct buf *b) { return b->data ? b->data + b->start : NULL; }
+static inline str buf_str(const struct buf *b) { return str_from(buf_bytes(b), b->len); }
 static inline size_t buf_room(const struct buf *b) { return b->limit ? b->limit - b->len : SIZE_MAX / 2; }
 
 u8 *buf_reserve(struct buf *b, size_t bytes);          /* room at the end, not yet live */
@@ -56,7 +57,10 @@ struct reader {
     bool bad;
 };
 
-static inline struct reader reader_of(str s) { return (struct reader){s.at, s.at + s.len, false}; }
+static inline struct reader reader_of(str s)
+{
+    return (struct reader){s.at, s.len ? s.at + s.len : s.at, false};
+}
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->at); }
 u8 reader_u8(struct reader *r);
 u16 reader_u16(struct reader *r);

@@ -43,7 +43,7 @@ struct env_event {
 };
 
 /* One ordered byte connection, embedded in its owner. The owner reads and consumes `in`, appends to
- * `out`, and calls env_flush once per turn. The backend pauses reading while in.len >= in.limit and
+ * `out` what may leave, and calls env_flush once per turn. The backend pauses reading while in.len >= in.limit and
  * resumes by itself when env_flush or env_resume finds room again. */
 struct stream {
     struct buf in, out;
@@ -73,7 +73,8 @@ struct disk_op {
 };
 
 /* Work that may block, run off the reactor. run() may use the job's own memory, the blocking file
- * calls below and a kvs, nothing else. */
+ * calls below and a kvs, nothing else. Jobs of one `kind` run one at a time, in the order of their
+ * submission; jobs of different kinds may run at the same time. */
 struct env_job {
     void (*run)(struct env_job *job);
     void *owner;
@@ -99,7 +100,7 @@ struct env_ops {
 
     /* the turn */
     bool (*next_event)(struct env *env, struct env_event *out);
-    void (*wake_at)(struct env *env, nanos at); /* replaces the earlier wish; NANOS_NEVER cancels */
+    void (*wake_at)(struct env *env, nanos at); /* replaces the earlier wish; NANOS_NEVER cancels; good for one turn */
 
     /* connections */
     err (*listen)(struct env *env, const char *host, u16 port, struct listener *l);

@@ -27,19 +27,21 @@ struct entry {
     u64 hlc, seed;
     struct session_id session;
     u64 seq, first_hlc, acked;
+    u64 after; /* the connection's write before this one, not run later than it; 0: none */
     str body; /* borrowed */
 };
 
 /* Writes the header with body.len; the body follows by the caller (entry_finish sets len). */
 void entry_encode_header(const struct entry *e, struct buf *out);
+void entry_finish(u8 *bytes, size_t len); /* the whole entry's */
 MUST_USE err entry_decode(str bytes, struct entry *out);
 
 /* Stamp what only the leader may say into an encoded entry it is about to propose. */
 void entry_stamp(u8 *bytes, size_t len, u64 hlc, u64 seed);
 
 /* Gateway: fill in the fields of an encoded entry that are known late. */
-void entry_set_session(u8 *bytes, const struct session_id *session, u64 seq, u64 first_hlc, u64 acked);
-void entry_set_acked(u8 *bytes, u64 acked);
+void entry_set_session(u8 *bytes, const struct session_id *session, u64 seq, u64 first_hlc, u64 acked,
+                       u64 after);
 
 /* A command inside a body. */
 void entry_encode_command(u8 db, const str *args, u32 argc, struct buf *out);

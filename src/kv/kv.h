@@ -18,6 +18,9 @@ enum kv_command_flags {
     KV_FAST = BIT(2),
     KV_RANDOM = BIT(3),   /* reply depends on chance (RANDOMKEY, SCAN order) */
     KV_MOVABLE = BIT(4),  /* key positions are not given by first/last/step */
+    KV_DENYOOM = BIT(5),
+    KV_STRING = BIT(6),    /* ACL category @string; else @keyspace */
+    KV_DANGEROUS = BIT(7), /* ACL category @dangerous */
 };
 
 struct kv_call;
@@ -33,16 +36,27 @@ struct kv_command { /* one row per command; the door adds its own connection com
 
 /* The row of a command name in any case; NULL if it is not a data command. */
 const struct kv_command *kv_command_find(str name);
-const struct kv_command *kv_commands(u32 *count);
+const struct kv_command *kv_commands(u32 *count); /* alphabetical */
+bool kv_command_takes(const struct kv_command *cmd, u32 argc); /* the arity fits */
+
+/* What Redis answers to a name nobody knows, and to a wrong number of arguments. */
+void kv_reply_unknown_command(struct resp_writer *w, const str *argv, u32 argc);
+void kv_reply_wrong_arity(struct resp_writer *w, const char *name);
 
 /* The keys among a command's arguments. Returns how many; fills at most `max` indexes into argv. */
 u32 kv_command_keys(const struct kv_command *cmd, const str *argv, u32 argc, u32 *indexes, u32 max);
 
+/* Redis's glob patterns: * ? [abc] [a-z] [^a], and \ before a byte to be taken as it is. */
+bool glob_match(str pattern, str text);
+
 struct kv; /* databases, counters, clock, delete buckets; rows are the store's */
 
 struct kv_options {
+    /* Both decide replies, so they must be the same on all nodes of a group. */
     size_t value_bytes_max; /* 16 MiB: proto-max-bulk-len as we document it */
-    u64 step_budget;        /* steps a write command may take (rule: no turn exceeds 50 ms) */
+    /* Steps an entry may take (rule: no turn exceeds 50 ms); 0: any. A step is about 100 ns: an argument, a
+     * row walked over, 1 KiB written, 32 cells of LCS. Half a million fit the rule. */
+    u64 step_budget;
 };
 
 struct kv *kv_new(struct store *store, const struct kv_options *options);
@@ -53,23 +67,27 @@ void kv_state_encode(const struct kv *kv, struct buf *out);
 MUST_USE err kv_state_decode(struct kv *kv, str bytes); /* also resets; empty bytes: a fresh state */
 
 /* Apply one committed COMMAND, EXEC or TICK entry as version `ver`; the reply (in the entry's RESP form) is
- * appended to out. Command errors are replies. An err is the store's or a malformed entry: the node stops. */
+ * appended to out, none for a TICK. Command errors are replies, also an unknown command. An err is the
+ * store's or a malformed entry: the node stops. `ver` grows from call to call. */
 MUST_USE err kv_apply(struct kv *kv, const struct entry *e, u64 ver, struct buf *out);
 
 /* Run read-only commands on the applied state at time now_us (unix microseconds, the reader's clock).
  *   *need_tick  set when the answer depends on a key whose expiry lies in (kv clock, now]: nothing was
- *               appended; propose a TICK with time now and read again once it is applied.
+ *               appended; propose a TICK with time now and read again, with the same now, once it is
+ *               applied. (With a later now more keys may have expired, and a walk might never end.)
  * `body` is that of a COMMAND or EXEC entry holding reads only. */
 MUST_USE err kv_read(struct kv *kv, u8 op, u8 flags, str body, u64 now_us, u64 seed, struct buf *out,
                      bool *need_tick);
 
 u64 kv_clock_hlc(const struct kv *kv); /* the highest applied hlc */
 
-/* WATCH: what an EXEC's watch must find unchanged. */
+/* WATCH: what an EXEC's watch must find unchanged. *ver is to be handed back as it is: it stands for the
+ * key's row, or, if the key is absent, for the state. */
 MUST_USE err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u64 *ver);
 
-/* Leader's active expiry: look at up to `rows` rows from an internal place and append those expired at
- * now_us as the body of a TICK entry. Returns how many keys it named. */
+/* Leader's active expiry: look at about `rows` rows from an internal place and append those expired at
+ * now_us as the body of a TICK entry. *found is how many keys it named. Databases without an expiring key are
+ * passed by. */
 MUST_USE err kv_find_expired(struct kv *kv, u64 now_us, u32 rows, struct buf *tick_body, u32 *found);
 
 struct kv_db_stats {

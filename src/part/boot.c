@@ -11,7 +11,7 @@
 void marker_encode(struct part *p, struct buf *out)
 {
     buf_append_u8(out, MARKER_FMT);
-    buf_append_u64(out, p->apply.applied);
+    buf_append_u64(out, p->apply.applied - (MUTANT(marker_behind_rows) ? 1 : 0));
     buf_append_u64(out, p->apply.applied_term);
     struct buf config;
     buf_init(&config, 0);

@@ -53,6 +53,7 @@ static void freeze(struct part *p)
         };
     p->checkpoint.running_pos = (struct log_pos){p->apply.applied_term, p->apply.applied};
     p->checkpoint.running = store_freeze(p->store, l.rows, l.count);
+    if (MUTANT(log_released_before_checkpoint)) wal_release(p->wal, p->options.id, p->apply.applied);
     p->checkpoint.running->job.owner = p;
     env_job_submit(p->env, &p->checkpoint.running->job);
     buf_done(&marker);
@@ -63,7 +64,7 @@ static void freeze(struct part *p)
 
 static bool is_due(const struct part *p)
 {
-    if (p->checkpoint.running || p->transfer.in.committing || p->now < p->checkpoint.retry_at) return false;
+    if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at) return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
     if (p->checkpoint.stopping) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
@@ -89,7 +90,7 @@ void checkpoint_compact(struct part *p)
 {
     u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index, bytes = raft_tail_bytes(p->raft);
 
-    if (bytes <= 4 * p->options.log_bytes_keep) limit = u64_min(limit, transfer_pins(p));
+    if (bytes <= 4 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
     while (to < limit && bytes > p->options.log_bytes_keep) {
         const struct raft_entry *e = raft_entry_at(p->raft, ++to);
         bytes -= u64_min(bytes, e->data ? e->data->len : 0);
@@ -131,6 +132,6 @@ err checkpoint_on_job(struct part *p)
 bool part_stopping(struct part *p)
 {
     if (!p->checkpoint.stopping) p->checkpoint.stopping = true;
-    return !p->checkpoint.running && !p->transfer.in.committing &&
+    return !p->checkpoint.running && !p->shipping.in.committing &&
            p->apply.applied == p->checkpoint.marker.index;
 }

@@ -91,7 +91,7 @@ static void carry_out(struct part *p)
     if (a->events & (RAFT_STEPPED_DOWN | RAFT_TRUNCATED)) p->submit.ended_leadership = true;
     if (a->events & RAFT_BECAME_LEADER) submit_on_became_leader(p);
     for (u32 i = 0; i < a->read_count; i++) read_on_confirmed(p, &a->reads[i]);
-    if (a->snapshot_to) transfer_begin(p, a->snapshot_to);
+    if (a->snapshot_to) shipping_begin(p, a->snapshot_to);
     if (a->events & RAFT_HEALED) {
         char line[160];
         snprintf(line, sizeof line, "replica healed part=%llu term=%llu last=%llu",

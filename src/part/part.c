@@ -1,11 +1,14 @@
 /* The door of a partition: creation, frames, jobs, the turn. It decides nothing. */
 #include "part/part_internal.h"
 
+/* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
+#define STEP_BUDGET 500000
+
 err part_new(struct env *env, struct store *store, const struct part_options *options,
              const struct part_host *host, struct part **out)
 {
     struct part *p = mem_zalloc(sizeof *p);
-    struct kv_options kv_options = {.value_bytes_max = options->value_bytes_max, .step_budget = 50000000};
+    struct kv_options kv_options = {.value_bytes_max = options->value_bytes_max, .step_budget = STEP_BUDGET};
 
     p->env = env;
     p->store = store;
@@ -40,7 +43,7 @@ static void drop_queued(struct fifo *f)
 void part_free(struct part *p)
 {
     if (!p) return;
-    transfer_free(p);
+    shipping_free(p);
     if (p->checkpoint.running) {
         err ignored = store_checkpoint_done(p->checkpoint.running);
         (void)ignored; /* going down: whatever it wrote is found at the next start */
@@ -64,7 +67,7 @@ void part_free(struct part *p)
 /* A follower that cannot take more entries now treats APPENDs as heartbeats; the leader sends again. */
 static bool takes_entries(struct part *p)
 {
-    return !p->transfer.in.committing && wal_room(p->wal) > 0 &&
+    return !p->shipping.in.committing && wal_room(p->wal) > 0 &&
            raft_tail_bytes(p->raft) < 2 * p->options.raft.tail_bytes_max;
 }
 
@@ -81,7 +84,7 @@ static err on_raft_frame(struct part *p, node_id from, str body)
     struct raft_message taken = m;
     if (m.kind == RAFT_APPEND && !takes_entries(p)) {
         taken.count = 0;
-        if (p->transfer.in.committing) taken.commit = 0;
+        if (p->shipping.in.committing) taken.commit = 0;
     }
     struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &taken};
     log_step_or_fail(p, &ev);
@@ -94,8 +97,8 @@ err part_on_frame(struct part *p, node_id from, const struct frame *f, str body)
     p->now = env_mono(p->env);
     switch (f->type) {
     case FRAME_RAFT: return on_raft_frame(p, from, body);
-    case FRAME_SNAPSHOT_CHUNK: return transfer_on_chunk(p, from, body);
-    case FRAME_SNAPSHOT_ACK: return transfer_on_ack(p, from, body);
+    case FRAME_SNAPSHOT_CHUNK: return shipping_on_chunk(p, from, body);
+    case FRAME_SNAPSHOT_ACK: return shipping_on_ack(p, from, body);
     default: return ERR_MALFORMED;
     }
 }
@@ -106,7 +109,7 @@ void part_on_peer_lost(struct part *p, node_id peer)
 
     p->now = env_mono(p->env);
     log_step_or_fail(p, &ev);
-    transfer_on_peer_lost(p, peer);
+    shipping_on_peer_lost(p, peer);
 }
 
 void part_on_founding(struct part *p)
@@ -150,8 +153,8 @@ err part_on_job(struct part *p, struct env_job *job)
 {
     p->now = env_mono(p->env);
     if (checkpoint_owns(p, job)) return checkpoint_on_job(p);
-    assert(transfer_owns(p, job));
-    return transfer_on_job(p);
+    assert(shipping_owns(p, job));
+    return shipping_on_job(p);
 }
 
 static bool tick_is_due(const struct part *p) { return p->now >= raft_deadline(p->raft); }
@@ -166,10 +169,10 @@ err part_turn(struct part *p, bool *more)
         log_step_or_fail(p, &ev);
     }
     if (!e) e = submit_turn(p, more);
-    if (!e && !p->transfer.in.committing) e = apply_turn(p, more);
+    if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     if (!e) e = read_turn(p);
     if (!e) e = checkpoint_turn(p);
-    if (!e) e = transfer_turn(p);
+    if (!e) e = shipping_turn(p);
     if (!e && store_tidy(p->store, 256)) *more = true;
     p->stats.sessions = session_count(p->sessions);
     return e ? e : p->failed;
@@ -177,9 +180,9 @@ err part_turn(struct part *p, bool *more)
 
 nanos part_deadline(const struct part *p)
 {
-    nanos at = u64_min(raft_deadline(p->raft), transfer_deadline(p));
+    nanos at = u64_min(raft_deadline(p->raft), shipping_deadline(p));
 
-    if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running)
+    if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running && !p->shipping.in.committing)
         at = u64_min(at, u64_max(p->checkpoint.last_at + p->options.checkpoint_every, p->checkpoint.retry_at));
     if (raft_is_leader(p->raft)) at = u64_min(at, p->submit.next_expiry_at);
     if (p->submit.queue.count || p->read.ready.count || p->read.waits.count)

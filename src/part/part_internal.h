@@ -54,10 +54,11 @@ struct pending { /* submit.c: one per proposed index, in order */
 struct queued { /* submit.c: requests not yet proposed or read */
     struct part_request req;
     u64 target;      /* reads: run exactly when this index has been applied */
+    bool ticked;     /* reads: a TICK was proposed for it */
     u64 read_round;  /* reads: needs this ReadIndex confirmation; 0: the lease is enough */
 };
 
-struct outgoing { /* transfer.c: one snapshot under way to one peer */
+struct outgoing { /* shipping.c: one snapshot under way to one peer */
     node_id to;
     u64 snap_id, index, index_term;
     struct store_snapshot *snapshot;
@@ -68,7 +69,7 @@ struct outgoing { /* transfer.c: one snapshot under way to one peer */
     nanos last_progress, resend_at;
 };
 
-struct incoming { /* transfer.c: one snapshot being received */
+struct incoming { /* shipping.c: one snapshot being received */
     node_id from;
     u64 snap_id, index, index_term, next_seq, term;
     struct store_install *install;
@@ -133,11 +134,11 @@ struct part {
         nanos retry_at;
     } checkpoint;
 
-    struct { /* transfer.c */
+    struct { /* shipping.c */
         struct outgoing out[RAFT_MEMBERS_MAX];
         struct incoming in;
         u64 next_snap_id;
-    } transfer;
+    } shipping;
 };
 
 /* log.c */
@@ -178,14 +179,14 @@ bool checkpoint_owns(const struct part *p, const struct env_job *job);
 err checkpoint_on_job(struct part *p);
 void checkpoint_compact(struct part *p);
 
-/* transfer.c */
-err transfer_turn(struct part *p);
-void transfer_begin(struct part *p, node_id to);
-err transfer_on_chunk(struct part *p, node_id from, str body);
-err transfer_on_ack(struct part *p, node_id from, str body);
-err transfer_on_job(struct part *p);
-bool transfer_owns(const struct part *p, const struct env_job *job);
-void transfer_on_peer_lost(struct part *p, node_id peer);
-u64 transfer_pins(const struct part *p); /* lowest index a running transfer needs in the tail; UINT64_MAX */
-void transfer_free(struct part *p);
-nanos transfer_deadline(const struct part *p);
+/* shipping.c */
+err shipping_turn(struct part *p);
+void shipping_begin(struct part *p, node_id to);
+err shipping_on_chunk(struct part *p, node_id from, str body);
+err shipping_on_ack(struct part *p, node_id from, str body);
+err shipping_on_job(struct part *p);
+bool shipping_owns(const struct part *p, const struct env_job *job);
+void shipping_on_peer_lost(struct part *p, node_id peer);
+u64 shipping_pins(const struct part *p); /* lowest index a running transfer needs in the tail; UINT64_MAX */
+void shipping_free(struct part *p);
+nanos shipping_deadline(const struct part *p);

@@ -45,7 +45,8 @@ static err run_read(struct part *p, struct queued *q)
     struct entry e;
     bool need_tick = false;
     u64 clock_us = hlc_us(kv_clock_hlc(p->kv));
-    u64 now_us = q->req.after ? clock_us : u64_max(env_wall_us(p->env), clock_us);
+    bool at_clock = q->req.after || q->ticked;
+    u64 now_us = at_clock ? clock_us : u64_max(env_wall_us(p->env), clock_us);
     struct buf *reply = &p->read.reply;
 
     if (q->req.after && !session_has_run(p->sessions, q->req.from.node, q->req.from.boot, q->req.after)) {
@@ -65,6 +66,7 @@ static err run_read(struct part *p, struct queued *q)
     }
     q->target = submit_tick(p, now_us, str_from("", 0));
     q->read_round = 0;
+    q->ticked = true; /* the next time at the TICK's time: fresh expiries do not start it over */
     if (q->target) read_admit(p, q);
     else finish(p, q, PART_OVERLOADED, str_from("", 0));
     return OK;

@@ -93,6 +93,7 @@ static void remember(struct part *p, const struct part_waiter *w, u64 index, u64
         p->submit.pending.count ? fifo_at(&p->submit.pending, p->submit.pending.count - 1) : NULL;
     assert(!last || last->index < index);
     if (!w->number) return;
+    if (MUTANT(reply_before_commit)) part_answer(p, w, PART_DONE, index, STR("+OK\r\n"));
     struct pending *n = fifo_push(&p->submit.pending);
     *n = (struct pending){.waiter = *w, .index = index, .term = term};
 }
@@ -230,6 +231,7 @@ err submit_turn(struct part *p, bool *more)
         }
     }
     if (accepts && !wal_stats(p->wal)->full) find_expired(p, more);
+    else if (p->now >= p->submit.next_expiry_at) p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
     return OK;
 }
 

@@ -74,10 +74,13 @@ struct raft_message {
      * VOTE_REPLY: pre, granted. A pre-vote request carries the term it would campaign in; its grant echoes it. */
     bool pre, transfer, granted;
     /* APPEND: prev, entries, commit, sent_at (leader's clock, echoed by the reply: leases count from
-     * it), round (read-index round, echoed).
-     * APPEND_REPLY: rejected; match (or, rejected, hint = where to try next: §5.3 of the paper, by term);
-     * sent_at, round, durable promise: entries <= match are on disk in log of `term`.
-     * TIMEOUT_NOW: prev = the last entry the target must have; void in any other term. */
+     * it), round (read-index round, echoed), impaired (a quorum without the receiver has confirmed the
+     * leader since it learned of the receiver's impairment: this commit may heal it).
+     * APPEND_REPLY: rejected; prev = that of the APPEND answered; match: entries <= match are on disk in
+     * log of `term`; hint = the last entry known to equal the leader's, on disk or not (or, rejected, where to
+     * try next: §5.3 of the paper, by term); sent_at, round, impaired, full.
+     * TIMEOUT_NOW: prev = the last entry the target must have; void in any other term.
+     * SNAPSHOT_STATUS: prev = the snapshot's position, now the follower's and durable; or rejected. */
     struct log_pos prev, hint;
     u64 match, commit, round;
     nanos sent_at;
@@ -88,16 +91,17 @@ struct raft_message {
 
 enum raft_event_kind {
     RAFT_TICK,      /* time passed; nothing else */
-    RAFT_RECEIVED,  /* message */
+    RAFT_RECEIVED,  /* message; full: its entries cannot be taken now (a backlog), as if the disk were full */
     RAFT_PROPOSE,   /* proposals: kind + data (a reference is taken when accepted); only on a leader */
-    RAFT_PERSISTED, /* pos: everything up to pos, as staged when its term was pos.term, is durable */
-    RAFT_SAVED,     /* saved_term: hard state of that term and vote is durable */
+    RAFT_PERSISTED, /* pos: of the last entry staged that is durable with all before it; in order of staging */
+    RAFT_SAVED,     /* saved_term: the hard state of that term is durable. Every save is reported: nothing is
+                       applied in a term that is not */
     RAFT_APPLIED,   /* index */
     RAFT_READ,      /* context: a linearizable read wants a read index */
     RAFT_COMPACT,   /* index: entries <= index may be dropped from the tail (they are in a durable snapshot) */
     RAFT_RESTORED,  /* pos, config: the host installed a snapshot durably; the log restarts there
-                       (a matching suffix is kept). leader: who sent it */
-    RAFT_TRANSFER,  /* target: hand leadership over */
+                       (a matching suffix is kept). peer: who sent it */
+    RAFT_TRANSFER,  /* peer: hand leadership over to it; until it ends proposals are refused */
     RAFT_UNREACHABLE,   /* peer: its connection broke; stop pipelining, probe */
     RAFT_SNAPSHOT_SENT, /* peer, index: the host's transfer ended (rejected: failed, try again later) */
     RAFT_DISK_FULL,     /* full: on/off. A full leader hands over; a full follower refuses entries */
@@ -117,7 +121,7 @@ struct raft_event {
     u32 count;
     struct log_pos pos;
     u64 index, context, saved_term;
-    node_id peer; /* target, leader, peer */
+    node_id peer;
     bool rejected, full;
     const struct raft_config *config;
 };
@@ -190,8 +194,11 @@ void raft_boot_entry(struct raft *r, const struct raft_entry *e);
 void raft_boot_done(struct raft *r, u64 applied, nanos booted_at);
 
 /* The one entrance. A refused step changes nothing.
- *   ERR_STALE   PROPOSE, READ, TRANSFER on a replica that is not leader
- *   ERR_FULL    PROPOSE beyond tail or uncommitted limits: none of the batch was taken
+ *   ERR_STALE   PROPOSE, READ, TRANSFER on a replica that is not leader; PROPOSE while it hands leadership
+ *               over; RESTORED of what was applied already
+ *   ERR_FULL    PROPOSE beyond tail or uncommitted limits, or with a full disk: none of the batch was
+ *               taken. READ with too many waiting. TRANSFER while another is under way
+ *   ERR_INVALID TRANSFER to who cannot lead;  ERR_UNSUPPORTED  PROPOSE of a RAFT_CONFIG
  * `out` is overwritten. A step that would overflow an outbox keeps the rest for the next step and sets
  * its deadline to now. */
 MUST_USE err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *out);
@@ -215,7 +222,7 @@ const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
 
 /* May this leader answer a linearizable read from its applied state at `now`, a fresh reading of the
- * clock? Needs a committed entry of its own term, no transfer begun, and a lease of a quorum. */
+ * clock? Needs an applied entry of its own term, no transfer begun, and a lease of a quorum. */
 bool raft_lease_holds(const struct raft *r, nanos now);
 
 struct raft_peer_status {

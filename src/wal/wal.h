@@ -41,6 +41,7 @@ struct wal_replayed {
 struct wal_damage { /* units that were acknowledged and cannot be read: never a torn tail */
     u64 lsn_from, lsn_to;
     u64 file_seq;
+    bool accepted; /* no news: wal_accept_damage was called for it in an earlier life */
 };
 
 typedef void (*wal_replay_fn)(void *context, const struct wal_replayed *r);
@@ -76,7 +77,10 @@ MUST_USE err wal_open(struct env *env, const struct wal_config *config, wal_repl
  * checked wal_room() (except for hard state, which always fits). Returns the frame's LSN. */
 u64 wal_stage(struct wal *w, const struct wal_frame *f, const str *parts, u32 count);
 
-/* Bytes that may still be staged; 0 when the backlog is at its limit or the disk is full. */
+/* Bytes that may still be staged; 0 when the backlog is at its limit or the disk is full. A frame
+ * takes its payload plus WAL_FRAME_OVERHEAD. Taking more than there is room is not an error: what finds
+ * no place waits in memory, and nothing behind it gets durable. */
+#define WAL_FRAME_OVERHEAD ((size_t)48)
 size_t wal_room(const struct wal *w);
 
 /* Close and submit the open unit unless enough units are in flight already. After `quiet_after` of
@@ -105,6 +109,11 @@ const struct wal_stats *wal_stats(const struct wal *w);
 
 /* Free the log. In flight operations must have ended, or the world has (crash in the simulator). */
 void wal_free(struct wal *w);
+
+/* Damage stays in the log until its file is recycled, so each open finds it again. Call this after
+ * staging what the damage means (the hard state of every group that may have lost frames): once it is
+ * durable, later opens report the same range with `accepted` set. Nothing happens without damage. */
+void wal_accept_damage(struct wal *w);
 
 /* Read-only inspection for `quorate wal`: calls on_unit for each unit of every file in order. */
 struct wal_unit_info {

@@ -10,3 +10,9 @@ MUST_USE err admin_door_new(struct node *n, char *problem, size_t problem_size, 
 void admin_door_free(struct admin_door *d);
 void admin_door_on_event(struct admin_door *d, const struct env_event *ev); /* kind NODE_ADMIN */
 void admin_door_flush(struct admin_door *d);
+u16 admin_door_port(const struct admin_door *d);
+
+struct admin_door_stats {
+    u64 connected, accepted, rejected, requests, bad_requests, timed_out;
+};
+const struct admin_door_stats *admin_door_stats(const struct admin_door *d);

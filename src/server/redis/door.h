@@ -22,7 +22,13 @@ nanos redis_door_deadline(const struct redis_door *d);
 /* A clean stop: accept no more, finish what is under way; true when nothing is. */
 bool redis_door_stopping(struct redis_door *d);
 
+/* The port bound: config.redis_port, or what the system chose for 0. */
+u16 redis_door_port(const struct redis_door *d);
+
 struct redis_door_stats {
     u64 connected, accepted, rejected, commands, bytes_in, bytes_out, protocol_errors;
+    u64 too_big;                                       /* requests refused with TOOBIG */
+    u64 pipeline_pauses, output_pauses, gateway_pauses; /* parsing stopped at that limit */
+    u64 output_dropped, input_waits, input_dropped;     /* slow readers; waits for and losers of request memory */
 };
 const struct redis_door_stats *redis_door_stats(const struct redis_door *d);

@@ -46,19 +46,19 @@ struct slot {
 };
 
 /* A new last place in the connection's order. */
-struct slot *slot_push(struct client *c, size_t request_bytes);
+struct slot *redis_slot_push(struct client *c, size_t request_bytes);
 /* Give the entry to the gateway; its answer fills the slot. Takes over the entry's reference. */
-void slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry);
+void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry);
 /* The reply is known: it leaves as soon as all before it have. The slot is gone afterwards. */
-void slot_answer(struct slot *s, str reply);
+void redis_slot_answer(struct slot *s, str reply);
 /* The connection is gone: forget what was only for its eyes, let writes go on. */
-void slots_abandon(struct client *c);
-void slots_free(struct client *c);
-void slot_pool_done(struct redis_door *d);
+void redis_slots_abandon(struct client *c);
+void redis_slots_free(struct client *c);
+void redis_slot_pool_done(struct redis_door *d);
 
 /* The reply of a command answered here and now. Nothing may be pushed between begin and end. */
-struct resp_writer reply_begin(struct client *c);
-void reply_end(struct client *c, struct resp_writer *w, size_t request_bytes);
+struct resp_writer redis_reply_begin(struct client *c);
+void redis_reply_end(struct client *c, struct resp_writer *w, size_t request_bytes);
 
 /* --- client.c: one connection --- */
 
@@ -100,22 +100,23 @@ struct client {
     bool gone;     /* ENV_CLOSED was seen */
 };
 
-struct client *client_new(struct redis_door *d, bool rejected);
-void client_free(struct client *c);
+struct client *redis_client_new(struct redis_door *d, bool rejected);
+void redis_client_free(struct client *c);
 /* Look at its input in this or the next turn of the door. */
-void client_wake(struct client *c);
+void redis_client_wake(struct client *c);
 /* See to its output and its end when the turn is flushed. */
-void client_touch(struct client *c);
-/* Parse and dispatch at most `max` requests; returns how many. */
-u32 client_parse(struct client *c, u32 max);
-bool client_can_parse(const struct client *c);
-void client_flush(struct client *c);
-/* Close at once; what is queued is not sent. */
-void client_drop(struct client *c, const char *why);
-void client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX]);
+void redis_client_touch(struct client *c);
+/* Parse and dispatch about `max` requests, large ones counting as many; returns how many. */
+u32 redis_client_parse(struct client *c, u32 max);
+void redis_client_flush(struct client *c);
+/* Close at once and say why in the log; what is queued is not sent. */
+void redis_client_drop(struct client *c, const char *why);
+/* The bytes can not be understood: say so and close after the replies under way. */
+void redis_client_protocol_error(struct client *c, const char *problem);
+void redis_client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX]);
 /* Back to how it was when it connected, as RESET asks. */
-void client_reset(struct client *c);
-bool client_set_name(char **name, str value);
+void redis_client_reset(struct client *c);
+bool redis_client_set_name(char **name, str value);
 
 /* --- admission.c: memory for large requests --- */
 
@@ -125,20 +126,20 @@ struct admission {
     nanos next_look;
 };
 
-void admission_init(struct admission *a, size_t budget);
+void redis_admission_init(struct admission *a, size_t budget);
 /* The request under way does not fit: ask for room. */
-void admission_ask(struct client *c, size_t bytes);
+void redis_admission_ask(struct client *c, size_t bytes);
 /* Its large request is consumed, or the connection is gone. */
-void admission_release(struct client *c);
+void redis_admission_release(struct client *c);
 /* Drop connections that hold room and send nothing while others wait. */
-void admission_look(struct redis_door *d, nanos now);
+void redis_admission_look(struct redis_door *d, nanos now);
 
 /* --- oversize.c: a request over the limit is answered, skipped, and the connection lives --- */
 
-/* After RESP_BAD: true if it was only too large; the reply is given and skipping has begun. */
-bool oversize_begin(struct client *c);
+/* After RESP_BAD: true if only the whole was too large; the reply is given and skipping has begun. */
+bool redis_oversize_begin(struct client *c);
 /* Drop the next input of the request being skipped. */
-void oversize_skip(struct client *c);
+void redis_oversize_skip(struct client *c);
 
 /* --- dispatch.c: from arguments to a handler or an entry --- */
 
@@ -147,7 +148,6 @@ enum door_command_flags { /* BIT(0..7): what the door does; the others are only 
     DOOR_WHEN_IDLE = BIT(1), /* waits until everything before it is answered */
     DOOR_NO_MULTI = BIT(2),
     DOOR_DEBUG = BIT(3),     /* only with config.debug_commands */
-    DOOR_OF_DATA = BIT(4),   /* a container's row known for COMMAND INFO; the command is the keyspace's */
     DOOR_WRITE = BIT(8),
     DOOR_READONLY = BIT(9),
     DOOR_DENYOOM = BIT(10),
@@ -192,26 +192,28 @@ struct command_ref { /* what a name stands for: at most one is set */
 };
 
 /* Returns false if the command must wait until the connection's queue is empty. */
-bool dispatch(struct client *c, const str *argv, u32 argc, size_t request_bytes);
-struct command_ref command_find(const struct redis_door *d, str name);
-const struct door_command *subcommand_find(const struct door_command *container, str name);
-bool arity_is_good(i32 arity, u32 argc);
-/* The command's name as errors and COMMAND INFO spell it. */
-void command_run(struct call *call);
-/* `-ERR wrong number of arguments for ...` and the like. Returns false if the command can not run. */
-bool command_check(struct call *call, struct command_ref *ref);
-struct rcbuf *command_entry(const struct entry *header, u8 db, const str *argv, u32 argc);
-void submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
+bool redis_dispatch(struct client *c, const str *argv, u32 argc, size_t request_bytes);
+struct command_ref redis_command_find(const struct redis_door *d, str name);
+const struct door_command *redis_subcommand_find(const struct door_command *container, str name);
+bool redis_arity_is_good(i32 arity, u32 argc);
+/* Existence, subcommand, arity, permission. Sets call->command (the subcommand's row) or replies with the
+ * error and returns false. */
+bool redis_command_check(struct call *call, struct command_ref *ref);
+void redis_command_run(struct call *call);
+struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *argv, u32 argc);
+void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
                  const str *argv, u32 argc, size_t request_bytes);
-u8 client_entry_flags(const struct client *c);
+u8 redis_client_entry_flags(const struct client *c);
 
 /* --- commands/transaction.c --- */
 
-bool transaction_is_open(const struct client *c);
+bool redis_transaction_is_open(const struct client *c);
 /* A command was refused while MULTI is open: EXEC will refuse, too. */
-void transaction_flag(struct client *c);
-void transaction_queue(struct call *call, const struct command_ref *ref);
-void transaction_drop(struct client *c);
+void redis_transaction_flag(struct client *c);
+void redis_transaction_queue(struct call *call, const struct command_ref *ref);
+void redis_transaction_drop(struct client *c);
+u32 redis_transaction_length(const struct client *c); /* commands queued */
+u32 redis_transaction_watches(const struct client *c);
 
 /* --- door.c --- */
 
@@ -259,33 +261,29 @@ struct redis_door {
     u64 rate_commands, rate_per_second;
 };
 
-struct resp_parser *door_parser_take(struct redis_door *d);
-void door_parser_give(struct redis_door *d, struct resp_parser *p);
-void door_count_error(struct redis_door *d, str reply);
-void door_reset_stats(struct redis_door *d);
+struct resp_parser *redis_door_parser_take(struct redis_door *d);
+void redis_door_parser_give(struct redis_door *d, struct resp_parser *p);
+void redis_door_count_error(struct redis_door *d, str reply);
+void redis_door_reset_stats(struct redis_door *d);
 
 /* keyspace.c: what the door asks of the state machine beside it. */
-void door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out);
-
-/* glob.c: Redis's glob patterns: * ? [a-z] [^a] \x. */
-bool glob_matches(str pattern, str text, bool any_case);
+void redis_door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out);
 
 /* --- commands/: the rows --- */
 
-extern const struct door_command connection_commands[], client_command_rows[], server_commands[],
-    config_commands[], info_commands[], debug_commands[], transaction_commands[], session_commands[],
-    wait_commands[], introspect_commands[];
-extern const struct door_command object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
+extern const struct door_command redis_connection_commands[], redis_client_command_rows[], redis_server_commands[],
+    redis_config_commands[], redis_info_commands[], redis_debug_commands[], redis_transaction_commands[], redis_session_commands[],
+    redis_wait_commands[], redis_introspect_commands[];
+extern const struct door_command redis_object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
 
 struct command_doc { /* what COMMAND INFO and COMMAND DOCS say beyond the rows */
     const char *name;
-    u32 flags;       /* those a data command's row does not hold */
-    u32 categories;  /* enum command_category beyond those that follow from flags */
-    const char *keys; /* key spec flags; '|' parts specs; NULL: none */
-    const char *tips; /* separated by spaces */
+    u32 categories;   /* enum command_category beyond those that follow from flags */
+    const char *keys; /* key spec flags; '|' parts specs of one key each; NULL: none */
+    const char *tips; /* separated by spaces; NULL: none */
     const char *since, *group, *complexity, *summary;
 };
-const struct command_doc *command_doc_find(str name);
+const struct command_doc *redis_command_doc_find(str name);
 
 enum command_category { /* in the order Redis lists them */
     CATEGORY_KEYSPACE = BIT(0),
@@ -302,8 +300,11 @@ enum command_category { /* in the order Redis lists them */
     CATEGORY_SCRIPTING = BIT(11),
 };
 
+/* Does a pattern of any case match this lower-case name? */
+bool redis_glob_matches_name(str pattern, const char *name);
+
 /* An answer to <container> HELP, made from its rows. */
-void reply_help(struct call *call);
+void redis_reply_help(struct call *call);
 
 /* reply_split.c: the length of the first whole RESP value in bytes; 0: there is none. */
-size_t resp_value_length(str bytes);
+size_t redis_value_length(str bytes);

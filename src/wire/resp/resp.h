@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define RESP_INLINE_MAX (64 * 1024)     /* inline request or header line */
+#define RESP_INLINE_MAX (64 * 1024)     /* bytes before the end of an inline request or header line */
 #define RESP_ARGS_MAX (1024 * 1024)     /* arguments of one request */
 
 enum resp_status {
@@ -16,7 +16,8 @@ enum resp_status {
 
 /* Keeps its place between calls, so that a large request arriving in pieces is scanned once. */
 struct resp_parser {
-    size_t at;            /* bytes of the current request already scanned */
+    size_t at;            /* bytes of the current request already taken apart */
+    size_t scanned;       /* bytes already searched for the end of the line that begins at `at` */
     i64 args_wanted;      /* multibulk header seen: how many arguments; -1 not yet */
     u32 argc, arg_cap;
     i64 bulk_wanted;      /* length header seen: its value; -1 not yet */
@@ -29,11 +30,14 @@ struct resp_parser {
     char problem[96];     /* without "Protocol error: " */
 };
 
+/* request_max 0: only the arguments and lines are limited. */
 void resp_parser_init(struct resp_parser *p, size_t bulk_max, size_t request_max);
 void resp_parser_done(struct resp_parser *p);
 
-/* Look at the input from its first unconsumed byte. At RESP_REQUEST, *consumed is the request's length and
- * p->args, p->argc are good until the input is consumed or moved; the parser is ready for the next. */
+/* Look at the input from its first unconsumed byte; between calls it may only grow or move. The outcome
+ * does not depend on where the bytes were cut. At RESP_REQUEST, *consumed is the request's length and
+ * p->args, p->argc are good until the input is consumed or moved; the parser is ready for the next.
+ * At RESP_BAD p->problem is set and the parser must not be used again. */
 enum resp_status resp_parse(struct resp_parser *p, str input, size_t *consumed);
 
 /* How many more bytes the request under way is known to need (0: unknown); lets a reader size its buffer. */
@@ -61,3 +65,7 @@ void resp_push(struct resp_writer *w, size_t count);
 void resp_bool(struct resp_writer *w, bool v);     /* :1 / :0 in RESP2 */
 void resp_double(struct resp_writer *w, double v); /* bulk in RESP2, 17 significant digits as Redis */
 void resp_verbatim_txt(struct resp_writer *w, str s); /* bulk in RESP2 */
+
+#define RESP_I64_TEXT 20
+/* Decimal text of v, not NUL-terminated; returns its length. */
+u32 resp_format_i64(i64 v, u8 out[RESP_I64_TEXT]);

@@ -12,11 +12,11 @@
 static struct outgoing *outgoing_to(struct part *p, node_id to)
 {
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
-        if (p->transfer.out[i].to == to) return &p->transfer.out[i];
+        if (p->shipping.out[i].to == to) return &p->shipping.out[i];
     return NULL;
 }
 
-void transfer_begin(struct part *p, node_id to)
+void shipping_begin(struct part *p, node_id to)
 {
     if (outgoing_to(p, to)) return;
     struct outgoing *o = outgoing_to(p, 0);
@@ -103,7 +103,7 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
         o->snapshot = store_snapshot_new(p->store);
         o->index = p->checkpoint.marker.index;
         o->index_term = p->checkpoint.marker.term;
-        o->snap_id = (u64)p->options.boot << 32 | ++p->transfer.next_snap_id;
+        o->snap_id = (u64)p->options.boot << 32 | ++p->shipping.next_snap_id;
     }
     if (p->now >= o->last_progress + GIVE_UP_AFTER) {
         outgoing_end(p, o, true, true);
@@ -124,7 +124,7 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
     return OK;
 }
 
-err transfer_on_ack(struct part *p, node_id from, str body)
+err shipping_on_ack(struct part *p, node_id from, str body)
 {
     struct snapshot_ack a;
     struct outgoing *o = outgoing_to(p, from);
@@ -166,7 +166,7 @@ static void ack(struct part *p, node_id to, u64 snap_id, u64 next_seq, u8 status
 
 static void incoming_abort(struct part *p)
 {
-    struct incoming *in = &p->transfer.in;
+    struct incoming *in = &p->shipping.in;
 
     assert(!in->committing);
     if (in->install) store_install_abort(in->install);
@@ -175,7 +175,7 @@ static void incoming_abort(struct part *p)
 
 static err incoming_begin(struct part *p, node_id from, const struct snapshot_chunk *c)
 {
-    struct incoming *in = &p->transfer.in;
+    struct incoming *in = &p->shipping.in;
 
     incoming_abort(p);
     err e = store_install_new(p->store, &in->install);
@@ -192,9 +192,9 @@ static bool is_stale(struct part *p, u64 index)
     return index <= raft_commit(p->raft) && !MUTANT(stale_snapshot_installed);
 }
 
-err transfer_on_chunk(struct part *p, node_id from, str body)
+err shipping_on_chunk(struct part *p, node_id from, str body)
 {
-    struct incoming *in = &p->transfer.in;
+    struct incoming *in = &p->shipping.in;
     struct snapshot_chunk c;
 
     err e = snapshot_chunk_decode(body, &c);
@@ -204,7 +204,8 @@ err transfer_on_chunk(struct part *p, node_id from, str body)
         return OK;
     }
     if (c.term > raft_term(p->raft)) return OK; /* its heartbeat brings the term first */
-    bool same = in->install && in->snap_id == c.snap_id && in->from == from;
+    bool same = in->install && in->from == from &&
+                (in->snap_id == c.snap_id || MUTANT(chunks_of_two_snapshots_mixed));
     if (in->committing || in->waiting) {
         if (same) ack(p, from, c.snap_id, in->next_seq, SNAPSHOT_WANT);
         return OK;
@@ -243,7 +244,7 @@ err transfer_on_chunk(struct part *p, node_id from, str body)
 
 static void incoming_turn(struct part *p)
 {
-    struct incoming *in = &p->transfer.in;
+    struct incoming *in = &p->shipping.in;
 
     if (!in->waiting || p->checkpoint.running || wal_durable(p->wal) < in->wait_lsn) return;
     if (is_stale(p, in->index)) {
@@ -263,9 +264,9 @@ static void incoming_turn(struct part *p)
     env_job_submit(p->env, &in->install->job);
 }
 
-bool transfer_owns(const struct part *p, const struct env_job *job)
+bool shipping_owns(const struct part *p, const struct env_job *job)
 {
-    return p->transfer.in.install && &p->transfer.in.install->job == job;
+    return p->shipping.in.install && &p->shipping.in.install->job == job;
 }
 
 /* The new rows are durable: the state machine, the sessions and the log start again behind them. */
@@ -285,11 +286,11 @@ static err restart_from_marker(struct part *p, node_id leader)
     return OK;
 }
 
-err transfer_on_job(struct part *p)
+err shipping_on_job(struct part *p)
 {
-    struct incoming in = p->transfer.in;
+    struct incoming in = p->shipping.in;
 
-    p->transfer.in = (struct incoming){0};
+    p->shipping.in = (struct incoming){0};
     err e = store_install_done(in.install);
     if (e == ERR_NO_SPACE) {
         ack(p, in.from, in.snap_id, 0, SNAPSHOT_REFUSED);
@@ -301,12 +302,12 @@ err transfer_on_job(struct part *p)
     return e;
 }
 
-err transfer_turn(struct part *p)
+err shipping_turn(struct part *p)
 {
     bool leader = raft_is_leader(p->raft);
 
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        struct outgoing *o = &p->transfer.out[i];
+        struct outgoing *o = &p->shipping.out[i];
         if (!o->to) continue;
         if (!leader) {
             outgoing_end(p, o, false, true);
@@ -319,38 +320,38 @@ err transfer_turn(struct part *p)
     return OK;
 }
 
-void transfer_on_peer_lost(struct part *p, node_id peer)
+void shipping_on_peer_lost(struct part *p, node_id peer)
 {
     struct outgoing *o = outgoing_to(p, peer);
     if (o) o->resend_at = p->now; /* the next connection goes on where the last one broke */
 }
 
-u64 transfer_pins(const struct part *p)
+u64 shipping_pins(const struct part *p)
 {
     u64 lowest = UINT64_MAX;
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
-        if (p->transfer.out[i].to && p->transfer.out[i].snapshot)
-            lowest = u64_min(lowest, p->transfer.out[i].index);
+        if (p->shipping.out[i].to && p->shipping.out[i].snapshot)
+            lowest = u64_min(lowest, p->shipping.out[i].index);
     return lowest;
 }
 
-nanos transfer_deadline(const struct part *p)
+nanos shipping_deadline(const struct part *p)
 {
     nanos at = NANOS_NEVER;
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        const struct outgoing *o = &p->transfer.out[i];
+        const struct outgoing *o = &p->shipping.out[i];
         if (o->to) at = u64_min(at, o->snapshot ? u64_max(o->resend_at, p->now + NANOS_MS) : p->now + 20 * NANOS_MS);
     }
     return at;
 }
 
-void transfer_free(struct part *p)
+void shipping_free(struct part *p)
 {
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        struct outgoing *o = &p->transfer.out[i];
+        struct outgoing *o = &p->shipping.out[i];
         if (!o->to) continue;
         outgoing_reset_chunks(o);
         if (o->snapshot) store_snapshot_free(o->snapshot);
     }
-    if (p->transfer.in.install) store_install_abort(p->transfer.in.install);
+    if (p->shipping.in.install) store_install_abort(p->shipping.in.install);
 }

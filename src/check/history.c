@@ -1,0 +1,146 @@
+#include "check/history.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+struct history_texts { /* an open-addressing table of ids, and the texts by id */
+    struct {
+        u32 at, len;
+    } *items; /* owned; id -> place in bytes */
+    u32 count, cap;
+    u32 *table; /* owned; 0: empty */
+    u32 table_cap;
+    struct buf bytes;
+};
+
+static const char *const op_names[HISTORY_OPS] = {
+    [HISTORY_GET] = "get",       [HISTORY_SET] = "set",   [HISTORY_SETNX] = "setnx",
+    [HISTORY_GETSET] = "getset", [HISTORY_GETDEL] = "getdel", [HISTORY_DEL] = "del",
+    [HISTORY_CAS] = "cas",       [HISTORY_INCR] = "incr", [HISTORY_APPEND] = "append",
+};
+
+const char *history_op_name(enum history_op op) { return op_names[op]; }
+
+void history_init(struct history *h)
+{
+    *h = (struct history){0};
+    struct history_texts *t = h->texts = mem_zalloc(sizeof *t);
+    t->table_cap = 1024;
+    t->table = mem_zalloc_array(t->table_cap, sizeof *t->table);
+    t->cap = 512;
+    t->items = mem_zalloc_array(t->cap, sizeof *t->items);
+    t->count = 1; /* id 0 is NULL */
+}
+
+void history_done(struct history *h)
+{
+    if (h->texts) {
+        mem_free(h->texts->items);
+        mem_free(h->texts->table);
+        buf_done(&h->texts->bytes);
+        mem_free(h->texts);
+    }
+    mem_free(h->items);
+    *h = (struct history){0};
+}
+
+str history_text(const struct history *h, u32 id)
+{
+    const struct history_texts *t = h->texts;
+    assert(id < t->count);
+    if (id == HISTORY_NULL) return STR("");
+    return str_from(buf_bytes(&t->bytes) + t->items[id].at, t->items[id].len);
+}
+
+u32 history_text_count(const struct history *h) { return h->texts->count; }
+
+static u32 *slot_of(const struct history *h, str text)
+{
+    struct history_texts *t = h->texts;
+    u64 at = hash64(text.at, text.len) & (t->table_cap - 1);
+    while (t->table[at] && !str_equal(history_text(h, t->table[at]), text)) at = (at + 1) & (t->table_cap - 1);
+    return &t->table[at];
+}
+
+static void table_grow(struct history *h)
+{
+    struct history_texts *t = h->texts;
+    mem_free(t->table);
+    t->table_cap *= 2;
+    t->table = mem_zalloc_array(t->table_cap, sizeof *t->table);
+    for (u32 id = 1; id < t->count; id++) *slot_of(h, history_text(h, id)) = id;
+}
+
+u32 history_intern(struct history *h, str text)
+{
+    struct history_texts *t = h->texts;
+    u32 *slot = slot_of(h, text);
+
+    if (*slot) return *slot;
+    if (t->count == t->cap) {
+        t->cap *= 2;
+        t->items = mem_resize_array(t->items, t->cap, sizeof *t->items);
+    }
+    assert(t->bytes.len + text.len <= UINT32_MAX);
+    u32 id = *slot = t->count++;
+    t->items[id].at = (u32)t->bytes.len;
+    t->items[id].len = (u32)text.len;
+    buf_append_str(&t->bytes, text);
+    if (t->count * 2 > t->table_cap) table_grow(h);
+    return id;
+}
+
+bool history_number(const struct history *h, u32 id, i64 *out)
+{
+    return id != HISTORY_NULL && str_to_i64(history_text(h, id), out);
+}
+
+u32 history_open(struct history *h, u32 process, enum history_op op, u32 key, u32 value, u32 expect, nanos at)
+{
+    if (h->count == h->cap) {
+        h->cap = h->cap ? h->cap * 2 : 1024;
+        h->items = mem_resize_array(h->items, h->cap, sizeof *h->items);
+    }
+    h->items[h->count] = (struct history_entry){.process = process, .op = (u16)op, .outcome = HISTORY_UNKNOWN,
+                                                .key = key, .value = value, .expect = expect, .invoked = at,
+                                                .returned = NANOS_NEVER};
+    return h->count++;
+}
+
+void history_close(struct history *h, u32 place, enum history_outcome outcome, u32 result, nanos at)
+{
+    struct history_entry *e = &h->items[place];
+
+    assert(place < h->count && e->outcome == HISTORY_UNKNOWN && e->returned == NANOS_NEVER);
+    assert(at >= e->invoked);
+    e->outcome = (u16)outcome;
+    e->result = result;
+    e->returned = outcome == HISTORY_UNKNOWN ? NANOS_NEVER : at;
+}
+
+/* A merge sort: stable, and qsort is not. */
+void history_sort(struct history *h)
+{
+    struct history_entry *from = h->items;
+    struct history_entry *to = mem_zalloc_array(h->count + 1, sizeof *to);
+    struct history_entry *spare = to;
+
+    for (u32 width = 1; width < h->count; width *= 2) {
+        for (u32 start = 0; start < h->count; start += 2 * width) {
+            u32 a = start, a_end = (u32)size_min(start + width, h->count);
+            u32 b = a_end, b_end = (u32)size_min(start + 2 * (size_t)width, h->count);
+            for (u32 k = start; k < b_end; k++) {
+                bool left = a < a_end && (b == b_end || from[a].invoked <= from[b].invoked);
+                to[k] = left ? from[a++] : from[b++];
+            }
+        }
+        struct history_entry *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != h->items) {
+        mem_copy(h->items, from, h->count * sizeof *from);
+    }
+    mem_free(spare);
+}

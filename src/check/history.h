@@ -1,0 +1,66 @@
+/* A history: what clients asked, when, and what they learned. One operation on one key each; times are
+ * of one clock. docs/formats/history.md has the JSON-lines form.
+ *
+ * Keys, values and results are interned texts: equal texts have equal ids, and id 0 (HISTORY_NULL)
+ * is "no value". An operation is open (outcome UNKNOWN, returned NANOS_NEVER) until it is closed. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/types.h"
+
+#define HISTORY_NULL 0
+
+enum history_op { /* what an operation does, and what `result` is when it is OK */
+    HISTORY_GET,    /* result: the value, or NULL */
+    HISTORY_SET,    /* value */
+    HISTORY_SETNX,  /* value; result "1" or "0" */
+    HISTORY_GETSET, /* value; result: the old value */
+    HISTORY_GETDEL, /* result: the old value */
+    HISTORY_DEL,    /* result "1" or "0" */
+    HISTORY_CAS,    /* value, expect; result "1" or "0" */
+    HISTORY_INCR,   /* value: by how much; result: the sum */
+    HISTORY_APPEND, /* value; result: the length afterwards */
+    HISTORY_OPS,
+};
+
+enum history_outcome {
+    HISTORY_OK,      /* done, result learned */
+    HISTORY_FAILED,  /* certainly not done */
+    HISTORY_UNKNOWN, /* may be done, or be done later */
+};
+
+struct history_entry {
+    u32 process;
+    u16 op, outcome;
+    u32 key, value, expect, result;
+    nanos invoked, returned;
+};
+
+struct history {
+    struct history_entry *items; /* owned, in order of invocation */
+    u32 count, cap;
+    struct history_texts *texts;
+};
+
+void history_init(struct history *h);
+void history_done(struct history *h);
+
+u32 history_intern(struct history *h, str text);
+str history_text(const struct history *h, u32 id); /* borrowed; NULL's is empty */
+u32 history_text_count(const struct history *h);
+bool history_number(const struct history *h, u32 id, i64 *out);
+
+/* Add an open operation; returns its place. */
+u32 history_open(struct history *h, u32 process, enum history_op op, u32 key, u32 value, u32 expect, nanos at);
+void history_close(struct history *h, u32 place, enum history_outcome outcome, u32 result, nanos at);
+
+/* Put the operations in the order of their invocation (stable): places change. */
+void history_sort(struct history *h);
+
+/* JSON lines. history_read stops at the first bad line: its number (from 1) goes to *line. */
+void history_write(const struct history *h, struct buf *out);
+void history_write_entry(const struct history *h, const struct history_entry *e, struct buf *out);
+MUST_USE err history_read(struct history *h, str text, u32 *line, char *problem, size_t problem_size);
+
+const char *history_op_name(enum history_op op);

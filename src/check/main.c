@@ -1,0 +1,86 @@
+#include "check/check.h"
+
+#include "base/mem.h"
+#include "check/checkers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: quorate check FILE\n"
+    "\n"
+    "Is this history of client operations linearizable? FILE holds one JSON object per line\n"
+    "(docs/formats/history.md); - reads standard input. Each key is checked by itself: registers whose\n"
+    "writes have values of their own, counters, growing texts, and small histories of anything else.\n"
+    "An operation without an answer may have happened at any later time, or never.\n"
+    "\n"
+    "exit: 0 linearizable, 1 not (the operations that prove it are printed), 2 cannot be read\n"
+    "\n"
+    "examples:\n"
+    "  quorate check history.jsonl\n"
+    "  quorate sim --seeds 7-7 --history h.jsonl && quorate check h.jsonl\n";
+
+static bool read_all(FILE *in, struct buf *out)
+{
+    size_t got;
+
+    do {
+        got = fread(buf_reserve(out, 64 * KIB), 1, 64 * KIB, in);
+        buf_extend(out, got);
+    } while (got > 0);
+    return !ferror(in);
+}
+
+static int check_text(const char *name, str text)
+{
+    struct history h;
+    struct findings f;
+    char problem[256];
+    u32 line;
+    int result = 2;
+
+    history_init(&h);
+    findings_init(&f);
+    if (history_read(&h, text, &line, problem, sizeof problem)) {
+        fprintf(stderr, "quorate check: %s line %u: %s\n", name, line, problem);
+    } else {
+        history_sort(&h);
+        check_history(&h, &f);
+        printf("%.*s", STR_ARG(buf_str(&f.text)));
+        if (f.undecided) printf("%u keys undecided: too many operations overlap\n", f.undecided);
+        printf("%s: %llu operations checked, %u violations\n", f.violations ? "NOT LINEARIZABLE" : "linearizable",
+               (unsigned long long)f.operations, f.violations);
+        result = f.violations ? 1 : 0;
+    }
+    findings_done(&f);
+    history_done(&h);
+    return result;
+}
+
+int check_main(int argc, char **argv)
+{
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (argc != 2) {
+        fputs(help, stderr);
+        return 2;
+    }
+    bool from_stdin = strcmp(argv[1], "-") == 0;
+    FILE *in = from_stdin ? stdin : fopen(argv[1], "rb");
+    if (!in) {
+        fprintf(stderr, "quorate check: %s: %s\n", argv[1], strerror(errno));
+        return 2;
+    }
+    struct buf text = {0};
+    int result = 2;
+    if (read_all(in, &text))
+        result = check_text(argv[1], buf_str(&text));
+    else
+        fprintf(stderr, "quorate check: %s: %s\n", argv[1], strerror(errno));
+    buf_done(&text);
+    if (!from_stdin) fclose(in);
+    return result;
+}

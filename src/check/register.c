@@ -1,0 +1,173 @@
+/* Linearizability of a register whose writes all have values of their own (Gibbons and Korach 1997: the
+ * read mapping is known). The operations on one value form a cluster: its write and the reads of it. Let f be
+ * the earliest return and s the latest invocation in the cluster. If f < s the register must hold the value
+ * all the time from f to s: a forward zone. Otherwise all of it can happen at one instant between s and
+ * f: a backward zone. The history is linearizable iff no read is before its write, no two forward zones
+ * overlap, and no backward zone lies inside a forward one. */
+#include "check/checkers.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define NOBODY UINT32_MAX
+
+struct zone {
+    u32 value;
+    nanos f, s;
+    u32 write;    /* place; NOBODY: the initial NULL */
+    u32 f_place, s_place;
+};
+
+struct clusters {
+    const struct history *h;
+    u32 *zone_of; /* owned: value id -> zone + 1 */
+    struct zone *zones;
+    u32 count;
+};
+
+bool register_applies(const struct history *h, const u32 *places, u32 count)
+{
+    u8 *seen = mem_zalloc(history_text_count(h));
+    bool applies = true;
+
+    for (u32 i = 0; i < count && applies; i++) {
+        const struct history_entry *e = &h->items[places[i]];
+        if (e->op == HISTORY_GET) continue;
+        applies = e->op == HISTORY_SET && e->value != HISTORY_NULL && !seen[e->value];
+        seen[e->value] = 1;
+    }
+    mem_free(seen);
+    return applies;
+}
+
+static void zone_meets(struct zone *z, nanos invoked, nanos returned, u32 place)
+{
+    if (returned < z->f) {
+        z->f = returned;
+        z->f_place = place;
+    }
+    if (invoked >= z->s) {
+        z->s = invoked;
+        z->s_place = place;
+    }
+}
+
+static void add_write(struct clusters *c, u32 place)
+{
+    const struct history_entry *e = &c->h->items[place];
+    struct zone *z = &c->zones[c->count++];
+
+    *z = (struct zone){.value = e->value, .f = NANOS_NEVER, .write = place, .f_place = NOBODY, .s_place = NOBODY};
+    c->zone_of[e->value] = c->count;
+    zone_meets(z, e->invoked, e->returned, place);
+}
+
+static void add_read(struct clusters *c, u32 place, struct findings *f)
+{
+    const struct history_entry *e = &c->h->items[place];
+    u32 at = c->zone_of[e->result];
+
+    if (at == 0) {
+        findings_violation(f, c->h, &place, 1, "a read returned a value that nobody wrote");
+        return;
+    }
+    struct zone *z = &c->zones[at - 1];
+    u32 pair[] = {z->write, place};
+    if (z->write != NOBODY) {
+        const struct history_entry *w = &c->h->items[z->write];
+        if (w->outcome == HISTORY_FAILED) {
+            findings_violation(f, c->h, pair, 2, "a read returned the value of a write that certainly failed");
+            return;
+        }
+        if (e->returned < w->invoked) {
+            findings_violation(f, c->h, pair, 2, "a read returned a value before it was written");
+            return;
+        }
+    }
+    zone_meets(z, e->invoked, e->returned, place);
+}
+
+static int by_f(const void *a, const void *b)
+{
+    const struct zone *x = a, *y = b;
+    if (x->f != y->f) return x->f < y->f ? -1 : 1;
+    return x->write == NOBODY ? -1 : y->write == NOBODY;
+}
+
+static u32 add_place(u32 *places, u32 count, u32 place)
+{
+    if (place == NOBODY) return count;
+    for (u32 i = 0; i < count; i++)
+        if (places[i] == place) return count;
+    places[count] = place;
+    return count + 1;
+}
+
+static void report(const struct clusters *c, const struct zone *a, const struct zone *b, const char *what,
+                   struct findings *f)
+{
+    u32 places[6], count = 0;
+    const struct zone *both[] = {a, b};
+
+    for (u32 i = 0; i < 2; i++) {
+        count = add_place(places, count, both[i]->write);
+        count = add_place(places, count, both[i]->f_place);
+        count = add_place(places, count, both[i]->s_place);
+    }
+    findings_violation(f, c->h, places, count, "not linearizable: %s", what);
+}
+
+/* Forward zones first, by f; then look at every neighbour and every backward zone. */
+static void check_zones(struct clusters *c, struct findings *f)
+{
+    struct zone *forward = mem_zalloc_array(c->count + 1, sizeof *forward);
+    u32 count = 0;
+
+    for (u32 i = 0; i < c->count; i++) {
+        const struct zone *z = &c->zones[i];
+        if (z->write != NOBODY && c->h->items[z->write].outcome == HISTORY_FAILED) continue;
+        if (z->f < z->s) forward[count++] = *z;
+    }
+    qsort(forward, count, sizeof *forward, by_f);
+    for (u32 i = 1; i < count; i++)
+        if (forward[i].f < forward[i - 1].s)
+            report(c, &forward[i - 1], &forward[i], "two values at the same time", f);
+
+    for (u32 i = 0; i < c->count; i++) {
+        const struct zone *z = &c->zones[i];
+        if (z->f < z->s || (z->write != NOBODY && c->h->items[z->write].outcome == HISTORY_FAILED)) continue;
+        u32 low = 0, high = count; /* the last forward zone with f < z->s */
+        while (low < high) {
+            u32 middle = (low + high) / 2;
+            if (forward[middle].f < z->s || forward[middle].write == NOBODY)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low > 0 && z->f < forward[low - 1].s)
+            report(c, &forward[low - 1], z, "a write vanished, or a stale value came back", f);
+    }
+    mem_free(forward);
+}
+
+void check_register(const struct history *h, const u32 *places, u32 count, struct findings *f)
+{
+    u32 before = f->violations;
+    struct clusters c = {.h = h,
+                         .zone_of = mem_zalloc_array(history_text_count(h), sizeof *c.zone_of),
+                         .zones = mem_zalloc_array(count + 1, sizeof *c.zones)};
+
+    /* f = 0, and before any other zone: NULL was written before everything. */
+    c.zones[c.count++] = (struct zone){.value = HISTORY_NULL, .write = NOBODY, .f_place = NOBODY, .s_place = NOBODY};
+    c.zone_of[HISTORY_NULL] = c.count;
+    for (u32 i = 0; i < count; i++)
+        if (h->items[places[i]].op == HISTORY_SET) add_write(&c, places[i]);
+    for (u32 i = 0; i < count; i++) {
+        const struct history_entry *e = &h->items[places[i]];
+        if (e->op == HISTORY_GET && e->outcome == HISTORY_OK) add_read(&c, places[i], f);
+    }
+    if (f->violations == before) check_zones(&c, f);
+    mem_free(c.zone_of);
+    mem_free(c.zones);
+}

@@ -1,0 +1,69 @@
+/* Whole databases. A database is a keyspace id: emptying it is a new id, exchanging two is exchanging
+ * their ids, and neither looks at a row. */
+#include "kv/kv_internal.h"
+
+#include "base/assert.h"
+
+static bool get_flush_mode(struct kv_call *c)
+{
+    /* Emptying takes no time either way. */
+    if (c->argc == 1) return true;
+    if (c->argc == 2 && (str_is_word(c->argv[1], "sync") || str_is_word(c->argv[1], "async")))
+        return true;
+    kv_reply_syntax_error(c);
+    return false;
+}
+
+/* The database stops showing what it shows now: remember for the WATCH of an absent key when the last
+ * key was made in it. */
+static void lose_contents(struct kv_db *d) { d->gone_ver = u64_max(d->gone_ver, d->created_ver); }
+
+static void flush(struct kv_call *c, struct kv_db *d)
+{
+    if (d->keys == 0) return;
+    lose_contents(d);
+    store_drop_keyspace(c->kv->store, d->keyspace);
+    d->keyspace = c->kv->next_keyspace++;
+    assert(c->kv->next_keyspace > d->keyspace); /* four thousand million flushes: not reached */
+    d->keys = 0;
+    d->expires = 0;
+    d->created_ver = 0;
+}
+
+void cmd_flushdb(struct kv_call *c)
+{
+    if (!get_flush_mode(c)) return;
+    flush(c, &c->kv->dbs[c->db]);
+    kv_reply_ok(c);
+}
+
+void cmd_flushall(struct kv_call *c)
+{
+    if (!get_flush_mode(c)) return;
+    for (u32 i = 0; i < KV_DATABASES; i++) flush(c, &c->kv->dbs[i]);
+    kv_reply_ok(c);
+}
+
+void cmd_swapdb(struct kv_call *c)
+{
+    i32 a, b;
+
+    if (!kv_get_int(c, c->argv[1], "invalid first DB index", &a)) return;
+    if (!kv_get_int(c, c->argv[2], "invalid second DB index", &b)) return;
+    if (a < 0 || a >= KV_DATABASES || b < 0 || b >= KV_DATABASES) {
+        resp_error(&c->w, "ERR DB index is out of range");
+        return;
+    }
+    struct kv_db *first = &c->kv->dbs[a], *second = &c->kv->dbs[b];
+    if (first != second) {
+        lose_contents(first);
+        lose_contents(second);
+        struct kv_db kept = *first;
+        *first = *second;
+        *second = kept;
+        /* What was lost stays with the number, all else goes with the contents. */
+        second->gone_ver = first->gone_ver;
+        first->gone_ver = kept.gone_ver;
+    }
+    kv_reply_ok(c);
+}

@@ -1,0 +1,126 @@
+/* Walks: SCAN, KEYS, and the count. A cursor is a position in the keyspace's order, not in a table of
+ * this node (docs/formats/keys.md). */
+#include "kv/kv_internal.h"
+
+struct walk {
+    struct kv_call *call;
+    str pattern;          /* "*": no look at the key */
+    bool typed, any_type; /* TYPE was given, and is one that rows have */
+    bool refused;         /* out of steps; an error is replied */
+    struct resp_writer items;
+    size_t count;
+};
+
+static bool visit_key(void *context, str key, str value)
+{
+    struct walk *k = context;
+    struct kv_row row;
+
+    if (k->refused) return false;
+    k->refused = !kv_charge(k->call, 1);
+    if (k->refused) return false;
+    if (!str_equal(k->pattern, STR("*")) && !glob_match(k->pattern, key)) return true;
+    if (k->typed && !k->any_type) return true;
+    if (!head_decode(value, &row)) {
+        k->call->failed = ERR_CORRUPT;
+        return false;
+    }
+    if (!kv_row_is_live(k->call, &row.head)) return true;
+    resp_bulk(&k->items, key);
+    k->count++;
+    return true;
+}
+
+static void walk(struct walk *k, u64 cursor, u64 count, u64 *next)
+{
+    struct kv_call *c = k->call;
+
+    *next = 0;
+    k->items = (struct resp_writer){&c->kv->items, c->w.proto};
+    buf_clear(k->items.out);
+    if (c->failed) return;
+    err e = store_scan(c->kv->store, c->kv->dbs[c->db].keyspace, cursor, count, visit_key, k, next);
+    if (e) c->failed = e;
+}
+
+static void reply_items(struct walk *k)
+{
+    resp_array(&k->call->w, k->count);
+    buf_append_str(k->call->w.out, buf_str(k->items.out));
+}
+
+/* What C's strtoul makes of it: an optional sign, then digits; a negative number counts from 2^64. */
+static bool get_cursor(struct kv_call *c, str arg, u64 *out)
+{
+    size_t i = arg.len && (arg.at[0] == '-' || arg.at[0] == '+');
+    bool good = arg.len == 0 || i < arg.len;
+    u64 value = 0;
+
+    for (size_t at = i; at < arg.len; at++) {
+        u64 digit = (u64)arg.at[at] - '0';
+        if (digit > 9 || __builtin_mul_overflow(value, (u64)10, &value) ||
+            __builtin_add_overflow(value, digit, &value)) {
+            good = false;
+            break;
+        }
+    }
+    if (!good) {
+        resp_error(&c->w, "ERR invalid cursor");
+        return false;
+    }
+    *out = i && arg.at[0] == '-' ? 0 - value : value;
+    return true;
+}
+
+static bool get_scan_options(struct kv_call *c, struct walk *k, i64 *count)
+{
+    *count = 10;
+    for (u32 i = 2; i < c->argc; i += 2) {
+        str option = c->argv[i];
+        if (i + 1 < c->argc && str_is_word(option, "count")) {
+            if (!kv_get_i64(c, c->argv[i + 1], count)) return false;
+            if (*count >= 1) continue;
+        } else if (i + 1 < c->argc && str_is_word(option, "match")) {
+            k->pattern = c->argv[i + 1];
+            continue;
+        } else if (i + 1 < c->argc && str_is_word(option, "type")) {
+            k->typed = true;
+            k->any_type = str_is_word(c->argv[i + 1], "string");
+            continue;
+        }
+        kv_reply_syntax_error(c);
+        return false;
+    }
+    return true;
+}
+
+void cmd_scan(struct kv_call *c)
+{
+    struct walk k = {.call = c, .pattern = STR("*")};
+    u64 cursor, next;
+    i64 count;
+    char text[24];
+
+    if (!get_cursor(c, c->argv[1], &cursor) || !get_scan_options(c, &k, &count)) return;
+    walk(&k, cursor, (u64)count, &next);
+    if (k.refused) return;
+    u32 len = 0;
+    do {
+        text[sizeof text - ++len] = (char)('0' + next % 10);
+        next /= 10;
+    } while (next);
+    resp_array(&c->w, 2);
+    resp_bulk(&c->w, str_from(text + sizeof text - len, len));
+    reply_items(&k);
+}
+
+void cmd_keys(struct kv_call *c)
+{
+    struct walk k = {.call = c, .pattern = c->argv[1]};
+    u64 next;
+
+    walk(&k, 0, UINT64_MAX, &next);
+    if (!k.refused) reply_items(&k);
+}
+
+void cmd_dbsize(struct kv_call *c) { resp_integer(&c->w, (i64)c->kv->dbs[c->db].keys); }

@@ -1,0 +1,528 @@
+/* Whole clusters under random faults: many seeds, every claim checked after every step. RAFT_SEEDS=a-b runs
+ * others, RAFT_TRACE=1 prints one. */
+#include "raft/cluster_world.h"
+
+#include "base/mutant.h"
+#include "base/test.h"
+
+#include <signal.h>
+
+static struct world *current; /* for the message of a failed assertion only */
+
+static void on_abort(int signal_number)
+{
+    (void)signal_number;
+    fprintf(stderr, "while running seed %lu at %lu us\n", current->seed, current->now / MICROS);
+    fflush(stdout);
+    _Exit(1);
+}
+
+static u32 pick(struct world *w, u32 count) { return (u32)prng_below(&w->prng, count); }
+
+static u32 maybe(struct world *w, u32 most) { return pick(w, 4) == 0 ? 0 : pick(w, most + 1); }
+
+/* Each seed is one kind of world. */
+enum profile { MIXED, HARSH, STORM, TIGHT };
+
+static enum profile profile_of(u64 seed)
+{
+    static const enum profile by_seed[8] = {TIGHT, MIXED, STORM, STORM, TIGHT, MIXED, HARSH, STORM};
+    return by_seed[seed % 8];
+}
+
+static void draw_mixed(struct world *w, struct faults *f)
+{
+    f->drop = maybe(w, 200000);
+    f->duplicate = maybe(w, 100000);
+    f->crash = maybe(w, 2000);
+    f->wipe = maybe(w, 300000); /* of the crashes that may */
+    f->restart_after = 500 * NANOS_MS;
+    f->cut = maybe(w, 3000);
+    f->mend = 2000 + pick(w, 20000);
+    f->pause = maybe(w, 1000);
+    f->transfer = maybe(w, 3000);
+    f->disk_full = maybe(w, 1500);
+    f->snapshot = maybe(w, 10000);
+    f->unreachable = maybe(w, 2000);
+    f->backlog = maybe(w, 20000);
+    f->delay_min = 50 * MICROS;
+    f->delay_max = pick(w, 3) ? 500 * MICROS : pick(w, 20000) * MICROS + f->delay_min;
+    f->slow_message = maybe(w, 100000);
+    f->slow_extra = pick(w, 1000) * NANOS_MS;
+    f->disk_min = 20 * MICROS;
+    f->disk_max = pick(w, 3) ? 300 * MICROS : pick(w, 50000) * MICROS + f->disk_min;
+}
+
+/* Elections without end: replicas fall and rise at once, answers come late, disks are slow. */
+static void draw_storm(struct world *w, struct faults *f)
+{
+    f->crash = 5000 + pick(w, 20000);
+    f->restart_after = (1 + pick(w, 40)) * NANOS_MS;
+    f->wipe = maybe(w, 20000);
+    f->cut = pick(w, 20000);
+    f->mend = 2000 + pick(w, 30000);
+    f->duplicate = pick(w, 300000);
+    f->slow_message = pick(w, 300000);
+    f->slow_extra = pick(w, 400) * NANOS_MS;
+    f->snapshot = maybe(w, 50000);
+    f->disk_max = (1 + pick(w, 30)) * NANOS_MS;
+    f->delay_max = (1 + pick(w, 5)) * NANOS_MS;
+}
+
+/* Nothing but lonely leaders and clocks that differ, and the next leader comes as early as it can. */
+static void draw_tight(struct world *w, struct faults *f)
+{
+    *f = (struct faults){.delay_min = 20 * MICROS, .delay_max = 100 * MICROS, .disk_min = 10 * MICROS,
+                         .disk_max = 40 * MICROS, .restart_after = 2 * NANOS_MS};
+    f->lonely_leader = 1000 + pick(w, 5000);
+    f->mend = 2000 + pick(w, 5000);
+    f->crash = maybe(w, 10000);
+    f->cut = maybe(w, 10000);
+    f->slow_message = maybe(w, 30000);
+    f->slow_extra = 200 * NANOS_MS;
+    f->transfer = maybe(w, 5000);
+}
+
+static void draw_faults(struct world *w)
+{
+    struct faults *f = &w->faults;
+    draw_mixed(w, f);
+    switch (profile_of(w->seed)) {
+    case MIXED: break;
+    case HARSH:
+        f->crash *= 5;
+        f->cut *= 5;
+        f->snapshot *= 5;
+        f->transfer *= 3;
+        break;
+    case STORM: draw_storm(w, f); break;
+    case TIGHT: draw_tight(w, f); break;
+    }
+}
+
+static struct raft_options draw_options(struct world *w, node_id self)
+{
+    nanos min = 150 * NANOS_MS;
+    enum profile profile = profile_of(w->seed);
+    bool tight = profile == TIGHT; /* elections right after leases end */
+    return (struct raft_options){
+        .self = self,
+        .seed = w->seed * 100 + self,
+        .election_timeout_min = min,
+        .election_timeout_max = tight ? min + 4 * NANOS_MS : 2 * min,
+        .heartbeat_every = 30 * NANOS_MS,
+        .lease = profile == STORM && w->seed % 3 ? min / 16 : min,
+        .drift_ppm = 10000,
+        .inflight_messages_max = 1 + pick(w, 8),
+        .inflight_bytes_max = 100 + pick(w, 2000),
+        .append_bytes_max = 50 + pick(w, 500),
+        .tail_bytes_max = 100000,
+        .uncommitted_bytes_max = 1000 + pick(w, 5000),
+    };
+}
+
+static struct world *world_new(u64 seed, u32 nodes)
+{
+    struct world *w = mem_zalloc(sizeof *w);
+    current = w;
+    w->seed = seed;
+    w->nodes = nodes;
+    w->next_id = 1;
+    w->now = NANOS_SEC;
+    w->report_by_staging_term = seed % 2;
+    prng_init(&w->prng, seed, 1);
+    w->flying = mem_zalloc_array(WORLD_FLYING_MAX, sizeof *w->flying);
+    w->committed = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->committed);
+    w->states = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->states);
+    w->out = mem_zalloc(sizeof *w->out);
+    buf_init(&w->scratch, 0);
+    draw_faults(w);
+    w->config.voter_count = nodes;
+    for (u32 id = 1; id <= nodes; id++) {
+        struct host *h = &w->hosts[id];
+        w->config.voters[id - 1] = id;
+        host_init(h, id);
+        h->options = draw_options(w, id);
+        h->clock_offset = pick(w, 1000000) * NANOS_MS;
+        h->drift_ppm = profile_of(seed) == TIGHT ? (i64)pick(w, 2) * 20000 - 10000
+                                                 : (i64)pick(w, 3) * 10000 - 10000;
+    }
+    for (u32 id = 1; id <= nodes; id++) {
+        struct host *h = &w->hosts[id];
+        host_boot(h, w->now, &w->config);
+        if (world_tracing) raft_trace_to(h->raft, print_trace, w);
+        world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
+    }
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    while (w->flying_count) buf_done(&w->flying[--w->flying_count].bytes);
+    for (u32 id = 1; id <= w->nodes; id++) host_done(&w->hosts[id]);
+    buf_done(&w->scratch);
+    mem_free(w->flying);
+    mem_free(w->committed);
+    mem_free(w->states);
+    mem_free(w->out);
+    mem_free(w);
+}
+
+static bool is_up(const struct world *w, const struct host *h)
+{
+    return h->raft && h->paused_until <= w->now;
+}
+
+/* ---- faults */
+
+static void crash(struct world *w, struct host *h)
+{
+    u64 under_way = h->ops_staged - h->ops_done;
+    host_crash(h, under_way ? prng_below(&w->prng, under_way + 1) : 0);
+    h->restart_at = w->now + prng_below(&w->prng, w->faults.restart_after + 1);
+    w->crashes++;
+
+    /* Whole disks die at most one at a time and only in clusters that can bear it; and the others must
+     * be able to tell: all healthy. */
+    u32 impaired = 0;
+    for (u32 id = 1; id <= w->nodes; id++) impaired += w->hosts[id].disk.hard.impaired;
+    if (impaired == 0 && w->nodes >= 3 && w->committed_last > 0 && chance(w, w->faults.wipe)) {
+        host_wipe(h);
+        w->wipes++;
+    }
+}
+
+/* Does every member say that its log is empty? */
+static bool is_blank(const struct world *w)
+{
+    for (u32 id = 1; id <= w->nodes; id++) {
+        const struct host *h = &w->hosts[id];
+        if (h->disk.last > 0 || !h->raft || raft_last(h->raft).index > 0) return false;
+    }
+    return true;
+}
+
+static void restart(struct world *w, struct host *h)
+{
+    h->life++;
+    if (h->wiped) { /* what an earlier incarnation sent is refused by its number */
+        for (u32 i = 0; i < w->flying_count; i++)
+            if (w->flying[i].from == h->id) w->flying[i].to = 0;
+        h->wiped = false;
+    }
+    host_boot(h, w->now, &w->config);
+    if (world_tracing) raft_trace_to(h->raft, print_trace, w);
+    if (is_blank(w)) world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
+}
+
+static void cut_somewhere(struct world *w)
+{
+    u32 victim = 1 + pick(w, w->nodes), kind = pick(w, 3);
+    for (u32 id = 1; id <= w->nodes; id++) {
+        if (id == victim) continue;
+        if (kind != 1) w->cut[victim][id] = true;
+        if (kind != 2) w->cut[id][victim] = true;
+        if (pick(w, 4) == 0) break; /* a partial partition */
+    }
+}
+
+static void cut_off_leader(struct world *w)
+{
+    for (u32 id = 1; id <= w->nodes; id++) {
+        if (!w->hosts[id].raft || !raft_is_leader(w->hosts[id].raft)) continue;
+        for (u32 other = 1; other <= w->nodes; other++) w->cut[id][other] = w->cut[other][id] = true;
+    }
+}
+
+static void snapshot_here(struct world *w, struct host *h)
+{
+    if (h->applied <= h->disk.snapshot.pos.index || h->ops_staged - h->ops_done > 1000) return;
+    struct disk_op *op = host_stage(h, DISK_COMPACT);
+    op->snapshot = (struct snapshot){{raft_term_at(h->raft, h->applied), h->applied}, h->state};
+    op->index = h->applied > 20 && pick(w, 2) ? h->applied - pick(w, 20) : h->applied;
+}
+
+static void make_trouble(struct world *w)
+{
+    const struct faults *f = &w->faults;
+    struct host *h = &w->hosts[1 + pick(w, w->nodes)];
+
+    if (chance(w, f->cut)) cut_somewhere(w);
+    if (chance(w, f->mend)) memset(w->cut, 0, sizeof w->cut);
+    if (chance(w, f->lonely_leader)) cut_off_leader(w);
+    if (!is_up(w, h)) return;
+    if (chance(w, f->crash)) {
+        crash(w, h);
+        return;
+    }
+    if (chance(w, f->pause)) h->paused_until = w->now + pick(w, 800) * NANOS_MS;
+    if (chance(w, f->snapshot)) snapshot_here(w, h);
+    if (chance(w, f->disk_full)) {
+        h->full = !h->full;
+        world_report(w, h, RAFT_DISK_FULL, (struct raft_event){.full = h->full});
+    }
+    if (chance(w, f->unreachable))
+        world_report(w, h, RAFT_UNREACHABLE, (struct raft_event){.peer = 1 + pick(w, w->nodes)});
+    if (chance(w, f->transfer) && raft_is_leader(h->raft)) {
+        world_report(w, h, RAFT_TRANSFER, (struct raft_event){.peer = 1 + pick(w, w->nodes)});
+        w->transfers++;
+    }
+}
+
+/* ---- clients */
+
+static struct rcbuf *payload(struct world *w)
+{
+    u32 bytes = pick(w, 20) ? 8 + pick(w, 30) : 8 + pick(w, 3000); /* some larger than any window */
+    struct rcbuf *data = rcbuf_new(bytes);
+    u64 id = w->next_id++;
+    memset(data->data, 0, bytes);
+    memcpy(data->data, &id, sizeof id);
+    return data;
+}
+
+static err propose(struct world *w, struct host *h, u32 count)
+{
+    struct raft_proposal proposals[8];
+    struct raft_event ev = {.kind = RAFT_PROPOSE, .proposals = proposals, .count = count};
+    u64 last = raft_last(h->raft).index;
+
+    for (u32 i = 0; i < count; i++) proposals[i] = (struct raft_proposal){RAFT_COMMAND, payload(w)};
+    err e = world_step(w, h, &ev);
+    assert(e == OK || e == ERR_FULL || e == ERR_STALE);
+    assert(raft_last(h->raft).index == last + (e ? 0 : count));
+    for (u32 i = 0; i < count; i++) rcbuf_unref(proposals[i].data);
+    return e;
+}
+
+static void ask_read(struct world *w, struct host *h)
+{
+    struct asked_read *q = &w->reads[w->read_next % WORLD_READS_MAX];
+    if (q->open) return;
+    struct raft_event ev = {.kind = RAFT_READ, .context = w->read_next++};
+    *q = (struct asked_read){.must_see = w->acked_last, .open = true};
+    if (world_step(w, h, &ev) != OK) q->open = false;
+}
+
+static void check_lease(struct world *w, struct host *h)
+{
+    if (!raft_lease_holds(h->raft, host_clock(h, w->now))) return;
+    w->leases++;
+    if (h->applied < w->acked_last)
+        VIOLATION(w, "node %u holds a lease in term %lu at %lu applied, but %lu is acknowledged", h->id,
+                  raft_term(h->raft), h->applied, w->acked_last);
+}
+
+static void run_clients(struct world *w)
+{
+    for (u32 id = 1; id <= w->nodes; id++) {
+        struct host *h = &w->hosts[id];
+        if (!h->raft || !raft_is_leader(h->raft)) continue;
+        check_lease(w, h); /* a paused replica too: it may wake right there */
+        if (!is_up(w, h)) continue;
+        if (pick(w, 4) == 0 && h->ops_staged - h->ops_done < 1000)
+            (void)!propose(w, h, 1 + pick(w, 8));
+        if (pick(w, 4) == 0) ask_read(w, h);
+    }
+}
+
+/* ---- time */
+
+static void deliver(struct world *w, struct flying *f)
+{
+    struct host *h = &w->hosts[f->to];
+    struct raft_message m;
+
+    if (f->to == 0 || !h->raft) return;
+    if (h->paused_until > w->now) { /* waits in the socket */
+        struct flying later = *f;
+        later.at = h->paused_until + pick(w, 100) * MICROS;
+        f->bytes = (struct buf){0};
+        fly(w, later);
+        return;
+    }
+    if (f->bytes.len == 0) {
+        install(w, h, f);
+        return;
+    }
+    err e = raft_message_decode(buf_str(&f->bytes), &m);
+    assert(e == OK);
+    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m,
+                            .full = !w->calm && chance(w, w->faults.backlog)};
+    e = world_step(w, h, &ev);
+    assert(e == OK);
+    raft_message_done(&m);
+}
+
+static void tick(struct world *w, struct host *h)
+{
+    for (u32 i = 0; i < 100 && raft_deadline(h->raft) <= host_clock(h, w->now); i++)
+        world_report(w, h, RAFT_TICK, (struct raft_event){0});
+}
+
+static void run_millisecond(struct world *w)
+{
+    u64 end = w->now + NANOS_MS;
+    for (;;) {
+        u64 next = end;
+        struct host *disk = NULL;
+        for (u32 id = 1; id <= w->nodes; id++) {
+            struct host *h = &w->hosts[id];
+            if (!is_up(w, h)) continue;
+            disk_start(w, h);
+            if (h->write_upto && h->write_ends_at < next) {
+                next = u64_max(h->write_ends_at, w->now);
+                disk = h;
+            }
+        }
+        if (w->flying_count && w->flying[0].at < next) {
+            struct flying f = land(w);
+            w->now = u64_max(w->now, f.at);
+            deliver(w, &f);
+            buf_done(&f.bytes);
+        } else if (disk) {
+            w->now = next;
+            disk_finish(w, disk);
+        } else {
+            break;
+        }
+    }
+    w->now = end;
+    for (u32 id = 1; id <= w->nodes; id++) {
+        struct host *h = &w->hosts[id];
+        if (!h->raft && h->restart_at <= w->now) restart(w, h);
+        if (is_up(w, h)) tick(w, h);
+    }
+}
+
+static void check_all_logs(struct world *w)
+{
+    for (u32 a = 1; a <= w->nodes; a++)
+        for (u32 b = a + 1; b <= w->nodes; b++)
+            if (w->hosts[a].raft && w->hosts[b].raft)
+                check_log_matching(w, w->hosts[a].raft, w->hosts[b].raft);
+}
+
+static void heal(struct world *w)
+{
+    w->calm = true;
+    w->faults.delay_max = u64_min(w->faults.delay_max, 2 * NANOS_MS);
+    w->faults.disk_max = u64_min(w->faults.disk_max, 2 * NANOS_MS);
+    memset(w->cut, 0, sizeof w->cut);
+    for (u32 id = 1; id <= w->nodes; id++) {
+        struct host *h = &w->hosts[id];
+        h->paused_until = 0;
+        if (!h->raft) restart(w, h);
+        h->full = false;
+        world_report(w, h, RAFT_DISK_FULL, (struct raft_event){.full = false});
+    }
+}
+
+static bool all_equal(const struct world *w)
+{
+    for (u32 id = 1; id <= w->nodes; id++) {
+        const struct host *h = &w->hosts[id];
+        if (h->applied != w->committed_last || h->state != w->states[w->committed_last]) return false;
+        if (raft_last(h->raft).index != w->committed_last) return false;
+        if (raft_hard_state(h->raft)->impaired) return false;
+    }
+    return true;
+}
+
+/* Run until every replica has everything, at most `seconds`; then one more commit must do the same. */
+static void check_liveness(struct world *w, u32 seconds)
+{
+    u64 limit = w->now + seconds * NANOS_SEC, proposed_at = 0;
+    while (w->now < limit) {
+        run_millisecond(w);
+        if (proposed_at && w->committed_last > proposed_at && all_equal(w)) return;
+        for (u32 id = 1; id <= w->nodes && !proposed_at; id++) {
+            struct host *h = &w->hosts[id];
+            if (!raft_is_leader(h->raft) || !all_equal(w)) continue;
+            u64 before = w->committed_last;
+            snapshot_here(w, h); /* a full tail takes no proposals */
+            if (propose(w, h, 1) == OK) proposed_at = before;
+        }
+    }
+    for (u32 id = 1; id <= w->nodes; id++)
+        fprintf(stderr, "node %u: role %d term %lu applied %lu of %lu, last %lu, durable %lu, impaired %d\n", id,
+                (int)raft_role(w->hosts[id].raft), raft_term(w->hosts[id].raft), w->hosts[id].applied,
+                w->committed_last, raft_last(w->hosts[id].raft).index,
+                raft_durable(w->hosts[id].raft), raft_hard_state(w->hosts[id].raft)->impaired);
+    VIOLATION(w, "no progress within %u s of quiet", seconds);
+}
+
+static u64 totals[12];
+
+static void run_seed(u64 seed, u32 milliseconds)
+{
+    struct world *w = world_new(seed, seed % 3 == 2 ? 5 : 3);
+    if (seed % 31 == 7) {
+        world_free(w);
+        w = world_new(seed, 1 + (u32)(seed % 2));
+    }
+    for (u32 ms = 0; ms < milliseconds; ms++) {
+        make_trouble(w);
+        run_clients(w);
+        run_millisecond(w);
+        if (ms % 64 == 0) check_all_logs(w);
+    }
+    heal(w);
+    check_liveness(w, 20);
+    check_all_logs(w);
+    if (!world_tracing && getenv("RAFT_VERBOSE"))
+        printf("seed %lu: %lu steps %lu elections %lu commits\n", seed, w->steps, w->elections,
+               w->commits);
+    const u64 counts[] = {w->steps,   w->elections, w->commits, w->reads_done, w->reads_refused,
+                          w->leases,  w->installs,  w->crashes, w->wipes,      w->healed,
+                          w->truncations, w->transfers};
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) totals[i] += counts[i];
+    world_free(w);
+}
+
+TEST(cluster, keeps_every_promise_under_random_faults)
+{
+    u64 from = 1, to = 150;
+    const char *seeds = getenv("RAFT_SEEDS");
+    if (seeds) sscanf(seeds, "%lu-%lu", &from, &to);
+    world_tracing = getenv("RAFT_TRACE") != NULL;
+    for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000);
+
+    static const char *const names[] = {"steps",   "elections", "commits", "reads",  "refused reads",
+                                        "leases",  "installs",  "crashes", "wipes",  "healed",
+                                        "truncations", "transfers"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        printf("%s%lu %s", i ? ", " : "", totals[i], names[i]);
+        if (!seeds) CHECK(totals[i] > 0); /* each of these must have been met */
+    }
+    printf("\n");
+}
+
+#ifdef QUORATE_MUTANTS
+static const struct {
+    const char *name;
+    enum mutant mutant;
+} mutants[] = {
+#define MUTANT_ROW(name, kind, breaks) {#name, MUTANT_##name},
+#include "sim/mutants.def"
+#undef MUTANT_ROW
+    {NULL, MUTANT_NONE},
+};
+#endif
+
+static void choose_mutant(void)
+{
+#ifdef QUORATE_MUTANTS
+    const char *name = getenv("RAFT_MUTANT");
+    for (size_t i = 0; name && mutants[i].name; i++)
+        if (strcmp(name, mutants[i].name) == 0) mutant_active = mutants[i].mutant;
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {RUN(cluster, keeps_every_promise_under_random_faults)};
+    signal(SIGABRT, on_abort);
+    choose_mutant();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,377 @@
+/* For tests: a small world of replicas on a bad network, and what must hold in it after every step. The
+ * world draws everything from one seed. Safety is checked always; after `heal` a bounded time must
+ * bring a leader, a commit and equal states (liveness).
+ *
+ * What is checked, by the names of fig. 3.2 of the thesis: election safety, log matching, leader completeness,
+ * state machine safety; and besides: a committed entry is on the disks of a majority; commit and apply
+ * never go back, each index is applied once; a read index or a lease never misses an acknowledged write. */
+#pragma once
+
+#include "base/buf.h"
+#include "raft/cluster_host.h"
+
+#include <stdlib.h>
+
+#define WORLD_NODES_MAX 5u
+#define WORLD_FLYING_MAX 65536u
+#define WORLD_READS_MAX 4096u
+#define WORLD_TERMS_MAX 4096u
+#define MICROS ((u64)1000)
+
+struct flying { /* one message, or snapshot, on its way */
+    u64 at, order;
+    node_id from, to;
+    u64 from_life;
+    struct buf bytes; /* an encoded raft_message; empty for a snapshot */
+    struct snapshot snapshot;
+    struct raft_config config;
+};
+
+struct asked_read {
+    u64 must_see; /* acknowledged before the read began */
+    bool open;
+};
+
+struct faults { /* drawn per seed; chances are parts per million, per message or per millisecond */
+    u32 drop, duplicate, crash, wipe, cut, mend, pause, transfer, disk_full, snapshot, unreachable,
+        backlog, lonely_leader;
+    u64 restart_after, delay_min, delay_max, disk_min, disk_max;
+    u32 slow_message; /* delayed by slow_extra */
+    u64 slow_extra;
+};
+
+struct world {
+    u64 seed, now, order;
+    struct prng prng;
+    u32 nodes;
+    struct raft_config config;
+    struct faults faults;
+    bool calm; /* no more faults: liveness */
+    struct host hosts[WORLD_NODES_MAX + 1]; /* by id */
+    bool cut[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
+    bool report_by_staging_term; /* RAFT_PERSISTED names the term of staging instead of the entry's */
+
+    struct flying *flying; /* a heap by (at, order) */
+    u32 flying_count;
+    struct raft_actions *out;
+    struct buf scratch;
+
+    struct disk_entry *committed; /* the one history */
+    u64 *states;                  /* of the state machine after each committed index */
+    u64 committed_last, acked_last, state_last;
+    node_id leaders[WORLD_TERMS_MAX];
+    struct asked_read reads[WORLD_READS_MAX];
+    u64 read_next, next_id;
+    nanos election_min;
+
+    u64 steps, elections, commits, reads_done, reads_refused, leases, installs, crashes, wipes, healed,
+        truncations, transfers;
+};
+
+static bool world_tracing;
+
+#define VIOLATION(w, ...)                                                                          \
+    do {                                                                                           \
+        fprintf(stderr, "seed %lu, %lu us: ", (w)->seed, (w)->now / MICROS);                       \
+        fprintf(stderr, __VA_ARGS__);                                                              \
+        fprintf(stderr, "\n");                                                                     \
+        abort();                                                                                   \
+    } while (0)
+
+static inline bool chance(struct world *w, u32 ppm) { return prng_chance(&w->prng, ppm); }
+
+/* ---- the network */
+
+static inline bool flies_before(const struct flying *a, const struct flying *b)
+{
+    return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static inline void fly(struct world *w, struct flying f)
+{
+    if (w->flying_count == WORLD_FLYING_MAX) {
+        buf_done(&f.bytes);
+        return;
+    }
+    f.order = w->order++;
+    u32 i = w->flying_count++;
+    for (; i > 0 && flies_before(&f, &w->flying[(i - 1) / 2]); i = (i - 1) / 2)
+        w->flying[i] = w->flying[(i - 1) / 2];
+    w->flying[i] = f;
+}
+
+static inline struct flying land(struct world *w)
+{
+    struct flying first = w->flying[0], last = w->flying[--w->flying_count];
+    u32 i = 0;
+    for (;;) {
+        u32 child = 2 * i + 1;
+        if (child >= w->flying_count) break;
+        if (child + 1 < w->flying_count && flies_before(&w->flying[child + 1], &w->flying[child]))
+            child++;
+        if (!flies_before(&w->flying[child], &last)) break;
+        w->flying[i] = w->flying[child];
+        i = child;
+    }
+    w->flying[i] = last;
+    return first;
+}
+
+static inline u64 flight_time(struct world *w)
+{
+    const struct faults *f = &w->faults;
+    u64 t = prng_between(&w->prng, f->delay_min, f->delay_max);
+    if (!w->calm && chance(w, f->slow_message)) t += prng_below(&w->prng, f->slow_extra + 1);
+    return t;
+}
+
+static inline void world_send(struct world *w, struct host *from, node_id to, str bytes)
+{
+    u32 copies = 1;
+    if (w->cut[from->id][to]) return;
+    if (!w->calm && chance(w, w->faults.drop)) return;
+    if (!w->calm && chance(w, w->faults.duplicate)) copies = 2;
+    for (u32 i = 0; i < copies; i++) {
+        struct flying f = {.at = w->now + flight_time(w), .from = from->id, .to = to,
+                           .from_life = from->life};
+        buf_append_str(&f.bytes, bytes);
+        fly(w, f);
+    }
+}
+
+/* ---- checks */
+
+static inline void check_history(struct world *w, struct host *h, u64 index)
+{
+    const struct raft *r = h->raft;
+    if (index <= raft_first(r).index) return;
+    const struct raft_entry *e = raft_entry_at(r, index);
+    struct disk_entry entry = {e->pos.term, entry_id(e)};
+
+    if (index <= w->committed_last) {
+        if (w->committed[index].term != entry.term || w->committed[index].id != entry.id)
+            VIOLATION(w, "node %u has %lu/%lu committed, but it was %lu/%lu", h->id, entry.term, index,
+                      w->committed[index].term, index);
+        return;
+    }
+    assert(index == w->committed_last + 1);
+    u32 copies = 0;
+    for (u32 id = 1; id <= w->nodes; id++) {
+        const struct disk *d = &w->hosts[id].disk;
+        /* A disk that died since may have held it: that is why it may not vote. */
+        if (disk_holds(d, index, entry.term) || d->hard.impaired) copies++;
+    }
+    if (copies <= w->nodes / 2)
+        VIOLATION(w, "node %u committed %lu/%lu, which is on %u disks of %u", h->id, entry.term, index,
+                  copies, w->nodes);
+    w->committed[index] = entry;
+    w->committed_last = index;
+    w->commits++;
+}
+
+static inline void check_leader(struct world *w, struct host *h)
+{
+    const struct raft *r = h->raft;
+    u64 term = raft_term(r);
+    assert(term < WORLD_TERMS_MAX);
+    w->elections++;
+    if (w->leaders[term] && w->leaders[term] != h->id)
+        VIOLATION(w, "two leaders in term %lu: %u and %u", term, w->leaders[term], h->id);
+    w->leaders[term] = h->id;
+    if (raft_last(r).index < w->committed_last)
+        VIOLATION(w, "leader %u of term %lu lacks committed entries", h->id, term);
+    for (u64 i = raft_first(r).index + 1; i <= w->committed_last; i++)
+        if (raft_term_at(r, i) != w->committed[i].term)
+            VIOLATION(w, "leader %u of term %lu has another entry at %lu", h->id, term, i);
+}
+
+/* Log matching: where two logs agree at an index, they agree below it. */
+static inline void check_log_matching(struct world *w, const struct raft *a, const struct raft *b)
+{
+    u64 low = u64_max(raft_first(a).index, raft_first(b).index);
+    u64 high = u64_min(raft_last(a).index, raft_last(b).index);
+    bool same = false;
+    for (u64 i = high; i > low; i--) {
+        bool here = raft_term_at(a, i) == raft_term_at(b, i);
+        if (same && !here) VIOLATION(w, "logs agree above %lu but not there", i);
+        same = same || here;
+    }
+}
+
+static inline void apply_range(struct world *w, struct host *h, u64 from, u64 to)
+{
+    if (from != h->applied + 1)
+        VIOLATION(w, "node %u applies %lu after %lu", h->id, from, h->applied);
+    for (u64 i = from; i <= to; i++) {
+        const struct raft_entry *e = raft_entry_at(h->raft, i);
+        if (i > w->committed_last) VIOLATION(w, "node %u applies uncommitted %lu", h->id, i);
+        if (!disk_holds(&h->disk, i, e->pos.term))
+            VIOLATION(w, "node %u applies %lu, which its disk may lose", h->id, i);
+        check_history(w, h, i);
+        h->state = state_after(h->state, e->pos, entry_id(e));
+        if (i == w->state_last + 1) w->states[++w->state_last] = h->state;
+        if (w->states[i] != h->state) VIOLATION(w, "node %u diverged at %lu", h->id, i);
+        if (raft_is_leader(h->raft)) w->acked_last = u64_max(w->acked_last, i);
+    }
+    h->applied = to;
+}
+
+static inline void check_reads(struct world *w, struct host *h, const struct raft_actions *out)
+{
+    for (u32 i = 0; i < out->read_count; i++) {
+        const struct raft_read_done *d = &out->reads[i];
+        struct asked_read *q = &w->reads[d->context % WORLD_READS_MAX];
+        if (!q->open) VIOLATION(w, "node %u answers a read twice", h->id);
+        q->open = false;
+        if (d->refused) {
+            w->reads_refused++;
+            continue;
+        }
+        w->reads_done++;
+        if (d->index < q->must_see)
+            VIOLATION(w, "stale read at node %u: index %lu, but %lu was acknowledged before", h->id,
+                      d->index, q->must_see);
+    }
+}
+
+/* ---- stepping */
+
+static inline err world_step(struct world *w, struct host *h, struct raft_event *ev);
+
+static inline void world_report(struct world *w, struct host *h, enum raft_event_kind kind,
+                                struct raft_event ev)
+{
+    ev.kind = kind;
+    err e = world_step(w, h, &ev);
+    assert(e == OK || e == ERR_STALE || e == ERR_FULL || e == ERR_INVALID);
+}
+
+static inline void world_offer_snapshot(struct world *w, struct host *h, node_id to)
+{
+    struct flying f = {.at = w->now + flight_time(w) * 5, .from = h->id, .to = to,
+                       .from_life = h->life, .snapshot = h->disk.snapshot, .config = w->config};
+    bool lost = w->cut[h->id][to] || (!w->calm && chance(w, w->faults.drop * 2));
+    if (!lost) fly(w, f);
+    world_report(w, h, RAFT_SNAPSHOT_SENT,
+                 (struct raft_event){.peer = to, .index = f.snapshot.pos.index, .rejected = lost});
+}
+
+static inline void hold_or_send(struct world *w, struct host *h, const struct raft_outbox *outbox,
+                                bool hold)
+{
+    for (u32 i = 0; i < outbox->count; i++) {
+        buf_clear(&w->scratch);
+        raft_message_encode(&outbox->items[i], &w->scratch);
+        node_id to = outbox->items[i].to;
+        if (!hold || h->ops_done == h->ops_staged) {
+            world_send(w, h, to, buf_str(&w->scratch));
+            continue;
+        }
+        assert(h->held_to - h->held_from < HOST_HELD_MAX);
+        struct held *held = &h->held[h->held_to++ % HOST_HELD_MAX];
+        *held = (struct held){.after = h->ops_staged, .to = to};
+        buf_append_str(&held->bytes, buf_str(&w->scratch));
+    }
+}
+
+static inline void carry_out(struct world *w, struct host *h)
+{
+    struct raft_actions *out = w->out;
+    struct raft *r = h->raft;
+
+    hold_or_send(w, h, &out->send, false);
+    host_stage_actions(h, out);
+    hold_or_send(w, h, &out->send_after_save, true);
+
+    if (out->events & RAFT_BECAME_LEADER) check_leader(w, h);
+    if (out->events & RAFT_HEALED) w->healed++;
+    if (out->truncate_from) w->truncations++;
+    if (raft_commit(r) < h->commit_seen)
+        VIOLATION(w, "commit of node %u went back to %lu", h->id, raft_commit(r));
+    for (u64 i = h->commit_seen + 1; i <= raft_commit(r); i++) check_history(w, h, i);
+    h->commit_seen = raft_commit(r);
+    check_reads(w, h, out);
+
+    u64 from = out->apply.from, to = out->apply.to;
+    node_id snapshot_to = out->snapshot_to;
+    if (from) {
+        apply_range(w, h, from, to);
+        world_report(w, h, RAFT_APPLIED, (struct raft_event){.index = to});
+    }
+    if (snapshot_to) world_offer_snapshot(w, h, snapshot_to);
+}
+
+static inline void print_trace(void *context, const char *line)
+{
+    struct world *w = context;
+    printf("%8lu us   %s\n", w->now / MICROS, line);
+}
+
+static inline err world_step(struct world *w, struct host *h, struct raft_event *ev)
+{
+    ev->now = host_clock(h, w->now);
+    if (world_tracing) printf("%8lu us %u event %d\n", w->now / MICROS, h->id, (int)ev->kind);
+    err e = raft_step(h->raft, ev, w->out);
+    raft_check(h->raft);
+    w->steps++;
+    if (e) return e;
+    carry_out(w, h);
+    return OK;
+}
+
+/* ---- disks */
+
+static inline void disk_start(struct world *w, struct host *h)
+{
+    if (h->write_upto || h->ops_done == h->ops_staged) return;
+    h->write_upto = h->ops_staged;
+    h->write_ends_at = w->now + prng_between(&w->prng, w->faults.disk_min, w->faults.disk_max);
+}
+
+static inline void disk_finish(struct world *w, struct host *h)
+{
+    struct log_pos persisted = {0, 0};
+    u64 saved = 0, compacted = 0;
+
+    for (; h->ops_done < h->write_upto; h->ops_done++) {
+        const struct disk_op *op = &h->ops[h->ops_done % HOST_OPS_MAX];
+        disk_do(&h->disk, op);
+        if (op->kind == DISK_APPEND)
+            persisted = (struct log_pos){
+                w->report_by_staging_term ? op->staged_in : op->entry.term, op->index};
+        if (op->kind == DISK_SAVE) saved = op->hard.term;
+        if (op->kind == DISK_COMPACT) compacted = op->index;
+    }
+    h->write_upto = 0;
+    while (h->held_from < h->held_to && h->held[h->held_from % HOST_HELD_MAX].after <= h->ops_done) {
+        struct held *held = &h->held[h->held_from++ % HOST_HELD_MAX];
+        world_send(w, h, held->to, buf_str(&held->bytes));
+        buf_done(&held->bytes);
+    }
+    if (saved) world_report(w, h, RAFT_SAVED, (struct raft_event){.saved_term = saved});
+    if (persisted.index) world_report(w, h, RAFT_PERSISTED, (struct raft_event){.pos = persisted});
+    if (compacted) world_report(w, h, RAFT_COMPACT, (struct raft_event){.index = compacted});
+}
+
+/* A snapshot arrived whole: install it durably behind everything staged, then say so. The core must refuse
+ * one that is old. */
+static inline void install(struct world *w, struct host *h, const struct flying *f)
+{
+    if (h->ops_done != h->ops_staged) return; /* busy: the leader tries again */
+    struct raft_event ev = {.kind = RAFT_RESTORED, .pos = f->snapshot.pos, .peer = f->from,
+                            .config = &f->config};
+    struct disk disk = h->disk;
+    u64 applied = h->applied, state = h->state;
+    disk_install(&h->disk, &f->snapshot);
+    h->applied = f->snapshot.pos.index;
+    h->state = f->snapshot.state;
+    if (world_step(w, h, &ev) != OK) {
+        h->disk = disk;
+        h->applied = applied;
+        h->state = state;
+        return;
+    }
+    if (f->snapshot.pos.index < applied) VIOLATION(w, "node %u went back to an old snapshot", h->id);
+    if (h->commit_seen < f->snapshot.pos.index) VIOLATION(w, "install left commit behind");
+    w->installs++;
+}

@@ -1,0 +1,137 @@
+/* The marks of the log, and the one rule that moves the commit index: an entry of the leader's own
+ * term on the disks of a quorum commits with all before it (§3.6.2). The leader counts itself only as far as
+ * its own disk (§10.2.1), which works in parallel with the followers'.
+ *
+ *   applied <= applying <= min(commit, durable)      commit <= last
+ *   base <= applied                                  durable <= staged <= last
+ *
+ * A report of durability names the position of the last entry written. Entries written may have been cut off
+ * since, and the same position may even have been appended again by a later leader: `void_term` keeps such
+ * reports out until one speaks of entries accepted after the cut. */
+#include "raft/raft_internal.h"
+
+void commit_boot(struct raft *r, u64 applied)
+{
+    struct marks *k = &r->marks;
+    u64 last = r->tail.last.index;
+    assert(applied >= r->tail.base.index);
+    assert(applied <= last);
+    *k = (struct marks){.commit = applied, .durable = last, .staged = last, .applying = applied,
+                        .applied = applied, .accepted_term = r->tail.last.term};
+}
+
+void commit_on_persisted(struct raft *r, struct log_pos pos)
+{
+    struct marks *k = &r->marks;
+    if (!MUTANT(persisted_report_not_matched)) {
+        if (k->void_term && pos.term > k->void_term) k->void_term = 0;
+        if (k->void_term || pos.index > k->staged || pos.term < tail_term_at(&r->tail, pos.index)) {
+            TRACE(r, "durable report " POS " is of entries cut off -> ignore", POS_ARG(pos));
+            return;
+        }
+    }
+    if (pos.index <= k->durable || pos.index > r->tail.last.index) return;
+    k->durable = pos.index;
+    if (r->election.role == RAFT_LEADER) commit_advance(r);
+}
+
+void commit_on_applied(struct raft *r, u64 index)
+{
+    struct marks *k = &r->marks;
+    assert(index <= k->applying);
+    k->applied = u64_max(k->applied, index);
+}
+
+void commit_appended(struct raft *r, u64 leader_term)
+{
+    assert(leader_term >= r->marks.accepted_term);
+    r->marks.accepted_term = leader_term;
+}
+
+void commit_truncated(struct raft *r, u64 from)
+{
+    struct marks *k = &r->marks;
+    assert(from > k->commit);
+    if (k->staged > k->durable) /* a report of them is still to come */
+        k->void_term = u64_max(k->void_term, k->accepted_term);
+    k->staged = u64_min(k->staged, from - 1);
+    k->durable = u64_min(k->durable, from - 1);
+}
+
+void commit_restored(struct raft *r, u64 index, bool kept_suffix)
+{
+    struct marks *k = &r->marks;
+    assert(index > k->applying || MUTANT(stale_snapshot_rolls_back));
+    if (!kept_suffix) {
+        if (k->staged > k->durable) k->void_term = u64_max(k->void_term, k->accepted_term);
+        k->staged = k->durable = index;
+    }
+    k->staged = u64_max(k->staged, index);
+    k->durable = u64_max(k->durable, index);
+    k->commit = u64_max(k->commit, index);
+    if (MUTANT(stale_snapshot_rolls_back)) k->commit = index;
+    k->applying = k->applied = index;
+}
+
+static void move_commit(struct raft *r, u64 index)
+{
+    struct marks *k = &r->marks;
+    assert(index <= r->tail.last.index);
+    assert(index > k->commit || MUTANT(commit_goes_back));
+    k->commit = index;
+}
+
+void commit_follow(struct raft *r, u64 index)
+{
+    if (index > r->marks.commit || MUTANT(commit_goes_back)) move_commit(r, index);
+}
+
+void commit_advance(struct raft *r)
+{
+    const struct membership *ms = &r->membership;
+    u64 on_disk[RAFT_MEMBERS_MAX];
+
+    for (u32 slot = 0; slot < ms->count; slot++) {
+        const struct progress *p = &r->leading.peers[slot];
+        on_disk[slot] = p->impaired ? 0 : p->match;
+        if (MUTANT(impaired_replica_counts)) on_disk[slot] = p->match;
+    }
+    if (ms->self != NO_SLOT)
+        on_disk[ms->self] =
+            MUTANT(leader_counts_before_durable) ? r->tail.last.index : r->marks.durable;
+
+    u64 reached = joint_reached(ms->quorum, on_disk);
+    if (reached <= r->marks.commit) return;
+    bool own = tail_term_at(&r->tail, reached) == own_term(r);
+    if (!own && !MUTANT(old_term_committed_by_counting)) return;
+    move_commit(r, reached);
+    TRACE(r, "a quorum has " POS " on disk -> commit", tail_term_at(&r->tail, reached), reached);
+}
+
+bool commit_has_own_term(const struct raft *r)
+{
+    return r->marks.commit >= r->leading.term_start;
+}
+
+/* What the host must write and may apply now. A full disk is given nothing: entries wait in the tail. */
+void commit_finish_step(struct raft *r)
+{
+    struct marks *k = &r->marks;
+    u64 last = r->tail.last.index;
+
+    if (k->staged < last && !r->election.disk_full) {
+        r->out->append.from = k->staged + 1;
+        r->out->append.to = last;
+        k->staged = last;
+    }
+    /* Nor is anything applied in a term that a crash could make this replica forget: what it has applied
+     * must be in the log of any leader it may follow after. */
+    u64 upto = election_is_saved(r) ? u64_min(k->commit, k->durable) : k->applying;
+    if (MUTANT(applies_before_durable)) upto = k->commit;
+    if (MUTANT(applies_uncommitted)) upto = k->durable;
+    if (k->applying < upto) {
+        r->out->apply.from = k->applying + 1;
+        r->out->apply.to = upto;
+        k->applying = upto;
+    }
+}

@@ -1,0 +1,349 @@
+/* Who leads: terms, votes and their timers. Pre-vote (§9.6) keeps a returning replica from raising
+ * the term of a healthy cluster; a replica that hears a live leader ignores votes, and does not even
+ * adopt their term, so that leases hold (§6.4.1) and nobody can disturb (§4.2.3). A vote is a promise:
+ * it leaves only after the hard state that remembers it (send_after_save), our own included: the
+ * candidate counts itself when the host reports RAFT_SAVED. */
+#include "raft/raft_internal.h"
+
+static const u32 may_become[RAFT_ROLES] = {
+    [RAFT_FOLLOWER] = BIT(RAFT_PRECANDIDATE) | BIT(RAFT_CANDIDATE),
+    [RAFT_PRECANDIDATE] = BIT(RAFT_FOLLOWER) | BIT(RAFT_PRECANDIDATE) | BIT(RAFT_CANDIDATE),
+    [RAFT_CANDIDATE] = BIT(RAFT_FOLLOWER) | BIT(RAFT_PRECANDIDATE) | BIT(RAFT_LEADER),
+    [RAFT_LEADER] = BIT(RAFT_FOLLOWER),
+};
+
+static void draw_deadline(struct raft *r)
+{
+    struct election *e = &r->election;
+    const struct raft_options *o = &r->options;
+    nanos wait = prng_between(&r->prng, o->election_timeout_min, o->election_timeout_max);
+
+    if (MUTANT(election_timeout_not_random)) wait = o->election_timeout_min;
+    /* A full disk cannot take the no-op: let another replica go first. */
+    if (e->disk_full) wait += o->election_timeout_max;
+    e->deadline = r->now + wait;
+}
+
+static void become(struct raft *r, enum raft_role role)
+{
+    struct election *e = &r->election;
+    assert(may_become[e->role] & BIT(role));
+
+    enum raft_role was = e->role;
+    e->role = role;
+    e->granted = e->refused = 0;
+    e->leader = 0;
+    if (role == RAFT_FOLLOWER) {
+        if (was != RAFT_PRECANDIDATE && r->out) r->out->events |= RAFT_STEPPED_DOWN;
+        draw_deadline(r);
+    }
+    if (was == RAFT_LEADER) {
+        transfer_forget(r);
+        read_refuse_all(r);
+    }
+}
+
+static void new_term(struct raft *r, u64 term, node_id vote)
+{
+    struct election *e = &r->election;
+    assert(term > e->hard.term || MUTANT(snapshot_lowers_term));
+    e->hard.term = term;
+    e->hard.vote = MUTANT(vote_not_saved) ? 0 : vote;
+    e->hard_changed = true;
+    append_forget_leader(r);
+}
+
+static bool may_vote(const struct raft *r)
+{
+    if (r->election.hard.impaired && !MUTANT(impaired_replica_votes)) return false;
+    return membership_is_voter(&r->membership, r->membership.self);
+}
+
+bool election_may_campaign(const struct raft *r) { return may_vote(r); }
+
+void election_boot_hard_state(struct raft *r, const struct raft_hard_state *hs)
+{
+    r->election.hard = *hs;
+}
+
+void election_boot(struct raft *r, nanos booted_at)
+{
+    struct election *e = &r->election;
+    r->now = booted_at;
+    e->saved_term = e->hard.term;
+    if (e->hard.term < r->tail.last.term) {
+        /* A log newer than the hard state: the latter, and the votes in it, were lost. */
+        e->hard = (struct raft_hard_state){.term = r->tail.last.term, .impaired = true};
+        e->hard_changed = true;
+    }
+    e->role = RAFT_FOLLOWER;
+
+    /* Before it died this replica may have acknowledged a leader that still counts on the silence. */
+    if (!MUTANT(vote_right_after_restart)) e->votes_from = booted_at + r->options.lease;
+    draw_deadline(r);
+    if (membership_is_sole_voter(&r->membership)) e->deadline = booted_at; /* nobody to wait for */
+}
+
+/* Ask every other voter. A real candidacy's requests wait for the own vote on disk. */
+static void ask_votes(struct raft *r, bool pre)
+{
+    const struct membership *ms = &r->membership;
+    bool at_once = pre || MUTANT(candidacy_before_saved);
+    struct raft_outbox *outbox = at_once ? &r->out->send : &r->out->send_after_save;
+
+    for (u32 slot = 0; slot < ms->count; slot++) {
+        if (slot == ms->self || !membership_is_voter(ms, slot)) continue;
+        struct raft_message *m = raft_message_to(r, outbox, RAFT_VOTE, ms->ids[slot]);
+        m->term = own_term(r) + (pre ? 1 : 0);
+        m->pre = pre;
+        m->transfer = r->election.by_transfer;
+        m->prev = r->tail.last;
+    }
+}
+
+static void count_votes(struct raft *r)
+{
+    struct election *e = &r->election;
+    if (joint_has(r->membership.quorum, e->granted)) {
+        if (e->role == RAFT_PRECANDIDATE) {
+            election_campaign(r, false);
+        } else {
+            TRACE(r, "quorum of votes in term %" PRIu64 " -> lead", own_term(r));
+            become(r, RAFT_LEADER);
+            e->leader = r->options.self;
+            r->out->events |= RAFT_BECAME_LEADER;
+            replicate_start(r);
+        }
+    } else if (joint_lost(r->membership.quorum, e->refused)) {
+        TRACE(r, "refused by a quorum in term %" PRIu64 " -> follow", own_term(r));
+        become(r, RAFT_FOLLOWER);
+    }
+}
+
+static void campaign_before_voting(struct raft *r)
+{
+    struct election *e = &r->election;
+    if (MUTANT(no_prevote)) {
+        election_campaign(r, false);
+        return;
+    }
+    TRACE(r, "no leader, election timeout -> pre-vote for term %" PRIu64, own_term(r) + 1);
+    become(r, RAFT_PRECANDIDATE);
+    e->by_transfer = false;
+    e->granted = BIT(r->membership.self); /* a pre-vote promises nothing, so nothing is saved */
+    draw_deadline(r);
+    ask_votes(r, true);
+    count_votes(r);
+}
+
+void election_campaign(struct raft *r, bool by_transfer)
+{
+    struct election *e = &r->election;
+    assert(may_vote(r));
+    if (e->role == RAFT_CANDIDATE) e->role = RAFT_PRECANDIDATE; /* only without pre-vote */
+    become(r, RAFT_CANDIDATE);
+    new_term(r, own_term(r) + 1, r->options.self);
+    e->by_transfer = by_transfer;
+    if (MUTANT(candidacy_before_saved)) e->granted = BIT(r->membership.self);
+    TRACE(r, "campaign in term %" PRIu64 " with log " POS "%s", own_term(r),
+          POS_ARG(r->tail.last), by_transfer ? ", asked by the leader" : "");
+    draw_deadline(r);
+    ask_votes(r, false);
+}
+
+void election_on_tick(struct raft *r)
+{
+    struct election *e = &r->election;
+    if (e->role == RAFT_LEADER || r->now < e->deadline) return;
+    if (may_vote(r)) {
+        campaign_before_voting(r);
+        return;
+    }
+    TRACE(r, "election timeout, but %s -> wait",
+          e->hard.impaired ? "impaired" : "not a voter");
+    e->leader = 0;
+    draw_deadline(r);
+}
+
+/* The candidate's log must hold everything this replica may have helped to commit (§5.4.1 of the
+ * paper, §3.6.1): later last term, or the same and no shorter. */
+static bool log_is_current(const struct raft *r, struct log_pos candidate)
+{
+    struct log_pos own = r->tail.last;
+    if (MUTANT(vote_without_log_check)) return true;
+    if (MUTANT(log_compared_by_index_first) && candidate.index != own.index)
+        return candidate.index > own.index;
+    if (candidate.term != own.term) return candidate.term > own.term;
+    return candidate.index >= own.index;
+}
+
+static const char *why_refuse(const struct raft *r, const struct raft_message *m)
+{
+    const struct election *e = &r->election;
+    if (!may_vote(r)) return e->hard.impaired ? "impaired" : "not a voter";
+    if (m->pre) {
+        if (m->term <= own_term(r)) return "old term";
+    } else {
+        if (m->term < own_term(r)) return "old term";
+        bool spoken_for = e->hard.vote != 0 && e->hard.vote != m->from;
+        if (spoken_for && !MUTANT(two_votes_in_a_term)) return "voted for another";
+        if (MUTANT(repeated_vote_refused) && e->hard.vote == m->from) return "voted already";
+    }
+    if (!log_is_current(r, m->prev)) return "log behind";
+    return NULL;
+}
+
+static void answer_vote(struct raft *r, const struct raft_message *m)
+{
+    struct election *e = &r->election;
+    const char *refuse = why_refuse(r, m);
+    bool at_once = m->pre || MUTANT(vote_leaves_before_saved);
+
+    TRACE(r, "%s of %u for term %" PRIu64 ": %s (" POS " against own " POS ") -> %s",
+          m->pre ? "pre-vote" : "vote", m->from, m->term, refuse ? refuse : "log current",
+          POS_ARG(m->prev), POS_ARG(r->tail.last), refuse ? "refuse" : "grant");
+
+    if (!refuse && !m->pre) {
+        e->hard.vote = MUTANT(vote_not_saved) ? 0 : m->from;
+        e->hard_changed = true;
+        draw_deadline(r); /* only a granted vote gives the candidate time (§3.4) */
+    }
+    struct raft_outbox *outbox = at_once ? &r->out->send : &r->out->send_after_save;
+    struct raft_message *reply = raft_message_to(r, outbox, RAFT_VOTE_REPLY, m->from);
+    reply->pre = m->pre;
+    reply->granted = !refuse;
+    if (m->pre && !refuse) reply->term = m->term;
+}
+
+void election_on_vote(struct raft *r, const struct raft_message *m)
+{
+    struct election *e = &r->election;
+    bool promised = r->now < e->votes_from || e->role == RAFT_LEADER;
+
+    if (promised && !m->transfer && !MUTANT(vote_against_live_leader)) {
+        TRACE(r, "%s of %u for term %" PRIu64 ": a leader is, or may be, alive -> ignore",
+              m->pre ? "pre-vote" : "vote", m->from, m->term);
+        return;
+    }
+    if (m->term > own_term(r) && (!m->pre || MUTANT(prevote_raises_term)))
+        election_adopt_term(r, m->term, m->from);
+    answer_vote(r, m);
+}
+
+void election_on_vote_reply(struct raft *r, const struct raft_message *m, u32 from)
+{
+    struct election *e = &r->election;
+    bool counts;
+
+    if (m->pre)
+        counts = e->role == RAFT_PRECANDIDATE && (!m->granted || m->term == own_term(r) + 1);
+    else
+        counts = e->role == RAFT_CANDIDATE &&
+                 (m->term == own_term(r) || MUTANT(old_vote_reply_counted));
+    if (!counts) {
+        TRACE(r, "vote reply of %u for term %" PRIu64 ": not asking that -> ignore", m->from,
+              m->term);
+        return;
+    }
+    if (MUTANT(vote_counted_twice) && m->granted && (e->granted & BIT(from)))
+        e->granted |= ~e->granted & (e->granted + 1);
+    if (m->granted)
+        e->granted |= BIT(from);
+    else
+        e->refused |= BIT(from);
+    count_votes(r);
+}
+
+void election_on_saved(struct raft *r, u64 term)
+{
+    struct election *e = &r->election;
+    assert(term <= own_term(r) || MUTANT(snapshot_lowers_term));
+    e->saved_term = u64_max(e->saved_term, term);
+    if (e->role != RAFT_CANDIDATE || term != own_term(r)) return;
+    e->granted |= BIT(r->membership.self); /* a candidate's first save in its term is its vote */
+    count_votes(r);
+}
+
+void election_adopt_term(struct raft *r, u64 term, node_id because_of)
+{
+    struct election *e = &r->election;
+    assert(term > own_term(r));
+    TRACE(r, "term %" PRIu64 " of %u is newer than %" PRIu64 " -> adopt it", term, because_of,
+          own_term(r));
+    new_term(r, term, 0);
+    if (MUTANT(leader_keeps_role_in_newer_term) && e->role == RAFT_LEADER) return;
+    if (e->role != RAFT_FOLLOWER) become(r, RAFT_FOLLOWER);
+    e->leader = 0;
+    if (MUTANT(timer_reset_by_any_term)) draw_deadline(r);
+}
+
+void election_raise_term(struct raft *r, u64 term)
+{
+    if (MUTANT(snapshot_lowers_term) ? term != own_term(r) : term > own_term(r)) {
+        new_term(r, term, 0);
+        if (r->election.role != RAFT_FOLLOWER) become(r, RAFT_FOLLOWER);
+        r->election.leader = 0;
+    }
+}
+
+void election_follow(struct raft *r, node_id leader)
+{
+    struct election *e = &r->election;
+    assert(e->role != RAFT_LEADER); /* else two leaders share a term */
+    if (e->role != RAFT_FOLLOWER) become(r, RAFT_FOLLOWER);
+    assert(e->leader == 0 || e->leader == leader);
+    if (e->leader != leader) TRACE(r, "leader of term %" PRIu64 " is %u", own_term(r), leader);
+    e->leader = leader;
+    e->votes_from = u64_max(e->votes_from, r->now + r->options.lease);
+    draw_deadline(r);
+}
+
+void election_step_down(struct raft *r, const char *why)
+{
+    assert(r->election.role == RAFT_LEADER);
+    TRACE(r, "%s -> step down in term %" PRIu64, why, own_term(r));
+    become(r, RAFT_FOLLOWER);
+}
+
+void election_heal(struct raft *r)
+{
+    struct election *e = &r->election;
+    assert(e->hard.impaired);
+    assert(e->leader != 0);
+    TRACE(r, "refilled by leader %u -> healed, and its voter in term %" PRIu64, e->leader,
+          own_term(r));
+    e->hard.impaired = false;
+    e->hard.vote = e->leader; /* whoever had the lost vote of this term did not need it */
+    e->hard_changed = true;
+    r->out->events |= RAFT_HEALED;
+}
+
+void election_on_founding(struct raft *r)
+{
+    struct election *e = &r->election;
+    if (!e->hard.impaired || r->tail.last.index > 0) return;
+    TRACE(r, "every member is blank -> a new cluster, this replica may vote");
+    e->hard.impaired = false;
+    e->hard_changed = true;
+    r->out->events |= RAFT_HEALED;
+    if (membership_is_sole_voter(&r->membership)) e->deadline = r->now;
+}
+
+void election_on_disk_full(struct raft *r, bool full)
+{
+    if (r->election.disk_full == full) return;
+    TRACE(r, full ? "disk full -> take no entries" : "disk has room again");
+    r->election.disk_full = full;
+}
+
+bool election_is_saved(const struct raft *r)
+{
+    return r->election.saved_term == own_term(r) && !r->election.hard_changed;
+}
+
+const struct raft_hard_state *election_to_save(struct raft *r)
+{
+    bool changed = r->election.hard_changed;
+    r->election.hard_changed = false;
+    return changed ? &r->election.hard : NULL;
+}

@@ -1,0 +1,55 @@
+/* What a leader knows of one peer, and how much it may send it. Three states (etcd-io/raft's):
+ * PROBE, one APPEND and then silence until it is answered or a heartbeat is due; REPLICATE,
+ * pipelined within a window of messages and bytes; SNAPSHOT, no entries while the host moves a
+ * snapshot. Arithmetic only: when to change state is replicate.c's and snapshot.c's decision. */
+#pragma once
+
+#include "base/types.h"
+
+struct inflight {
+    u64 last;  /* index of the message's last entry */
+    u64 bytes; /* of payload */
+};
+
+enum progress_state { PROGRESS_PROBE, PROGRESS_REPLICATE, PROGRESS_SNAPSHOT };
+
+struct progress {
+    enum progress_state state;
+    u64 match; /* durable on the peer, and equal to our log: only grows, except for an impaired peer */
+    u64 next;  /* the next entry to send */
+    nanos heard_at;   /* latest reply of this leadership; 0: none */
+    nanos acked_sent; /* send time of the latest APPEND it answered: leases count from it */
+    bool acked;       /* acked_sent is set */
+    u64 acked_round;  /* read round of the latest APPEND it answered */
+
+    bool paused;      /* PROBE: one is out. Cleared by an answer */
+    nanos retry_at;   /* SNAPSHOT: give up waiting then; PROBE: no snapshot before */
+    bool full;        /* its disk takes no entries now */
+
+    bool impaired;    /* it said so: it does not count */
+    u64 heal_round;   /* once this round is confirmed without it, our commit may heal it */
+    bool may_heal;
+    nanos heal_from;  /* send time of the first APPEND that may heal; older answers are void */
+
+    struct inflight *ring; /* REPLICATE: sent and not acknowledged, oldest first */
+    u32 ring_cap, ring_head, ring_count;
+    u64 inflight_bytes;
+};
+
+void progress_init(struct progress *p, struct inflight *ring, u32 ring_cap);
+/* A new leadership: nothing is known. */
+void progress_reset(struct progress *p, u64 next);
+void progress_become_probe(struct progress *p, u64 next);
+void progress_become_replicate(struct progress *p, u64 next);
+void progress_become_snapshot(struct progress *p, nanos retry_at);
+
+/* Entries up to `last` left; the window shrinks by bytes. */
+void progress_sent(struct progress *p, u64 last, u64 bytes);
+/* Entries up to index are durable there. */
+void progress_acked(struct progress *p, u64 index);
+
+/* May a message leave now, and with how much payload? A window with nothing in flight lets any one
+ * entry pass, however large. 0: no. */
+u64 progress_window(const struct progress *p, u64 inflight_bytes_max);
+
+void progress_check(const struct progress *p, u64 last);

@@ -1,0 +1,195 @@
+/* The inside of struct raft: small structs, each written by one file. Others read them, or ask that
+ * file for a change. The door (raft.c) checks terms and dispatches; it decides nothing. */
+#pragma once
+
+#include "base/assert.h"
+#include "base/mutant.h"
+#include "quorum/joint.h"
+#include "raft/progress.h"
+#include "raft/raft.h"
+#include "raft/tail.h"
+
+#include <inttypes.h>
+
+#define NO_SLOT UINT32_MAX
+
+struct membership { /* membership.c. A member is a slot: a bit in sets, an index in arrays */
+    struct raft_config config;
+    u32 count;
+    node_id ids[RAFT_MEMBERS_MAX];
+    struct joint quorum;
+    u32 self; /* own slot, or NO_SLOT */
+};
+
+struct election { /* election.c: role, term, vote, timers */
+    struct raft_hard_state hard;
+    bool hard_changed; /* must be saved with this step */
+    u64 saved_term;    /* durable, as far as the host has said */
+    enum raft_role role;
+    node_id leader;
+    u32 granted, refused; /* sets of slots, in the election under way */
+    bool by_transfer;     /* this candidacy was asked for by the leader */
+    nanos deadline;       /* campaign then */
+    nanos votes_from;     /* before it, votes are refused: a live leader, or one from before boot */
+    bool disk_full;
+};
+
+struct marks { /* commit.c: how far things are. All are indexes; see commit.c for their order */
+    u64 commit;
+    u64 durable;  /* own disk has the log up to here, as it is now */
+    u64 staged;   /* given to the host to write */
+    u64 applying; /* given to the host to apply */
+    u64 applied;  /* the host has applied */
+    u64 accepted_term; /* the leader's term in which the newest entries came */
+    u64 void_term;     /* reports of this or an older term speak of entries cut off since; 0: none do */
+};
+
+struct following { /* append.c */
+    u64 matched; /* the log up to here is known to equal the leader's of this term */
+};
+
+struct leading { /* replicate.c */
+    struct progress peers[RAFT_MEMBERS_MAX]; /* progress.c holds the arithmetic */
+    nanos since;                             /* when this leadership began */
+    u64 term_start;                          /* index of its first entry, the no-op */
+    nanos heartbeat_due;
+};
+
+#define RAFT_READS_WAITING_MAX 1024u
+
+struct read_waiting {
+    u64 context, index, round;
+    nanos deadline;
+};
+
+struct reads { /* read.c: a ring of reads in order of arrival */
+    struct read_waiting waiting[RAFT_READS_WAITING_MAX];
+    u32 head, count;
+    u32 refused; /* so many at the head only wait to be told no */
+    u64 round;   /* the newest round started; carried by every APPEND */
+    u64 confirmed;
+};
+
+struct transfer { /* transfer.c */
+    node_id target; /* 0: none */
+    nanos deadline;
+    u64 void_lease_term; /* TIMEOUT_NOW left in this term: no lease in it any more */
+};
+
+struct raft {
+    struct raft_options options;
+    struct prng prng;
+    struct membership membership;
+    struct election election;
+    struct marks marks;
+    struct tail tail; /* appended to by append.c and replicate.c, cut by append.c and snapshot.c */
+    struct following following;
+    struct leading leading;
+    struct reads reads;
+    struct transfer transfer;
+
+    /* The step under way; raft.c. */
+    nanos now;
+    struct raft_actions *out;
+    bool refuse_entries; /* the host cannot take this message's */
+    bool more; /* an outbox filled up: step again at once */
+
+    raft_trace_fn trace;
+    void *trace_context;
+    struct inflight inflight[]; /* progress.c: inflight_messages_max for each slot */
+};
+
+/* raft.c */
+void raft_trace(struct raft *r, const char *format, ...) PRINTF_LIKE(2, 3);
+#define TRACE(r, ...)                                                                              \
+    do {                                                                                           \
+        if (UNLIKELY((r)->trace != NULL)) raft_trace((r), __VA_ARGS__);                            \
+    } while (0)
+#define POS "%" PRIu64 "/%" PRIu64 /* term/index, as traces and tests write positions */
+#define POS_ARG(p) (p).term, (p).index
+/* A message from this replica in its term; the caller fills the rest. `outbox` has room. */
+struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind, node_id to);
+static inline bool outbox_has_room(const struct raft_outbox *o) { return o->count < RAFT_OUTBOX_MAX; }
+static inline u64 own_term(const struct raft *r) { return r->election.hard.term; }
+
+/* membership.c */
+void membership_set(struct membership *m, const struct raft_config *c, node_id self);
+u32 membership_slot(const struct membership *m, node_id id); /* or NO_SLOT */
+bool membership_is_voter(const struct membership *m, u32 slot);
+bool membership_is_sole_voter(const struct membership *m); /* this replica alone decides */
+bool config_is_valid(const struct raft_config *c);
+bool config_equal(const struct raft_config *a, const struct raft_config *b);
+
+/* election.c */
+void election_boot_hard_state(struct raft *r, const struct raft_hard_state *hs);
+void election_boot(struct raft *r, nanos booted_at);
+bool election_may_campaign(const struct raft *r);
+bool election_is_saved(const struct raft *r); /* a crash would not forget the term */
+const struct raft_hard_state *election_to_save(struct raft *r); /* NULL: unchanged by this step */
+void election_on_tick(struct raft *r);
+void election_on_vote(struct raft *r, const struct raft_message *m);
+void election_on_vote_reply(struct raft *r, const struct raft_message *m, u32 from);
+void election_on_saved(struct raft *r, u64 term);
+void election_on_founding(struct raft *r);
+void election_on_disk_full(struct raft *r, bool full);
+void election_campaign(struct raft *r, bool by_transfer);
+void election_adopt_term(struct raft *r, u64 term, node_id because_of);
+void election_raise_term(struct raft *r, u64 term); /* a snapshot's; keeps role and leader */
+void election_follow(struct raft *r, node_id leader);
+void election_step_down(struct raft *r, const char *why);
+void election_heal(struct raft *r);
+
+/* append.c */
+void append_on_message(struct raft *r, const struct raft_message *m);
+void append_refuse_stale(struct raft *r, const struct raft_message *m);
+void append_forget_leader(struct raft *r); /* a new term: nothing is known to match */
+void append_restored(struct raft *r, u64 index);
+
+/* replicate.c */
+void replicate_start(struct raft *r);
+void replicate_on_tick(struct raft *r);
+void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from);
+void replicate_on_unreachable(struct raft *r, node_id peer);
+void replicate_propose(struct raft *r, const struct raft_event *ev);
+void replicate_heartbeats(struct raft *r);
+void replicate_pump(struct raft *r);
+bool replicate_heard_recently(const struct raft *r, u32 slot);
+u64 replicate_uncommitted_bytes(const struct raft *r);
+
+/* commit.c */
+void commit_boot(struct raft *r, u64 applied);
+void commit_on_persisted(struct raft *r, struct log_pos pos);
+void commit_on_applied(struct raft *r, u64 index);
+void commit_appended(struct raft *r, u64 leader_term);
+void commit_truncated(struct raft *r, u64 from);
+void commit_restored(struct raft *r, u64 index, bool kept_suffix);
+void commit_follow(struct raft *r, u64 index);
+void commit_advance(struct raft *r);
+void commit_finish_step(struct raft *r);
+bool commit_has_own_term(const struct raft *r);
+
+/* read.c */
+bool read_has_room(const struct raft *r);
+void read_begin(struct raft *r, u64 context);
+void read_begin_round(struct raft *r); /* the next APPENDs ask whether this is still the leader */
+void read_on_tick(struct raft *r);
+void read_on_reply(struct raft *r);
+void read_refuse_all(struct raft *r);
+void read_finish_step(struct raft *r);
+nanos read_deadline(const struct raft *r);
+
+/* transfer.c */
+err transfer_check(const struct raft *r, node_id target);
+void transfer_begin(struct raft *r, node_id target);
+void transfer_forget(struct raft *r);
+void transfer_continue(struct raft *r); /* the target may have caught up */
+void transfer_on_tick(struct raft *r);
+void transfer_on_timeout_now(struct raft *r, const struct raft_message *m);
+
+/* snapshot.c */
+void snapshot_begin(struct raft *r, u32 slot);
+void snapshot_on_sent(struct raft *r, const struct raft_event *ev);
+void snapshot_on_status(struct raft *r, const struct raft_message *m, u32 from);
+err snapshot_check_restored(const struct raft *r, const struct raft_event *ev);
+void snapshot_on_restored(struct raft *r, const struct raft_event *ev);
+void snapshot_on_compact(struct raft *r, u64 index);

@@ -1,0 +1,250 @@
+/* The leader's side of replication (§3.5, §10.2): entries leave in the step that takes them, in parallel
+ * with the leader's own disk, pipelined within a window per peer. Heartbeats name the entry before the next
+ * one to send, so the answer of a follower that lost something on the way is a refusal, and the refusal's hint
+ * is where sending resumes: no timer per message, no answer needed for messages that came through. */
+#include "raft/raft_internal.h"
+
+u64 replicate_uncommitted_bytes(const struct raft *r)
+{
+    return tail_bytes_between(&r->tail, r->marks.commit, r->tail.last.index);
+}
+
+static void append_own(struct raft *r, u32 kind, struct rcbuf *data)
+{
+    struct raft_entry e = {{own_term(r), r->tail.last.index + 1}, kind, data};
+    tail_append(&r->tail, &e);
+}
+
+void replicate_start(struct raft *r)
+{
+    struct leading *l = &r->leading;
+    l->since = r->now;
+    l->term_start = r->tail.last.index + 1;
+    l->heartbeat_due = r->now + r->options.heartbeat_every;
+    for (u32 slot = 0; slot < r->membership.count; slot++)
+        progress_reset(&l->peers[slot], r->tail.last.index + 1);
+
+    /* Earlier terms' entries commit with the first of our own, and only then are reads safe. */
+    if (!MUTANT(no_noop_in_new_term)) append_own(r, RAFT_NOOP, NULL);
+    commit_appended(r, own_term(r));
+}
+
+void replicate_propose(struct raft *r, const struct raft_event *ev)
+{
+    assert(r->election.role == RAFT_LEADER);
+    for (u32 i = 0; i < ev->count; i++) append_own(r, ev->proposals[i].kind, ev->proposals[i].data);
+    commit_appended(r, own_term(r));
+}
+
+bool replicate_heard_recently(const struct raft *r, u32 slot)
+{
+    const struct progress *p = &r->leading.peers[slot];
+    return p->heard_at != 0 && r->now - p->heard_at < r->options.election_timeout_max;
+}
+
+static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
+{
+    const struct progress *p = &r->leading.peers[slot];
+    struct raft_message *m =
+        raft_message_to(r, &r->out->send, RAFT_APPEND, r->membership.ids[slot]);
+    /* {0,0} claims nothing; the term of what was compacted away is not known here. */
+    if (prev_index >= r->tail.base.index)
+        m->prev = (struct log_pos){tail_term_at(&r->tail, prev_index), prev_index};
+    m->commit = r->marks.commit;
+    m->sent_at = r->now;
+    m->round = r->reads.round;
+    m->impaired = p->may_heal;
+    return m;
+}
+
+static void send_heartbeat(struct raft *r, u32 slot)
+{
+    const struct progress *p = &r->leading.peers[slot];
+    append_to(r, slot, p->state == PROGRESS_SNAPSHOT ? p->match : p->next - 1);
+}
+
+void replicate_heartbeats(struct raft *r)
+{
+    for (u32 slot = 0; slot < r->membership.count; slot++)
+        if (slot != r->membership.self) send_heartbeat(r, slot);
+}
+
+/* Send one APPEND to the peer if it may have one. */
+static bool send_append(struct raft *r, u32 slot)
+{
+    struct progress *p = &r->leading.peers[slot];
+    const struct tail *t = &r->tail;
+    u64 window = progress_window(p, r->options.inflight_bytes_max);
+
+    if (p->full || p->state == PROGRESS_SNAPSHOT || (p->state == PROGRESS_PROBE && p->paused))
+        return false;
+    if (p->next <= t->base.index) { /* whatever is still in flight, what comes next is gone */
+        snapshot_begin(r, slot);
+        return false;
+    }
+    if (window == 0) return false;
+    if (p->next > t->last.index) {
+        if (p->state != PROGRESS_PROBE) return false;
+        append_to(r, slot, p->next - 1);
+        p->paused = true;
+        return true;
+    }
+    u32 count = tail_run(t, p->next, u64_min(window, r->options.append_bytes_max));
+    u64 last = p->next + count - 1;
+    u64 bytes = tail_bytes_between(t, p->next - 1, last);
+    if (bytes > window && p->ring_count > 0) return false; /* larger than what is left of the window */
+
+    struct raft_message *m = append_to(r, slot, p->next - (MUTANT(prev_names_entry_before) ? 2 : 1));
+    m->entries = tail_at(t, p->next);
+    m->count = count;
+    if (p->state == PROGRESS_PROBE)
+        p->paused = true;
+    else
+        progress_sent(p, last, bytes);
+    return true;
+}
+
+void replicate_pump(struct raft *r)
+{
+    for (u32 slot = 0; slot < r->membership.count; slot++) {
+        if (slot == r->membership.self) continue;
+        do {
+            if (!outbox_has_room(&r->out->send)) {
+                r->more = true;
+                return;
+            }
+        } while (send_append(r, slot));
+    }
+}
+
+/* §6.2: a leader that a quorum does not answer for an election timeout is one no more. */
+static bool has_quorum(const struct raft *r)
+{
+    const struct membership *ms = &r->membership;
+    const struct leading *l = &r->leading;
+    u64 heard[RAFT_MEMBERS_MAX];
+
+    for (u32 slot = 0; slot < ms->count; slot++) {
+        const struct progress *p = &l->peers[slot];
+        heard[slot] = p->impaired ? l->since : u64_max(p->heard_at, l->since);
+    }
+    heard[ms->self] = r->now;
+    return r->now - joint_reached(ms->quorum, heard) < r->options.election_timeout_max;
+}
+
+void replicate_on_tick(struct raft *r)
+{
+    struct leading *l = &r->leading;
+    if (r->election.role != RAFT_LEADER) return;
+    if (!has_quorum(r) && !MUTANT(no_check_quorum)) {
+        election_step_down(r, "no answer of a quorum for an election timeout");
+        return;
+    }
+    transfer_on_tick(r);
+    if (r->election.role != RAFT_LEADER) return;
+    read_on_tick(r);
+    if (r->now < l->heartbeat_due) return;
+
+    l->heartbeat_due = r->now + r->options.heartbeat_every;
+    for (u32 slot = 0; slot < r->membership.count; slot++) {
+        struct progress *p = &l->peers[slot];
+        if (p->state == PROGRESS_SNAPSHOT && r->now >= p->retry_at)
+            progress_become_probe(p, p->match + 1);
+    }
+    replicate_heartbeats(r);
+}
+
+void replicate_on_unreachable(struct raft *r, node_id peer)
+{
+    u32 slot = membership_slot(&r->membership, peer);
+    if (r->election.role != RAFT_LEADER || slot == NO_SLOT || slot == r->membership.self) return;
+    struct progress *p = &r->leading.peers[slot];
+    if (p->state != PROGRESS_REPLICATE) return;
+    TRACE(r, "connection to %u broke -> probe after %" PRIu64, peer, p->match);
+    progress_become_probe(p, p->match + 1);
+    p->paused = true; /* until a heartbeat is answered */
+}
+
+/* A replica that says it is impaired may have lost what it acknowledged: forget that, and let our
+ * commit heal it only after a quorum without it has confirmed us. Answers to what we sent before are
+ * of its earlier life. False: such an answer. */
+static bool note_impairment(struct raft *r, struct progress *p, const struct raft_message *m)
+{
+    if (m->impaired && !p->impaired) {
+        TRACE(r, "%u is impaired -> its acknowledgements are void", m->from);
+        p->impaired = true;
+        p->acked = false;
+        p->acked_round = p->match = 0;
+        progress_become_probe(p, u64_min(m->hint.index, r->tail.last.index) + 1);
+        read_begin_round(r);
+        p->heal_round = r->reads.round;
+        p->may_heal = false;
+    } else if (!m->impaired && p->impaired) {
+        if (!p->may_heal || m->sent_at < p->heal_from) return false;
+        TRACE(r, "%u is healed -> it counts again", m->from);
+        p->impaired = p->may_heal = false;
+    }
+    return true;
+}
+
+static void on_rejected(struct raft *r, struct progress *p, const struct raft_message *m)
+{
+    const struct tail *t = &r->tail;
+    u64 refused = m->prev.index;
+    bool answers_current = p->state == PROGRESS_REPLICATE ? refused < p->next
+                                                          : refused == p->next - 1;
+    if (p->state == PROGRESS_SNAPSHOT || refused <= p->match || !answers_current) return;
+
+    u64 agreed = u64_min(m->hint.index, refused - 1);
+    if (agreed >= t->base.index) agreed = tail_last_with_term_at_most(t, agreed, m->hint.term);
+    TRACE(r, "%u has no " POS " -> probe after %" PRIu64, m->from, POS_ARG(m->prev),
+          u64_max(agreed, p->match));
+    progress_become_probe(p, u64_max(agreed, p->match) + 1);
+}
+
+static void on_accepted(struct raft *r, struct progress *p, const struct raft_message *m)
+{
+    progress_acked(p, m->match);
+    u64 known = u64_max(p->match, m->hint.index); /* equal to our log there, on disk or not yet */
+    switch (p->state) {
+    case PROGRESS_PROBE:
+        progress_become_replicate(p, known + 1);
+        break;
+    case PROGRESS_REPLICATE:
+        if (p->full) progress_become_probe(p, known + 1); /* it took nothing after that */
+        break;
+    case PROGRESS_SNAPSHOT:
+        if (known >= r->tail.base.index) progress_become_replicate(p, known + 1);
+        break;
+    }
+}
+
+static bool is_plausible(const struct raft *r, const struct raft_message *m)
+{
+    if (m->sent_at > r->now || m->round > r->reads.round) return false;
+    if (m->rejected) return true;
+    return m->match <= r->tail.last.index && m->hint.index <= r->tail.last.index;
+}
+
+void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from)
+{
+    if (r->election.role != RAFT_LEADER) return;
+    struct progress *p = &r->leading.peers[from];
+    if (!is_plausible(r, m) || !note_impairment(r, p, m)) return;
+
+    p->heard_at = r->now;
+    p->full = m->full;
+    if (!p->impaired) {
+        nanos sent = MUTANT(lease_counts_from_receipt) ? r->now : m->sent_at;
+        p->acked_sent = p->acked ? u64_max(p->acked_sent, sent) : sent;
+        p->acked = true;
+        p->acked_round = u64_max(p->acked_round, m->round);
+    }
+    if (m->rejected)
+        on_rejected(r, p, m);
+    else
+        on_accepted(r, p, m);
+    read_on_reply(r);
+    commit_advance(r);
+    transfer_continue(r);
+}

@@ -1,0 +1,255 @@
+/* A client connection: its bytes, its back-pressure and its end. What stops parsing is listed in one place
+ * (stop_reason); whatever may end that stop wakes the client, and it looks again. */
+#include "server/redis/redis_internal.h"
+
+#include "base/mem.h"
+
+#define BYTES_PER_REQUEST 4096 /* a large request uses up its turn like many small ones */
+
+enum stop {
+    GO,
+    STOP_EMPTY,    /* no input, closing, or a barrier: whoever ends that wakes */
+    STOP_PIPELINE, /* too much under way: a reply wakes */
+    STOP_OUTPUT,   /* the client does not read: a flush or ENV_DRAINED wakes */
+    STOP_GATEWAY,  /* the whole node is full: the door's turn wakes */
+};
+
+struct client *redis_client_new(struct redis_door *d, bool rejected)
+{
+    struct client *c = mem_zalloc(sizeof *c);
+
+    c->door = d;
+    c->stream.owner = c;
+    c->stream.kind = NODE_REDIS;
+    buf_init(&c->stream.in, INPUT_SMALL_BYTES);
+    buf_init(&c->stream.out, 0);
+    list_init(&c->ready);
+    list_init(&c->dirty);
+    list_init(&c->large);
+    list_init(&c->queue);
+    list_push(&d->clients, &c->all);
+    c->rejected = rejected;
+    c->id = ++d->next_client_id;
+    c->proto = 2;
+    c->reply_guess = MIB; /* until known */
+    c->created_at = c->seen_at = node_now(d->node);
+    if (rejected) d->rejected_count++;
+    else d->client_count++;
+    return c;
+}
+
+static void parser_give_back(struct client *c)
+{
+    if (!c->parser) return;
+    redis_door_parser_give(c->door, c->parser);
+    c->parser = NULL;
+}
+
+static void uncount(struct client *c)
+{
+    if (c->rejected) c->door->rejected_count--;
+    else c->door->client_count--;
+}
+
+void redis_client_free(struct client *c)
+{
+    if (!c) return;
+    redis_slots_free(c);
+    if (!c->gone) uncount(c);
+    c->gone = true;
+    redis_admission_release(c);
+    redis_transaction_drop(c);
+    parser_give_back(c);
+    list_remove(&c->all);
+    list_remove(&c->ready);
+    list_remove(&c->dirty);
+    buf_done(&c->stream.in);
+    buf_done(&c->stream.out);
+    mem_free(c->name);
+    mem_free(c->lib_name);
+    mem_free(c->lib_version);
+    mem_free(c);
+}
+
+void redis_client_wake(struct client *c)
+{
+    if (c->stream.in.len == 0 || !list_is_empty(&c->ready)) return;
+    list_push(&c->door->ready, &c->ready);
+}
+
+void redis_client_touch(struct client *c)
+{
+    if (list_is_empty(&c->dirty)) list_push(&c->door->dirty, &c->dirty);
+}
+
+void redis_client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX])
+{
+    struct env *env = c->door->env;
+
+    env->ops->peer_name(env, (struct stream *)(void *)&c->stream, out, CLIENT_ADDRESS_MAX);
+}
+
+void redis_client_drop(struct client *c, const char *why)
+{
+    char address[CLIENT_ADDRESS_MAX];
+
+    if (c->closed || c->gone) return;
+    redis_client_address(c, address);
+    env_log(c->door->env, LOG_WARN, "redis: connection dropped client=%s id=%llu reason=\"%s\"", address,
+            (unsigned long long)c->id, why);
+    c->closing = c->closed = true;
+    env_close(c->door->env, &c->stream, false);
+}
+
+void redis_client_protocol_error(struct client *c, const char *problem)
+{
+    struct resp_writer w = redis_reply_begin(c);
+
+    resp_errorf(&w, "ERR Protocol error: %s", problem);
+    redis_reply_end(c, &w, 0);
+    c->door->stats.protocol_errors++;
+    c->closing = true;
+}
+
+bool redis_client_set_name(char **name, str value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.at[i] < '!' || value.at[i] > '~') return false;
+    mem_free(*name);
+    *name = NULL;
+    if (value.len == 0) return true;
+    *name = mem_zalloc(value.len + 1);
+    mem_copy(*name, value.at, value.len);
+    return true;
+}
+
+void redis_client_reset(struct client *c)
+{
+    redis_transaction_drop(c);
+    redis_client_set_name(&c->name, str_from("", 0));
+    c->db = 0;
+    c->proto = 2;
+    c->reply_off = c->reply_skip = c->reply_skip_next = false;
+    c->no_evict = c->no_touch = false;
+}
+
+/* --- input --- */
+
+static enum stop stop_reason(const struct client *c)
+{
+    size_t unsent = c->stream.out.len + c->held_bytes;
+
+    if (c->closing || c->rejected || c->barrier || c->stream.in.len == 0) return STOP_EMPTY;
+    if (c->door->stopping) return STOP_EMPTY;
+    if (c->stream.out.len > OUTPUT_PAUSE_BYTES && !c->gone) return STOP_OUTPUT;
+    if (c->queued >= PIPELINE_DEPTH_MAX) return STOP_PIPELINE;
+    if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
+    if (c->queued && unsent + c->queued * c->reply_guess > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
+    if (gateway_is_full(c->door->gateway)) return STOP_GATEWAY;
+    return GO;
+}
+
+static bool stopped(struct client *c)
+{
+    struct redis_door *d = c->door;
+
+    switch (stop_reason(c)) {
+    case GO: return false;
+    case STOP_EMPTY: break;
+    case STOP_PIPELINE: d->stats.pipeline_pauses++; break;
+    case STOP_OUTPUT: d->stats.output_pauses++; break;
+    case STOP_GATEWAY:
+        d->stats.gateway_pauses++;
+        list_remove(&c->ready);
+        list_push(&d->starved, &c->ready);
+        break;
+    }
+    return true;
+}
+
+static void consume(struct client *c, size_t bytes)
+{
+    buf_consume(&c->stream.in, bytes);
+    c->door->stats.bytes_in += bytes;
+    redis_client_touch(c); /* reading may have to be resumed */
+    if (!list_is_empty(&c->large)) redis_admission_release(c);
+}
+
+/* The request at hand is not complete: the rest must have room. */
+static void await_rest(struct client *c)
+{
+    struct buf *in = &c->stream.in;
+    size_t needs = resp_parser_needs(c->parser, in->len);
+    size_t whole = in->len + needs;
+
+    if (c->gone) return; /* there is no rest */
+    if (needs == 0 && in->len >= in->limit) whole = in->len * 2;
+    if (whole > in->limit) redis_admission_ask(c, whole);
+}
+
+/* Returns false when the input is used up or can not be used. */
+static bool parse_one(struct client *c, u32 *parsed)
+{
+    struct redis_door *d = c->door;
+    size_t bytes = 0;
+
+    if (!c->parser) c->parser = redis_door_parser_take(d);
+    switch (resp_parse(c->parser, buf_str(&c->stream.in), &bytes)) {
+    case RESP_INCOMPLETE: await_rest(c); return false;
+    case RESP_BAD:
+        if (redis_oversize_begin(c)) return true;
+        redis_client_protocol_error(c, c->parser->problem);
+        return false;
+    case RESP_REQUEST: break;
+    }
+    if (c->parser->argc) {
+        if (!redis_dispatch(c, c->parser->args, c->parser->argc, bytes)) return false;
+        *parsed += 1 + (u32)(bytes / BYTES_PER_REQUEST);
+    }
+    consume(c, bytes);
+    return true;
+}
+
+u32 redis_client_parse(struct client *c, u32 max)
+{
+    u32 parsed = 0;
+
+    while (parsed < max && !stopped(c)) {
+        if (c->skipping) {
+            redis_oversize_skip(c);
+            redis_client_touch(c);
+            continue;
+        }
+        if (!parse_one(c, &parsed)) break;
+    }
+    if (c->stream.in.len == 0 && !c->skipping) parser_give_back(c);
+    if (parsed >= max) redis_client_wake(c);
+    if (c->gone) redis_client_touch(c);
+    return parsed;
+}
+
+/* --- output and the end --- */
+
+void redis_client_flush(struct client *c)
+{
+    struct redis_door *d = c->door;
+
+    if (c->gone) {
+        bool unfinished = c->queued || !list_is_empty(&c->ready);
+        if (!unfinished) redis_client_free(c);
+        return;
+    }
+    if (c->closed) return;
+    env_flush(d->env, &c->stream);
+    if (c->closing && c->queued == 0) {
+        c->closed = true;
+        env_close(d->env, &c->stream, true);
+        return;
+    }
+    if (c->stream.out.len > OUTPUT_DROP_BYTES + d->config->value_bytes_max) {
+        d->stats.output_dropped++;
+        redis_client_drop(c, "does not read its replies");
+        return;
+    }
+    if (c->stream.out.len <= OUTPUT_PAUSE_BYTES) redis_client_wake(c);
+}

@@ -1,0 +1,299 @@
+/* The door itself: who connects, whose turn it is, and when to stop. */
+#include "server/redis/redis_internal.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+#define STOP_WAIT_MAX (3 * NANOS_SEC) /* for what is under way when the node stops */
+#define REJECTED_MAX 64u              /* refused connections that may wait to read why */
+#define ADMISSION_SHARE 20            /* 1/20 of the node's memory holds large requests */
+
+static const struct door_command *const families[] = {
+    redis_connection_commands, redis_client_command_rows,  redis_server_commands,  redis_config_commands, redis_info_commands,
+    redis_debug_commands,      redis_transaction_commands, redis_session_commands, redis_wait_commands,   redis_introspect_commands,
+};
+
+static void index_commands(struct redis_door *d)
+{
+    u32 count = 0;
+
+    for (size_t f = 0; f < ARRAY_LEN(families); f++)
+        for (const struct door_command *row = families[f]; row->name; row++) count++;
+    d->commands = mem_zalloc_array(count, sizeof *d->commands);
+    for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        for (const struct door_command *row = families[f]; row->name; row++) {
+            u32 at = d->command_count++;
+            for (; at > 0 && strcmp(d->commands[at - 1]->name, row->name) > 0; at--)
+                d->commands[at] = d->commands[at - 1];
+            d->commands[at] = row;
+        }
+    }
+}
+
+static err start_listening(struct redis_door *d, char *problem, size_t problem_size)
+{
+    const struct node_config *config = d->config;
+
+    d->listener.kind = NODE_REDIS;
+    d->listener.owner = d;
+    err e = d->env->ops->listen(d->env, config->host, config->redis_port, &d->listener);
+    if (e)
+        snprintf(problem, problem_size, "redis: cannot listen on %s:%u: %s; choose another port or address",
+                 config->host, config->redis_port, err_text(e));
+    d->listening = e == OK;
+    return e;
+}
+
+err redis_door_new(struct node *n, char *problem, size_t problem_size, struct redis_door **out)
+{
+    struct redis_door *d = mem_zalloc(sizeof *d);
+
+    *out = NULL;
+    d->node = n;
+    d->env = node_env(n);
+    d->gateway = node_gateway(n);
+    d->config = node_config_of(n);
+    d->clients_max = d->config->clients_max;
+    d->stop_at = d->sleep_until = NANOS_NEVER;
+    list_init(&d->clients);
+    list_init(&d->ready);
+    list_init(&d->starved);
+    list_init(&d->dirty);
+    list_init(&d->free_slots);
+    buf_init(&d->scratch, 0);
+    buf_init(&d->exec, 0);
+    redis_admission_init(&d->admission, size_max(d->config->memory_bytes / ADMISSION_SHARE, MIB));
+    index_commands(d);
+    err e = start_listening(d, problem, problem_size);
+    if (e) {
+        redis_door_free(d);
+        return e;
+    }
+    *out = d;
+    return OK;
+}
+
+void redis_door_free(struct redis_door *d)
+{
+    struct list *at;
+
+    if (!d) return;
+    while ((at = list_first(&d->clients))) redis_client_free(CONTAINER_OF(at, struct client, all));
+    if (d->listening) d->env->ops->unlisten(d->env, &d->listener);
+    redis_slot_pool_done(d);
+    while (d->parser_count) {
+        struct resp_parser *p = d->parsers[--d->parser_count];
+        resp_parser_done(p);
+        mem_free(p);
+    }
+    buf_done(&d->scratch);
+    buf_done(&d->exec);
+    mem_free((void *)d->commands);
+    mem_free(d);
+}
+
+u16 redis_door_port(const struct redis_door *d) { return d->listener.port; }
+const struct redis_door_stats *redis_door_stats(const struct redis_door *d) { return &d->stats; }
+
+struct resp_parser *redis_door_parser_take(struct redis_door *d)
+{
+    if (d->parser_count) return d->parsers[--d->parser_count];
+    struct resp_parser *p = mem_zalloc(sizeof *p);
+    resp_parser_init(p, d->config->value_bytes_max, d->config->value_bytes_max + REQUEST_ROOM_BYTES);
+    return p;
+}
+
+void redis_door_parser_give(struct redis_door *d, struct resp_parser *p)
+{
+    if (p->at || p->args_wanted >= 0 || p->problem[0] || d->parser_count == PARSER_POOL_MAX) {
+        resp_parser_done(p); /* it stopped inside a request, or there are enough */
+        mem_free(p);
+        return;
+    }
+    d->parsers[d->parser_count++] = p;
+}
+
+void redis_door_count_error(struct redis_door *d, str reply)
+{
+    struct error_count *e = d->error_names;
+    size_t len = 0;
+
+    d->errors++;
+    while (1 + len < reply.len && len + 1 < sizeof e->name && reply.at[1 + len] > ' ') len++;
+    for (u32 i = 0; i < d->error_name_count; i++, e++) {
+        if (strlen(e->name) == len && memcmp(e->name, reply.at + 1, len) == 0) {
+            e->count++;
+            return;
+        }
+    }
+    if (d->error_name_count == ERROR_NAMES_MAX) return;
+    d->error_name_count++;
+    memcpy(e->name, reply.at + 1, len);
+    e->count = 1;
+}
+
+void redis_door_reset_stats(struct redis_door *d)
+{
+    struct redis_door_stats *s = &d->stats;
+
+    *s = (struct redis_door_stats){.connected = s->connected};
+    d->lookup_hits = d->lookup_misses = d->errors = 0;
+    memset(d->error_names, 0, sizeof d->error_names);
+    d->error_name_count = 0;
+    d->rate_commands = d->rate_per_second = 0;
+}
+
+/* --- events --- */
+
+static void on_accepted(struct redis_door *d, const struct env_event *ev)
+{
+    bool full = d->client_count >= d->clients_max;
+
+    if (d->stopping || (full && d->rejected_count >= REJECTED_MAX)) {
+        d->stats.rejected++;
+        d->env->ops->refuse(d->env, ev->pending);
+        return;
+    }
+    struct client *c = redis_client_new(d, full);
+    d->env->ops->accept(d->env, ev->pending, &c->stream);
+    d->stats.connected = d->client_count;
+    if (!full) {
+        d->stats.accepted++;
+        return;
+    }
+    d->stats.rejected++;
+    buf_append_text(&c->stream.out, "-ERR max number of clients reached\r\n");
+    c->closing = true;
+    redis_client_touch(c);
+}
+
+static void on_closed(struct client *c)
+{
+    struct redis_door *d = c->door;
+
+    c->gone = true;
+    if (c->rejected) d->rejected_count--;
+    else d->client_count--;
+    d->stats.connected = d->client_count;
+    redis_slots_abandon(c);
+    redis_admission_release(c);
+    buf_clear(&c->stream.out);
+    if (c->closed || c->closing) buf_clear(&c->stream.in); /* what follows a QUIT is not wanted */
+    redis_client_wake(c); /* what arrived before the end is still executed */
+    redis_client_touch(c);
+}
+
+void redis_door_on_event(struct redis_door *d, const struct env_event *ev)
+{
+    if (ev->kind == ENV_ACCEPTED) {
+        on_accepted(d, ev);
+        return;
+    }
+    struct client *c = ev->stream->owner;
+    assert(!c->gone);
+    switch (ev->kind) {
+    case ENV_RECEIVED:
+        c->seen_at = node_now(d->node);
+        redis_client_wake(c);
+        break;
+    case ENV_DRAINED: redis_client_wake(c); break;
+    case ENV_CLOSED: on_closed(c); break;
+    default: assert(ev->kind == ENV_CONNECTED); break; /* the door never dials */
+    }
+}
+
+/* --- the turn --- */
+
+static void wake_sleepers(struct redis_door *d)
+{
+    nanos now = node_now(d->node);
+
+    if (now < d->sleep_until) return;
+    d->sleep_until = NANOS_NEVER;
+    LIST_EACH(at, &d->clients) {
+        struct client *c = CONTAINER_OF(at, struct client, all);
+        struct slot *s = c->barrier;
+        if (!s || !s->wake_at) continue;
+        if (s->wake_at > now) {
+            d->sleep_until = u64_min(d->sleep_until, s->wake_at);
+            continue;
+        }
+        redis_slot_answer(s, STR("+OK\r\n"));
+    }
+}
+
+bool redis_door_turn(struct redis_door *d)
+{
+    u32 left = TURN_REQUESTS_MAX;
+    struct list *at;
+
+    wake_sleepers(d);
+    if (!list_is_empty(&d->starved) && !gateway_is_full(d->gateway)) list_splice(&d->ready, &d->starved);
+    while (left && (at = list_first(&d->ready))) {
+        struct client *c = CONTAINER_OF(at, struct client, ready);
+        list_remove(at);
+        u32 parsed = redis_client_parse(c, (u32)u64_min(left, VISIT_REQUESTS_MAX));
+        left -= (u32)u64_min(left, parsed);
+    }
+    return !list_is_empty(&d->ready);
+}
+
+static void sample_rate(struct redis_door *d)
+{
+    nanos now = node_now(d->node);
+
+    if (now < d->rate_at + NANOS_SEC) return;
+    if (d->rate_at) d->rate_per_second = (d->stats.commands - d->rate_commands) * NANOS_SEC / (now - d->rate_at);
+    d->rate_at = now;
+    d->rate_commands = d->stats.commands;
+}
+
+void redis_door_flush(struct redis_door *d)
+{
+    struct list now, *at;
+
+    /* A flush may wake, a wake does not flush: one pass is enough. */
+    list_init(&now);
+    list_splice(&now, &d->dirty);
+    while ((at = list_first(&now))) {
+        list_remove(at);
+        redis_client_flush(CONTAINER_OF(at, struct client, dirty));
+    }
+    redis_admission_look(d, node_now(d->node));
+    sample_rate(d);
+}
+
+nanos redis_door_deadline(const struct redis_door *d)
+{
+    nanos at = u64_min(d->sleep_until, d->stop_at);
+
+    if (!list_is_empty((struct list *)(void *)&d->ready)) return node_now(d->node);
+    if (!list_is_empty((struct list *)(void *)&d->admission.large)) at = u64_min(at, d->admission.next_look);
+    return at;
+}
+
+bool redis_door_stopping(struct redis_door *d)
+{
+    nanos now = node_now(d->node);
+
+    if (!d->stopping) {
+        d->stopping = true;
+        d->stop_at = now + STOP_WAIT_MAX;
+        d->env->ops->unlisten(d->env, &d->listener);
+        d->listening = false;
+    }
+    LIST_EACH(at, &d->clients) {
+        struct client *c = CONTAINER_OF(at, struct client, all);
+        if (c->gone) continue;
+        if (now >= d->stop_at && !c->closed) {
+            c->closed = true;
+            env_close(d->env, &c->stream, false);
+        } else if (c->queued == 0) {
+            c->closing = true;
+            redis_client_touch(c);
+        }
+    }
+    if (now >= d->stop_at) d->stop_at = NANOS_NEVER; /* all are closed now */
+    return list_is_empty(&d->clients);
+}

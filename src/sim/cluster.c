@@ -1,0 +1,84 @@
+#include "sim/cluster.h"
+
+#include "base/assert.h"
+#include "sim/client.h"
+#include "sim/disk.h"
+#include "sim/engine.h"
+#include "sim/faults.h"
+#include "sim/host.h"
+#include "sim/net.h"
+#include "sim/workload/table.h"
+
+#include <stdio.h>
+
+#define REDIS_PORT 6379
+#define PEER_PORT 7379
+#define ADMIN_PORT 8379
+
+/* Segments, tails and checkpoints so small that a minute sees many of each. */
+static void draw_config(struct prng *p, struct node_config *c)
+{
+    node_config_defaults(c);
+    c->value_bytes_max = 64 * KIB;
+    c->memory_bytes = (size_t)prng_between(p, 1, 8) * MIB;
+    c->wal_segment_bytes = (u64)prng_between(p, 3, 6) * 512 * KIB; /* the smallest that holds the largest entry */
+    c->wal_units_in_flight = (u32)prng_between(p, 1, 2);
+    c->log_bytes_max = (u64)prng_between(p, 1, 8) * 64 * KIB;
+    c->checkpoint_dirty_bytes = (u64)prng_between(p, 16, 256) * KIB;
+    c->checkpoint_every = chance_between(p, 500 * NANOS_MS, 20 * NANOS_SEC);
+    c->clients_max = 64;
+    c->debug_commands = false;
+}
+
+void cluster_make_nodes(struct world *w)
+{
+    struct prng *p = world_chance(w, CHANCE_SWARM);
+    struct node_config common;
+
+    assert(w->nodes <= WORLD_NODES_MAX);
+    draw_config(p, &common);
+    common.member_count = w->nodes;
+    for (u32 i = 0; i < w->nodes; i++) {
+        common.members[i] = (struct node_member){.id = i + 1, .peer_port = (u16)(PEER_PORT + i)};
+        snprintf(common.members[i].host, NODE_HOST_MAX, "10.0.0.%u", i + 1);
+    }
+    for (u32 i = 0; i < w->nodes; i++) {
+        struct host *h = host_new(w, i + 1, true);
+        h->config = common;
+        h->config.self = i + 1;
+        snprintf(h->config.host, NODE_HOST_MAX, "10.0.0.%u", i + 1);
+        h->config.redis_port = (u16)(REDIS_PORT + i);
+        h->config.peer_port = (u16)(PEER_PORT + i);
+        h->config.admin_port = (u16)(ADMIN_PORT + i);
+        h->config.open_kvs = engine_open;
+        w->hosts[w->host_count++] = h;
+    }
+    net_set_peer_ports(w->net, PEER_PORT, w->nodes);
+}
+
+void cluster_make_clients(struct world *w)
+{
+    struct prng *p = world_chance(w, CHANCE_SWARM);
+    const struct workload *chosen[16];
+    u32 count = 0, clients = (u32)prng_between(p, 4, 6);
+
+    for (u32 row = 0; workload_at(row); row++) {
+        bool drawn = chance_one_in(p, 2);
+        const char *list = w->options->workloads;
+        if (list ? sim_list_has(list, workload_at(row)->name) : drawn) chosen[count++] = workload_at(row);
+    }
+    if (count == 0) chosen[count++] = &workload_registers;
+    nanos think = chance_between(p, 3 * NANOS_MS, 50 * NANOS_MS);
+    for (u32 i = 0; i < clients; i++)
+        w->clients[w->client_count++] = client_new(w, i + 1, chosen[i % count], think);
+    for (u32 i = 0; i < w->nodes; i++) w->hosts[i]->config.open_kvs_context = w->hosts[i]->engine;
+}
+
+void cluster_start(struct world *w)
+{
+    struct prng *p = world_chance(w, CHANCE_SWARM);
+
+    for (u32 i = 0; i < w->nodes; i++) host_start_at(w->hosts[i], prng_below(p, 300 * NANOS_MS));
+    for (u32 i = 0; i < w->client_count; i++) client_start(w->clients[i]);
+    faults_start(w);
+}

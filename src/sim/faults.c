@@ -1,0 +1,367 @@
+#include "sim/faults.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sim/disk.h"
+#include "sim/engine.h"
+#include "sim/host.h"
+#include "sim/net.h"
+#include "sim/observe.h"
+#include "sim/partitions.h"
+
+#include <stdio.h>
+
+#define ROWS_MAX 24
+#define WALL_STEP_US_MAX 2000000
+#define LEFT_OUT_ONE_IN 4 /* a kind of fault is missing in one seed of so many */
+
+struct fault_row {
+    const char *name;
+    nanos mean; /* between two of the kind, before the seed's factor of 1/4 to 4 */
+    bool (*strike)(struct world *w, struct prng *p); /* false: nothing to strike at */
+};
+
+struct faults {
+    struct world *world;
+    bool enabled[ROWS_MAX];
+    nanos mean[ROWS_MAX];
+    bool over;
+    u32 atlas_node; /* the only one whose disk may lose or damage what it acknowledged */
+    u32 partition_number;
+    u64 wall_error_us;
+};
+
+/* ---- processes ---- */
+
+static struct host *any_up(struct world *w, struct prng *p)
+{
+    struct host *up[WORLD_NODES_MAX];
+    u32 count = 0;
+
+    for (u32 i = 0; i < w->nodes; i++)
+        if (w->hosts[i]->up) up[count++] = w->hosts[i];
+    return count ? up[prng_below(p, count)] : NULL;
+}
+
+static bool strike_crash(struct world *w, struct prng *p)
+{
+    u32 leader = observe_leader(w);
+    struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
+    if (!h || !h->up) return false;
+    host_crash(h, chance_one_in(p, 2), "killed");
+    return true;
+}
+
+static bool strike_power(struct world *w, struct prng *p)
+{
+    bool any = false;
+    (void)p;
+    for (u32 i = 0; i < w->nodes; i++) {
+        any |= w->hosts[i]->up;
+        host_crash(w->hosts[i], true, "power cut of all");
+    }
+    return any;
+}
+
+/* Dies at one of its next reads, writes or syncs, whichever that is: also while booting. */
+static bool strike_io_crash(struct world *w, struct prng *p)
+{
+    struct host *h = w->hosts[prng_below(p, w->nodes)];
+    disk_die_in(h->disk, 1 + (u32)prng_below(p, chance_one_in(p, 2) ? 30 : 300));
+    return true;
+}
+
+static bool strike_pause(struct world *w, struct prng *p)
+{
+    u32 leader = observe_leader(w);
+    struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
+    if (!h || !h->up) return false;
+    nanos lasts = chance_one_in(p, 2) ? chance_between(p, NANOS_MS, 200 * NANOS_MS)
+                                      : chance_between(p, 200 * NANOS_MS, 5 * NANOS_SEC);
+    if (chance_one_in(p, 2)) { /* between two calls of some turn soon */
+        h->pause_in_calls = 1 + (u32)prng_below(p, 60);
+        h->pause = lasts;
+        return true;
+    }
+    world_say(w, h, "paused for %llu us", (unsigned long long)(lasts / 1000));
+    h->busy_until = u64_max(h->busy_until, w->now + lasts);
+    h->pauses++;
+    return true;
+}
+
+static bool strike_wipe(struct world *w, struct prng *p)
+{
+    struct host *h = w->hosts[w->faults->atlas_node - 1];
+    (void)p;
+    if (h->up) host_crash(h, true, "disk lost");
+    world_say(w, h, "its disk is empty now");
+    disk_wipe(h->disk);
+    engine_wipe(h->engine);
+    observe_wiped(w, h);
+    return true;
+}
+
+/* ---- the network ---- */
+
+static void fire_partition_end(struct world *w, void *context, u64 number)
+{
+    struct faults *f = context;
+    if (number != f->partition_number) return;
+    world_say(w, NULL, "partition heals");
+    partition_heal(w);
+}
+
+static bool strike_partition(struct world *w, struct prng *p)
+{
+    struct faults *f = w->faults;
+    partition_heal(w);
+    const char *shape = partition_cut(w, p, observe_leader(w));
+    nanos lasts = chance_between(p, 20 * NANOS_MS, NANOS_SEC) + chance_exponential(p, 1500 * NANOS_MS);
+    world_say(w, NULL, "partition: %s, for %llu us", shape, (unsigned long long)(lasts / 1000));
+    world_at(w, w->now + lasts, EVENT_HEAL, 0, fire_partition_end, f, ++f->partition_number);
+    return true;
+}
+
+static bool strike_stall(struct world *w, struct prng *p)
+{
+    u32 from = 1 + (u32)prng_below(p, w->host_count), to = 1 + (u32)prng_below(p, w->nodes);
+    if (from == to) return false;
+    nanos until = w->now + chance_exponential(p, 500 * NANOS_MS);
+    net_stall(w->net, from, to, until);
+    if (chance_one_in(p, 2)) net_stall(w->net, to, from, until);
+    return true;
+}
+
+static bool strike_reset(struct world *w, struct prng *p)
+{
+    (void)p;
+    return net_reset_any(w->net);
+}
+
+/* ---- disks and clocks ---- */
+
+static bool strike_slow_disk(struct world *w, struct prng *p)
+{
+    struct host *h = any_up(w, p);
+    if (!h) return false;
+    nanos lasts = chance_one_in(p, 4) ? chance_exponential(p, 3 * NANOS_SEC) : chance_exponential(p, 300 * NANOS_MS);
+    world_say(w, h, "disk stalls for %llu us", (unsigned long long)(lasts / 1000));
+    disk_stall(h->disk, w->now + lasts);
+    return true;
+}
+
+static bool strike_eio(struct world *w, struct prng *p)
+{
+    struct host *h = any_up(w, p);
+    if (!h) return false;
+    disk_fail_next_write(h->disk);
+    return true;
+}
+
+static void fire_reads_mend(struct world *w, void *context, u64 arg)
+{
+    struct host *h = context;
+    (void)w;
+    (void)arg;
+    disk_fail_reads(h->disk, 0);
+}
+
+static bool strike_read_eio(struct world *w, struct prng *p)
+{
+    struct host *h = w->hosts[prng_below(p, w->nodes)];
+    disk_fail_reads(h->disk, (u32)prng_between(p, 1000, 200000));
+    world_at(w, w->now + chance_exponential(p, 2 * NANOS_SEC), EVENT_HEAL, h->id, fire_reads_mend, h, 0);
+    return true;
+}
+
+static void fire_room_returns(struct world *w, void *context, u64 arg)
+{
+    struct host *h = context;
+    (void)arg;
+    if (disk_is_full(h->disk)) world_say(w, h, "disk has room again");
+    disk_set_full(h->disk, false);
+}
+
+static bool strike_full(struct world *w, struct prng *p)
+{
+    struct host *h = w->hosts[prng_below(p, w->nodes)];
+    world_say(w, h, "disk is full");
+    disk_set_full(h->disk, true);
+    world_at(w, w->now + chance_between(p, 100 * NANOS_MS, 5 * NANOS_SEC), EVENT_HEAL, h->id, fire_room_returns,
+             h, 0);
+    return true;
+}
+
+static bool strike_corrupt(struct world *w, struct prng *p)
+{
+    struct host *h = w->hosts[w->faults->atlas_node - 1];
+    if (!disk_flip_bits(h->disk, p)) return false;
+    world_say(w, h, "a bit of its log is flipped");
+    return true;
+}
+
+static bool strike_clock(struct world *w, struct prng *p)
+{
+    struct host *h = w->hosts[prng_below(p, w->nodes)];
+    i64 step = (i64)prng_below(p, 2 * WALL_STEP_US_MAX) - WALL_STEP_US_MAX;
+    h->clocks.wall_steps_us += step;
+    w->faults->wall_error_us += (u64)(step < 0 ? -step : step);
+    world_say(w, h, "wall clock steps by %lld us", (long long)step);
+    return true;
+}
+
+static const struct fault_row rows[] = {
+    {"crash", 6 * NANOS_SEC, strike_crash},
+    {"power", 40 * NANOS_SEC, strike_power},
+    {"io-crash", 10 * NANOS_SEC, strike_io_crash},
+    {"pause", 5 * NANOS_SEC, strike_pause},
+    {"wipe", 60 * NANOS_SEC, strike_wipe},
+    {"partition", 5 * NANOS_SEC, strike_partition},
+    {"stall", 2 * NANOS_SEC, strike_stall},
+    {"reset", 3 * NANOS_SEC, strike_reset},
+    {"slow-disk", 6 * NANOS_SEC, strike_slow_disk},
+    {"eio", 30 * NANOS_SEC, strike_eio},
+    {"read-eio", 40 * NANOS_SEC, strike_read_eio},
+    {"full", 20 * NANOS_SEC, strike_full},
+    {"corrupt", 20 * NANOS_SEC, strike_corrupt},
+    {"clock", 8 * NANOS_SEC, strike_clock},
+    {"frames", 0, NULL}, /* duplicated and reordered peer frames: net_character */
+    {"drift", 0, NULL},  /* clocks that run fast or slow */
+};
+_Static_assert(ARRAY_LEN(rows) <= ROWS_MAX, "faults.enabled is long enough");
+
+const char *faults_name(u32 row) { return row < ARRAY_LEN(rows) ? rows[row].name : NULL; }
+
+static u32 row_named(const char *name)
+{
+    u32 row = 0;
+    while (strcmp(rows[row].name, name) != 0) row++;
+    return row;
+}
+
+/* ---- the schedule ---- */
+
+static void fire_fault(struct world *w, void *context, u64 row)
+{
+    struct faults *f = context;
+    struct prng *p = world_chance(w, CHANCE_FAULT);
+
+    if (f->over) return;
+    if (rows[row].strike(w, p)) w->fault_count++;
+    world_at(w, w->now + chance_exponential(p, f->mean[row]), EVENT_FAULT, 0, fire_fault, f, row);
+}
+
+void faults_start(struct world *w)
+{
+    struct faults *f = w->faults;
+    struct prng *p = world_chance(w, CHANCE_FAULT);
+
+    for (u32 row = 0; row < ARRAY_LEN(rows); row++)
+        if (f->enabled[row] && rows[row].strike)
+            world_at(w, w->now + chance_exponential(p, f->mean[row]), EVENT_FAULT, 0, fire_fault, f, row);
+}
+
+void faults_heal(struct world *w)
+{
+    struct faults *f = w->faults;
+
+    f->over = true;
+    f->partition_number++;
+    world_say(w, NULL, "all faults end");
+    struct net_character *c = net_character(w->net);
+    c->frame_dup_ppm = c->frame_delay_ppm = c->slow_ppm = 0;
+    net_heal(w->net);
+    for (u32 i = 0; i < w->nodes; i++) {
+        struct host *h = w->hosts[i];
+        disk_die_in(h->disk, 0);
+        disk_mend(h->disk);
+        h->pause_in_calls = 0;
+        host_start_at(h, w->now);
+    }
+}
+
+bool faults_are_over(const struct world *w) { return w->faults->over; }
+
+void faults_plan_restart(struct world *w, struct host *h)
+{
+    struct prng *p = world_chance(w, CHANCE_CRASH);
+    nanos wait = chance_one_in(p, 10) ? chance_between(p, NANOS_SEC, 10 * NANOS_SEC)
+                                      : chance_exponential(p, 600 * NANOS_MS);
+    if (w->faults->over) wait = 50 * NANOS_MS;
+    host_start_at(h, w->now + wait);
+}
+
+u64 faults_wall_error_us(const struct world *w) { return w->faults->wall_error_us; }
+
+/* ---- what a seed is made of ---- */
+
+static nanos spread(struct prng *p, nanos low, nanos high) /* even over orders of magnitude */
+{
+    u32 doublings = 0;
+    while (low << (doublings + 1) <= high) doublings++;
+    return prng_between(p, low, low * 2) << prng_below(p, doublings + 1);
+}
+
+static void draw_network(struct faults *f, struct prng *p)
+{
+    struct net_character *c = net_character(f->world->net);
+
+    *c = (struct net_character){
+        .latency_base = spread(p, 20000, 2 * NANOS_MS),
+        .latency_jitter = spread(p, 10000, 4 * NANOS_MS),
+        .slow_ppm = chance_one_in(p, 2) ? 0 : (u32)prng_below(p, 10000),
+        .slow_factor = (u32)prng_between(p, 5, 100),
+        .split_ppm = chance_one_in(p, 3) ? 0 : (u32)prng_below(p, 200000),
+        .window_bytes = (size_t)spread(p, 4 * KIB, MIB),
+    };
+    if (f->enabled[row_named("frames")]) {
+        c->frame_dup_ppm = (u32)prng_below(p, 80000);
+        c->frame_delay_ppm = (u32)prng_below(p, 40000);
+    }
+}
+
+struct faults *faults_new(struct world *w)
+{
+    struct faults *f = mem_zalloc(sizeof *f);
+    struct prng *p = world_chance(w, CHANCE_SWARM);
+    const char *list = w->options->faults;
+
+    f->world = w;
+    f->atlas_node = 1 + (u32)prng_below(p, w->nodes);
+    f->wall_error_us = 500000;
+    for (u32 row = 0; row < ARRAY_LEN(rows); row++) {
+        bool drawn = !chance_one_in(p, LEFT_OUT_ONE_IN);
+        nanos mean = rows[row].mean ? spread(p, rows[row].mean / 4, rows[row].mean * 4) : 0;
+        f->enabled[row] = list ? sim_list_has(list, rows[row].name) : drawn;
+        f->mean[row] = mean;
+    }
+    draw_network(f, p);
+    for (u32 i = 0; i < w->nodes; i++) {
+        struct host *h = w->hosts[i];
+        struct disk_character c = {.write_base = spread(p, 40000, NANOS_MS),
+                                   .write_jitter = spread(p, 40000, 2 * NANOS_MS),
+                                   .call_base = spread(p, 2000, 50000),
+                                   .slow_ppm = chance_one_in(p, 2) ? 0 : (u32)prng_below(p, 5000),
+                                   .power_keep_ppm = (u32)prng_between(p, 50000, 950000)};
+        bool drifts = f->enabled[row_named("drift")];
+        h->disk = disk_new(h, &c);
+        h->engine = engine_new(h->disk);
+        clocks_init(&h->clocks, world_chance(w, CHANCE_CLOCK), drifts ? h->config.drift_ppm : 0, f->wall_error_us);
+    }
+    return f;
+}
+
+void faults_free(struct faults *f) { mem_free(f); }
+
+void faults_say(const struct faults *f)
+{
+    const struct net_character *c = net_character(f->world->net);
+
+    for (u32 row = 0; row < ARRAY_LEN(rows); row++)
+        if (f->enabled[row])
+            world_say(f->world, NULL, "fault %s every %llu ms", rows[row].name,
+                      (unsigned long long)(f->mean[row] / NANOS_MS));
+    world_say(f->world, NULL, "latency %llu+%llu us, window %zu, disk that may lose: node %u",
+              (unsigned long long)(c->latency_base / 1000), (unsigned long long)(c->latency_jitter / 1000),
+              c->window_bytes, f->atlas_node);
+}

@@ -1,0 +1,28 @@
+/* What goes wrong. Swarm testing (Groce et al. 2012): each seed leaves out some kinds of faults and
+ * draws the frequency of the others, so that no kind always hides behind another. */
+#pragma once
+
+#include "sim/world.h"
+
+struct host;
+struct faults;
+struct disk_character;
+
+/* Draw the mix of this seed, and the character of its network. */
+struct faults *faults_new(struct world *w);
+void faults_free(struct faults *f);
+void faults_say(const struct faults *f); /* --verbose: what was drawn */
+
+void faults_start(struct world *w);
+/* Stop all faults, mend everything, start every node. */
+void faults_heal(struct world *w);
+bool faults_are_over(const struct world *w);
+
+/* A node has just died: when it comes back. */
+void faults_plan_restart(struct world *w, struct host *h);
+
+/* The names of the table, for --help and for checking --faults. */
+const char *faults_name(u32 row); /* NULL: no such row */
+
+/* Upper bound of every wall clock's distance from the world's time, in microseconds, with all steps. */
+u64 faults_wall_error_us(const struct world *w);

@@ -1,0 +1,75 @@
+#include "sim/frames.h"
+
+#include "base/bytes.h"
+#include "sim/chance.h"
+#include "wire/peer/frame.h"
+
+#define LEN_AT 0
+#define TYPE_AT 4
+#define HOLD_MEAN (40 * NANOS_MS)
+
+static void release(struct frames *f, nanos now, struct buf *out)
+{
+    for (u32 i = 0; i < f->count;) {
+        if (f->held[i].until > now) {
+            i++;
+            continue;
+        }
+        buf_append_str(out, buf_str(&f->held[i].bytes));
+        buf_done(&f->held[i].bytes);
+        f->held[i] = f->held[--f->count];
+    }
+}
+
+static void hold(struct frames *f, str frame, nanos until)
+{
+    struct frames_held *h = &f->held[f->count++];
+    h->until = until;
+    buf_init(&h->bytes, 0);
+    buf_append_str(&h->bytes, frame);
+}
+
+u32 frames_pass(struct frames *f, struct prng *p, u32 dup_ppm, u32 delay_ppm, nanos now, str bytes,
+                struct buf *out)
+{
+    u32 done = 0;
+
+    while (bytes.len > 0) {
+        size_t take = size_min(bytes.len, f->left);
+        if (f->left == 0) {
+            release(f, now, out);
+            if (bytes.len < FRAME_HEADER_BYTES) { /* cannot happen while senders flush whole frames */
+                take = bytes.len;
+            } else {
+                u64 len = get_u32(bytes.at + LEN_AT);
+                str frame = str_from(bytes.at, size_min(len, bytes.len));
+                bool whole = frame.len == len && get_u16(bytes.at + TYPE_AT) == FRAME_RAFT;
+                bool room = f->count < FRAMES_HELD_MAX;
+                take = frame.len;
+                f->left = len;
+                if (whole && room && prng_chance(p, delay_ppm)) {
+                    hold(f, frame, now + chance_exponential(p, HOLD_MEAN));
+                    f->left = 0;
+                    done++;
+                    bytes = str_from(bytes.at + take, bytes.len - take);
+                    continue;
+                }
+                if (whole && room && prng_chance(p, dup_ppm)) {
+                    hold(f, frame, now + chance_exponential(p, HOLD_MEAN));
+                    done++;
+                }
+            }
+        }
+        buf_append(out, bytes.at, take);
+        f->left -= size_min(take, f->left);
+        bytes = str_from(bytes.at + take, bytes.len - take);
+    }
+    if (f->left == 0) release(f, now, out);
+    return done;
+}
+
+void frames_done(struct frames *f)
+{
+    for (u32 i = 0; i < f->count; i++) buf_done(&f->held[i].bytes);
+    f->count = 0;
+}

@@ -1,0 +1,26 @@
+/* What an omniscient observer checks while the cluster runs (white box): at most one leader per term, the
+ * same entry at the same index everywhere, commit and applied never go back in a life, answers equal
+ * on every replica, digests of the whole state equal at equal indexes, sessions executed once. */
+#pragma once
+
+#include "sim/world.h"
+
+struct host;
+struct observer;
+
+struct observer *observer_new(struct world *w);
+void observer_free(struct observer *o);
+
+void observe_start(struct world *w, struct host *h);
+void observe_turn(struct world *w, struct host *h);
+void observe_end_of_life(struct world *w, struct host *h);
+void observe_wiped(struct world *w, struct host *h);
+
+u32 observe_leader(const struct world *w); /* the node that leads the highest term; 0: none is up */
+u64 observe_commit(const struct world *w); /* the highest index any node has applied */
+
+/* Have all nodes applied everything any of them knows to be committed? */
+bool observe_converged(const struct world *w);
+/* At rest: every replica's state has the same digest, and a fresh state machine that runs the
+ * log from its beginning gives the same answers and the same digest (the index witness). */
+void observe_final(struct world *w);

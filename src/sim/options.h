@@ -1,0 +1,36 @@
+/* The command line of `quorate sim`. */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+
+enum sim_mode {
+    SIM_BOTH,     /* faults for 80% of the time, then none and every operation must finish */
+    SIM_SAFETY,   /* faults until the end, then heal, read back and compare */
+    SIM_LIVENESS, /* as BOTH, but faults stop at half time */
+};
+
+struct sim_options {
+    u64 seed_first, seed_last;
+    nanos until;
+    u32 jobs; /* processes; 0: in this process (for a debugger) */
+    u32 nodes;
+    enum sim_mode mode;
+    const char *mutant;       /* NULL: none */
+    const char *faults;       /* NULL: as the seed draws; else a comma list of fault names, or "none" */
+    const char *workloads;    /* NULL: as the seed draws; else a comma list */
+    const char *history_path; /* NULL; else the history of the run is written there (one seed) */
+    bool verbose;
+    bool stop_at_first; /* no new seeds after the first violation */
+};
+
+void sim_options_defaults(struct sim_options *o);
+
+enum sim_parse { SIM_RUN, SIM_HELP, SIM_USAGE };
+
+/* On SIM_USAGE one sentence has gone to stderr. */
+enum sim_parse sim_options_parse(struct sim_options *o, int argc, char **argv);
+void sim_print_help(void);
+
+/* Does the comma list hold this word? A NULL list holds every word. */
+bool sim_list_has(const char *list, const char *word);

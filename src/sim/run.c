@@ -1,0 +1,207 @@
+/* The phases of a run: faults; healing; a healthy time in which every operation must finish; the end of all
+ * clients' work; the audit that reads everything back; rest, in which the replicas must become equal; the
+ * verdict of the checkers. */
+#include "sim/run.h"
+
+#include "base/mem.h"
+#include "check/checkers.h"
+#include "sim/client.h"
+#include "sim/cluster.h"
+#include "sim/faults.h"
+#include "sim/net.h"
+#include "sim/observe.h"
+
+#include "part/part.h"
+
+#include <stdio.h>
+
+#define RECOVERY (8 * NANOS_SEC)      /* after healing, until operations must finish in ... */
+#define FINISH_MAX (2 * NANOS_SEC)    /* ... this time */
+#define DRAIN_MAX (15 * NANOS_SEC)
+#define AUDIT_MAX (20 * NANOS_SEC)
+#define CONVERGE_MAX (30 * NANOS_SEC)
+#define STEP (100 * NANOS_MS)
+
+static nanos faults_end(const struct sim_options *o)
+{
+    switch (o->mode) {
+    case SIM_SAFETY: return o->until;
+    case SIM_LIVENESS: return o->until / 2;
+    case SIM_BOTH: break;
+    }
+    return o->until / 10 * 8;
+}
+
+static bool clients_are_idle(const struct world *w)
+{
+    for (u32 i = 0; i < w->client_count; i++)
+        if (!client_is_idle(w->clients[i])) return false;
+    return true;
+}
+
+/* Run until the claim holds; false: not within the time. */
+static bool run_until(struct world *w, nanos most, bool (*claim)(const struct world *w))
+{
+    nanos end = w->now + most;
+    while (!w->stopped && !claim(w) && w->now < end) world_run(w, w->now + STEP);
+    return w->stopped || claim(w);
+}
+
+static void audit(struct world *w)
+{
+    struct client *c = w->clients[0];
+    const struct history *h = w->history;
+
+    w->keys_seen = mem_zalloc(history_text_count(h) + 1);
+    for (u32 i = 0; i < h->count; i++) w->keys_seen[h->items[i].key] = 1;
+    c->auditing = true;
+    c->audit_next = 1;
+    c->stopping = false;
+    c->next_at = w->now;
+    host_turn_by(c->host, w->now);
+    u32 texts = history_text_count(h);
+    (void)texts;
+    if (!run_until(w, AUDIT_MAX, clients_are_idle))
+        world_violation(w, "after healing, reading all keys does not finish within %llu s",
+                        (unsigned long long)(AUDIT_MAX / NANOS_SEC));
+}
+
+static void describe_nodes(const struct world *w, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (u32 i = 0; i < w->nodes && used < size; i++) {
+        const struct host *h = w->hosts[i];
+        if (!h->node) {
+            used += (size_t)snprintf(out + used, size - used, " n%u down (%s)", i + 1, h->failure);
+            continue;
+        }
+        struct part *p = node_part(h->node);
+        used += (size_t)snprintf(out + used, size - used, " n%u %s term %llu commit %llu applied %llu%s", i + 1,
+                                 raft_is_leader(part_raft(p)) ? "leads" : "follows",
+                                 (unsigned long long)raft_term(part_raft(p)),
+                                 (unsigned long long)raft_commit(part_raft(p)),
+                                 (unsigned long long)part_applied(p), part_is_damaged(p) ? " damaged" : "");
+    }
+}
+
+/* Every operation begun a while after healing ends well and soon. */
+static void check_liveness(struct world *w, nanos healed_at)
+{
+    const struct history *h = w->history;
+    u32 late = 0, first = 0;
+
+    for (u32 i = 0; i < h->count; i++) {
+        const struct history_entry *e = &h->items[i];
+        if (e->invoked < healed_at + RECOVERY) continue;
+        if (e->outcome == HISTORY_OK && e->returned - e->invoked <= FINISH_MAX) continue;
+        if (e->outcome == HISTORY_FAILED && e->op == HISTORY_CAS) continue; /* lost a race: an answer */
+        if (late++ == 0) first = i;
+    }
+    if (late == 0) return;
+    struct buf line = {0};
+    char nodes[512];
+    history_write_entry(h, &h->items[first], &line);
+    describe_nodes(w, nodes, sizeof nodes);
+    world_violation(w, "liveness: %u operations begun %llu s or more after all faults ended did not finish in %llu s;%s; "
+                    "the first: %.*s", late, (unsigned long long)(RECOVERY / NANOS_SEC),
+                    (unsigned long long)(FINISH_MAX / NANOS_SEC), nodes, STR_ARG(buf_str(&line)));
+    buf_done(&line);
+}
+
+static void run_phases(struct world *w)
+{
+    const struct sim_options *o = w->options;
+    char nodes[512];
+
+    cluster_start(w);
+    world_run(w, faults_end(o));
+    nanos healed_at = w->now;
+    if (!w->stopped) faults_heal(w);
+    world_run(w, u64_max(o->until, healed_at + 2 * NANOS_SEC));
+    for (u32 i = 0; i < w->client_count; i++) w->clients[i]->stopping = true;
+    if (!run_until(w, DRAIN_MAX, clients_are_idle)) world_violation(w, "after healing, operations under way do not end");
+    if (!w->stopped && o->mode != SIM_SAFETY) check_liveness(w, healed_at);
+    if (!w->stopped) audit(w);
+    if (!run_until(w, CONVERGE_MAX, observe_converged)) {
+        describe_nodes(w, nodes, sizeof nodes);
+        world_violation(w, "after healing, the replicas do not become equal within %llu s:%s",
+                        (unsigned long long)(CONVERGE_MAX / NANOS_SEC), nodes);
+    }
+    if (!w->stopped) observe_final(w);
+}
+
+static void write_history(const struct world *w)
+{
+    struct buf text = {0};
+    FILE *out = fopen(w->options->history_path, "wb");
+
+    if (!out) {
+        perror(w->options->history_path);
+        return;
+    }
+    history_write(w->history, &text);
+    fwrite(buf_bytes(&text), 1, text.len, out);
+    fclose(out);
+    buf_done(&text);
+}
+
+static void tell(const struct world *w, const struct findings *f, struct run_result *out)
+{
+    size_t used = 0;
+
+    out->text[0] = 0;
+    for (u32 i = 0; i < w->violation_count && i < WORLD_VIOLATIONS_MAX && used < sizeof out->text; i++)
+        used += (size_t)snprintf(out->text + used, sizeof out->text - used, "violation: %s\n", w->violations[i]);
+    if (used < sizeof out->text && f->text.len > 0)
+        snprintf(out->text + used, sizeof out->text - used, "%.*s", STR_ARG(buf_str(&f->text)));
+}
+
+static void destroy(struct world *w)
+{
+    for (u32 i = 0; i < w->nodes; i++)
+        if (w->hosts[i]->node) {
+            w->hosts[i]->restart_planned = true;
+            host_crash(w->hosts[i], false, "the end of the world");
+        }
+    net_free(w->net);
+    for (u32 i = 0; i < w->host_count; i++) host_free(w->hosts[i]);
+    for (u32 i = 0; i < w->client_count; i++) client_free(w->clients[i]);
+    faults_free(w->faults);
+    observer_free(w->observer);
+    history_done(w->history);
+    mem_free(w->history);
+    world_free(w);
+}
+
+void run_seed(const struct sim_options *options, u64 seed, struct run_result *out)
+{
+    struct world *w = world_new(options, seed);
+    struct findings f;
+
+    w->nodes = options->nodes;
+    w->history = mem_zalloc(sizeof *w->history);
+    history_init(w->history);
+    w->net = net_new(w);
+    w->observer = observer_new(w);
+    cluster_make_nodes(w);
+    w->faults = faults_new(w);
+    cluster_make_clients(w);
+    faults_say(w->faults);
+
+    run_phases(w);
+    if (options->history_path) write_history(w);
+    findings_init(&f);
+    check_history(w->history, &f);
+    *out = (struct run_result){.seed = seed,
+                               .trace_hash = w->trace_hash,
+                               .events = w->events,
+                               .operations = f.operations,
+                               .faults = w->fault_count,
+                               .violations = w->violation_count + f.violations,
+                               .undecided = f.undecided,
+                               .simulated = w->now};
+    tell(w, &f, out);
+    findings_done(&f);
+    destroy(w);
+}

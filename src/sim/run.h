@@ -1,0 +1,14 @@
+/* One seed from beginning to end. */
+#pragma once
+
+#include "sim/options.h"
+
+#define RUN_TEXT_MAX 8192
+
+struct run_result {
+    u64 seed, trace_hash, events, operations, faults, violations, undecided;
+    nanos simulated;
+    char text[RUN_TEXT_MAX]; /* the violations, for people */
+};
+
+void run_seed(const struct sim_options *options, u64 seed, struct run_result *out);

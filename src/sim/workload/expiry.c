@@ -1,0 +1,81 @@
+/* Keys with a time to live, each written once: served until about its end, not after, and once seen gone
+ * never again. "About" is what the clocks of the cluster differ by, because the time of the log is
+ * a leader's wall clock. */
+#include "sim/faults.h"
+#include "sim/workload/table.h"
+
+#include <stdio.h>
+
+enum { TAG_SET, TAG_GET };
+
+struct expiry {
+    u32 key, value; /* key 0: none under way */
+    nanos set_from, set_to, ttl;
+    bool set, seen_gone;
+    u32 reads_left;
+    u64 keys;
+};
+
+static nanos slack(struct client *c)
+{
+    return (2 * faults_wall_error_us(c->host->world) + 1500000) * 1000;
+}
+
+static void turn(struct client *c)
+{
+    struct expiry *s = c->state;
+    char ttl[24];
+
+    if (s->key && s->set && s->reads_left > 0) {
+        s->reads_left--;
+        CLIENT_SEND(c, TAG_GET, NO_PLACE, STR("GET"), client_text(c, s->key));
+        return;
+    }
+    *s = (struct expiry){.keys = s->keys + 1, .reads_left = (u32)prng_between(&c->chance, 5, 60)};
+    s->key = client_key(c, "e:%u:%llu", c->number, (unsigned long long)s->keys);
+    s->value = client_key(c, "e%u.%llu", c->number, (unsigned long long)s->keys);
+    s->ttl = chance_between(&c->chance, 50 * NANOS_MS, 2 * NANOS_SEC) / NANOS_MS * NANOS_MS;
+    s->set_from = client_now(c);
+    snprintf(ttl, sizeof ttl, "%llu", (unsigned long long)(s->ttl / NANOS_MS));
+    CLIENT_SEND(c, TAG_SET, NO_PLACE, STR("SET"), client_text(c, s->key), client_text(c, s->value), STR("PX"),
+                str_of(ttl));
+}
+
+static void check_read(struct client *c, const struct reply *r)
+{
+    struct expiry *s = c->state;
+    struct world *w = c->host->world;
+    nanos asked = c->calls[(c->head + CLIENT_CALLS_MAX - 1) % CLIENT_CALLS_MAX].sent_at, now = client_now(c);
+    str key = client_text(c, s->key);
+
+    if (r->kind == REPLY_NULL) {
+        if (now + slack(c) < s->set_from + s->ttl)
+            world_violation(w, "key %.*s is gone %llu ms before its time", STR_ARG(key),
+                            (unsigned long long)((s->set_from + s->ttl - now) / NANOS_MS));
+        s->seen_gone = true;
+        return;
+    }
+    if (!str_equal(r->text, client_text(c, s->value)))
+        world_violation(w, "key %.*s holds another's value", STR_ARG(key));
+    if (s->seen_gone) world_violation(w, "key %.*s has expired and is back", STR_ARG(key));
+    if (asked > s->set_to + s->ttl + slack(c))
+        world_violation(w, "key %.*s is served %llu ms after its time", STR_ARG(key),
+                        (unsigned long long)((asked - s->set_to - s->ttl) / NANOS_MS));
+}
+
+static void reply(struct client *c, u32 tag, u32 place, const struct reply *r)
+{
+    struct expiry *s = c->state;
+    enum history_outcome outcome = client_outcome(c, r);
+
+    (void)place;
+    if (tag == TAG_SET) {
+        s->set = outcome == HISTORY_OK; /* else: what holds is not known; on to the next key */
+        s->set_to = client_now(c);
+    } else if (outcome == HISTORY_OK) {
+        check_read(c, r);
+    }
+}
+
+const struct workload workload_expiry = {
+    .name = "expiry", .state_bytes = sizeof(struct expiry), .turn = turn, .reply = reply};

@@ -1,0 +1,171 @@
+/* Checkpoints: the current generation becomes the frozen one, a job writes it to the kvs in one atomic
+ * step together with the partition-local rows, and store_tidy looks after its rows.
+ *
+ *   reactor   store_freeze: swap lists, copy the local rows          O(local rows)
+ *   job       encode ranges, sort, kvs ingest                        reads frozen rows only
+ *   reactor   store_checkpoint_done, then store_tidy step by step:
+ *               written    still current: clean; replaced: freed; tombstones: absent
+ *               no space   still current: dirty again; replaced: freed
+ */
+#include "store/store_internal.h"
+
+#include <stdlib.h>
+
+struct sort_item {
+    u64 position;
+    const struct row *row;
+    u32 keyspace;
+};
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct sort_item *x = a, *y = b;
+    if (x->keyspace != y->keyspace) return x->keyspace < y->keyspace ? -1 : 1;
+    if (x->position != y->position) return x->position < y->position ? -1 : 1;
+    return str_compare(row_user_key(x->row), row_user_key(y->row));
+}
+
+static int compare_kvs_rows(const void *a, const void *b)
+{
+    const struct kvs_row *x = a, *y = b;
+    return str_compare(x->key, y->key);
+}
+
+/* The frozen rows in order, without those of dropped keyspaces: a row and a range never meet, because
+ * nobody writes to a keyspace that was dropped. */
+static size_t sort_rows(const struct checkpoint *c, struct sort_item *items)
+{
+    size_t count = 0;
+    for (u32 i = 0; i < c->rows.count; i++) {
+        const struct row *r = generation_at(&c->rows, i);
+        if (r->kind == ROW_TOMBSTONE && MUTANT(checkpoint_forgets_tombstones)) continue;
+        u32 keyspace = row_keyspace(r);
+        if (c->dropped.count && id_set_has(&c->dropped, keyspace)) continue;
+        items[count++] = (struct sort_item){row_position(r), r, keyspace};
+    }
+    qsort(items, count, sizeof *items, compare_items);
+    return count;
+}
+
+/* One range for each run of neighbouring ids; the bounds live in `bytes`. */
+static u32 make_ranges(const struct id_set *dropped, struct buf *bytes, struct kvs_range *ranges)
+{
+    u32 count = 0;
+    buf_reserve(bytes, dropped->count * 10 + 1); /* so that it does not move under the borrowers */
+    for (u32 i = 0; i < dropped->count; i++) {
+        u32 first = dropped->ids[i];
+        while (i + 1 < dropped->count && dropped->ids[i + 1] == dropped->ids[i] + 1) i++;
+        size_t at = bytes->len;
+        keyspace_start_put(bytes, first);
+        keyspace_end_put(bytes, dropped->ids[i]);
+        ranges[count].lower = str_from(buf_bytes(bytes) + at, 5);
+        ranges[count++].upper = str_from(buf_bytes(bytes) + at + 5, 5);
+    }
+    return count;
+}
+
+static void run_checkpoint(struct env_job *job)
+{
+    struct checkpoint *c = CONTAINER_OF(job, struct checkpoint, outer.job);
+    struct kvs *kvs = c->outer.store->kvs; /* the pointer alone: the store is the reactor's */
+    struct sort_item *items = mem_zalloc_array(c->rows.count, sizeof *items);
+    size_t head_count = sort_rows(c, items);
+
+    struct kvs_row *rows = mem_zalloc_array(c->local_count + head_count, sizeof *rows);
+    size_t count = 0;
+    if (!MUTANT(checkpoint_without_local_rows)) {
+        qsort(c->local, c->local_count, sizeof *c->local, compare_kvs_rows);
+        for (size_t i = 0; i < c->local_count; i++) rows[count++] = c->local[i];
+    }
+    for (size_t i = 0; i < head_count; i++) {
+        const struct row *r = items[i].row;
+        rows[count++] = (struct kvs_row){row_key(r), row_value(r), r->kind == ROW_TOMBSTONE};
+        c->bytes_written += r->klen + r->vlen;
+    }
+    mem_free(items);
+
+    struct buf range_bytes = {0};
+    struct kvs_range *ranges = mem_zalloc_array(c->dropped.count, sizeof *ranges);
+    u32 range_count = make_ranges(&c->dropped, &range_bytes, ranges);
+    job->result = kvs->ops->ingest(kvs, ranges, range_count, rows, count);
+    c->rows_written = count;
+    mem_free(rows);
+    mem_free(ranges);
+    buf_done(&range_bytes);
+}
+
+bool store_checkpoint_running(const struct store *s) { return s->running || s->settling.count; }
+
+static void copy_local_rows(struct checkpoint *c, const struct store *s, const struct kvs_row *local,
+                            size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) bytes += local[i].key.len + local[i].value.len;
+    u8 *at = buf_reserve(&c->local_bytes, bytes);
+    c->local = mem_zalloc_array(count, sizeof *c->local);
+    c->local_count = count;
+    for (size_t i = 0; i < count; i++) {
+        str key = local[i].key, value = local[i].is_delete ? (str){0} : local[i].value;
+        assert(key.at[0] == ZONE_LOCAL);
+        assert(key_is_of_part(key, s->options.part));
+        mem_copy(at, key.at, key.len);
+        mem_copy(at + key.len, value.at, value.len);
+        c->local[i].key = str_from(at, key.len);
+        c->local[i].value = str_from(at + key.len, value.len);
+        c->local[i].is_delete = local[i].is_delete;
+        at += key.len + value.len;
+    }
+}
+
+struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *local, size_t local_count)
+{
+    assert(!s->running);
+    assert(!s->installing);
+    store_settle_all(s); /* nothing to do for a caller that asked store_checkpoint_running */
+
+    struct checkpoint *c = mem_zalloc(sizeof *c);
+    c->outer.store = s;
+    c->outer.job.run = run_checkpoint;
+    copy_local_rows(c, s, local, local_count);
+    c->rows = s->current;
+    c->generation = s->generation;
+    c->dropped = s->dropped;
+    s->current = (struct generation){0};
+    s->dropped = (struct id_set){0};
+    s->generation++;
+    s->running = c;
+    return &c->outer;
+}
+
+void checkpoint_free(struct checkpoint *c)
+{
+    generation_done(&c->rows);
+    id_set_done(&c->dropped);
+    buf_done(&c->local_bytes);
+    mem_free(c->local);
+    mem_free(c);
+}
+
+err store_checkpoint_done(struct store_checkpoint *outer)
+{
+    struct checkpoint *c = CONTAINER_OF(outer, struct checkpoint, outer);
+    struct store *s = outer->store;
+    err e = outer->job.result;
+    assert(s->running == c);
+    assert(s->settling.count == 0);
+    s->running = NULL;
+    s->settling = c->rows;
+    s->settling_generation = c->generation;
+    s->settling_thaws = e != OK;
+    s->settling_is_retired = false;
+    c->rows = (struct generation){0};
+    if (e) {
+        for (u32 i = 0; i < c->dropped.count; i++) id_set_add(&s->dropped, c->dropped.ids[i]);
+    } else {
+        s->stats.checkpoints++;
+        s->stats.checkpoint_rows += c->rows_written;
+        s->stats.checkpoint_bytes += c->bytes_written;
+    }
+    checkpoint_free(c);
+    return e;
+}

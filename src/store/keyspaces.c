@@ -1,0 +1,137 @@
+/* Which keyspaces are in memory, which were dropped, and which wait to be freed. */
+#include "store/store_internal.h"
+
+/* ---- sets of keyspace ids ---- */
+
+static u32 id_set_find(const struct id_set *set, u32 id)
+{
+    u32 low = 0, high = set->count;
+    while (low < high) {
+        u32 mid = low + (high - low) / 2;
+        if (set->ids[mid] < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+bool id_set_has(const struct id_set *set, u32 id)
+{
+    u32 at = id_set_find(set, id);
+    return at < set->count && set->ids[at] == id;
+}
+
+void id_set_add(struct id_set *set, u32 id)
+{
+    u32 at = id_set_find(set, id);
+    if (at < set->count && set->ids[at] == id) return;
+    if (set->count == set->cap) {
+        set->cap = set->cap ? 2 * set->cap : 16;
+        set->ids = mem_resize_array(set->ids, set->cap, sizeof(u32));
+    }
+    memmove(&set->ids[at + 1], &set->ids[at], (set->count - at) * sizeof(u32));
+    set->ids[at] = id;
+    set->count++;
+}
+
+void id_set_done(struct id_set *set)
+{
+    mem_free(set->ids);
+    *set = (struct id_set){0};
+}
+
+/* ---- keyspaces ---- */
+
+static u32 keyspace_find(const struct store *s, u32 id)
+{
+    u32 low = 0, high = s->keyspace_count;
+    while (low < high) {
+        u32 mid = low + (high - low) / 2;
+        if (s->keyspaces[mid]->id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+struct keyspace *store_keyspace(struct store *s, u32 id)
+{
+    if (LIKELY(s->last && s->last->id == id)) return s->last;
+    u32 at = keyspace_find(s, id);
+    if (at == s->keyspace_count || s->keyspaces[at]->id != id) return NULL;
+    return s->last = s->keyspaces[at];
+}
+
+bool store_is_dropped(const struct store *s, u32 id)
+{
+    return id_set_has(&s->dropped, id) || (s->running && id_set_has(&s->running->dropped, id));
+}
+
+/* No row in the kvs: asked once, when the keyspace is first met. A new id never has any; after a restart
+ * an old one may. No checkpoint in flight can add some either, for its rows were met. */
+static bool kvs_has_none(struct store *s, u32 id)
+{
+    const struct kvs_ops *ops = s->kvs->ops;
+    buf_clear(&s->key);
+    keyspace_start_put(&s->key, id);
+    struct kvs_iter *i = ops->iter_new(s->kvs, NULL);
+    ops->iter_seek(i, buf_str(&s->key));
+    bool none = !ops->iter_valid(i) || !head_key_is_of(ops->iter_key(i), id);
+    if (ops->iter_error(i)) none = false; /* whoever reads will meet the error */
+    ops->iter_free(i);
+    return none;
+}
+
+struct keyspace *store_keyspace_ensure(struct store *s, u32 id)
+{
+    struct keyspace *ks = store_keyspace(s, id);
+    if (LIKELY(ks)) return ks;
+    assert(!store_is_dropped(s, id)); /* ids are never used again */
+    bool none = kvs_has_none(s, id);
+    if (s->keyspace_count == s->keyspace_cap) {
+        s->keyspace_cap = s->keyspace_cap ? 2 * s->keyspace_cap : 16;
+        s->keyspaces = mem_resize_array(s->keyspaces, s->keyspace_cap, sizeof *s->keyspaces);
+    }
+    u32 at = keyspace_find(s, id);
+    memmove(&s->keyspaces[at + 1], &s->keyspaces[at],
+            (s->keyspace_count - at) * sizeof *s->keyspaces);
+    s->keyspace_count++;
+    return s->last = s->keyspaces[at] = keyspace_new(id, none, &s->memory);
+}
+
+/* Its rows are gone for every reader; tidy frees them. */
+static void retire(struct store *s, struct keyspace *ks)
+{
+    s->last = NULL;
+    s->clean_rows -= ks->clean;
+    s->stats.rows_resident -= ks->values;
+    list_push(&s->dying, &ks->link);
+}
+
+void store_drop_keyspace(struct store *s, u32 keyspace)
+{
+    assert(!store_is_dropped(s, keyspace));
+    id_set_add(&s->dropped, keyspace);
+    struct keyspace *ks = store_keyspace(s, keyspace);
+    if (!ks) return;
+    u32 at = keyspace_find(s, keyspace);
+    s->keyspace_count--;
+    memmove(&s->keyspaces[at], &s->keyspaces[at + 1],
+            (s->keyspace_count - at) * sizeof *s->keyspaces);
+    retire(s, ks);
+}
+
+void store_retire_all(struct store *s)
+{
+    for (u32 i = 0; i < s->keyspace_count; i++) retire(s, s->keyspaces[i]);
+    s->keyspace_count = 0;
+    id_set_done(&s->dropped);
+    /* The rows stay marked with a generation that no list holds: tidy frees them with their tables. */
+    generation_done(&s->current);
+    s->generation++;
+    s->settling_is_retired = true;
+    s->hand_keyspace = 0;
+    s->hand_position = 0;
+}

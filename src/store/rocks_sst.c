@@ -1,0 +1,251 @@
+/* Writes to RocksDB: sorted files, taken in by one ingest call.
+ *
+ * A *run* is what one such call takes: ranges to delete and rows, both ascending, cut into files
+ * of about 64 MiB that do not overlap. A file holds the parts of the ranges between its own bounds
+ * (range tombstones) beside its rows. RocksDB gives all of a file one sequence number, and a tombstone
+ * hides only what is older; so a row in the same file as the tombstone over it stays, and replacing a range
+ * by other rows is one atomic step. (CockroachDB applied Raft snapshots so while it ran on RocksDB.)
+ *
+ * Durability: Finish syncs each file, ingest syncs the link's directory and the manifest. */
+#include "store/rocks_internal.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { FILE_BYTES = 64 * 1024 * 1024 };
+enum { RESERVE_BYTES = 8 * 1024 * 1024 }; /* kept free for the manifest, so a full disk does not stop it */
+
+struct run {
+    struct rocks *rocks;
+    const struct kvs_range *ranges; /* borrowed */
+    u32 range_count, range_at;      /* ranges before range_at are written */
+    struct buf from;                /* of ranges[range_at], what is before is written */
+    rocksdb_sstfilewriter_t *writer; /* NULL: no file is open */
+    size_t file_bytes;
+    char **files;
+    u32 file_count, file_cap;
+
+    /* A file that is full is finished by a thread, so that stage_add does not wait for the disk. */
+    bool finishing;
+    pthread_t finisher;
+    rocksdb_sstfilewriter_t *finish_writer;
+    char *finish_text;
+};
+
+static const char *chars(str s) { return (const char *)s.at; }
+
+static void run_from(struct run *run)
+{
+    buf_clear(&run->from);
+    if (run->range_at < run->range_count) buf_append_str(&run->from, run->ranges[run->range_at].lower);
+}
+
+static void run_init(struct run *run, struct rocks *r, const struct kvs_range *ranges, u32 count)
+{
+    *run = (struct run){.rocks = r, .ranges = ranges, .range_count = count};
+    run_from(run);
+}
+
+static err run_open_file(struct run *run)
+{
+    if (run->writer) return OK;
+    struct rocks *r = run->rocks;
+    if (run->file_count == run->file_cap) {
+        run->file_cap = run->file_cap ? 2 * run->file_cap : 8;
+        run->files = mem_resize_array(run->files, run->file_cap, sizeof *run->files);
+    }
+    struct buf path = {0};
+    buf_printf(&path, "%s/%llu.sst", r->sst_dir, (unsigned long long)++r->next_file);
+    buf_append_u8(&path, 0);
+    char *name = mem_copy_of(buf_bytes(&path), path.len);
+    buf_done(&path);
+    run->files[run->file_count++] = name;
+    run->writer = rocksdb_sstfilewriter_create(r->file_options, r->options);
+    run->file_bytes = 0;
+    char *text = NULL;
+    rocksdb_sstfilewriter_open(run->writer, name, &text);
+    return rocks_err(r, text);
+}
+
+static void *finish_file(void *arg)
+{
+    struct run *run = arg;
+    rocksdb_sstfilewriter_finish(run->finish_writer, &run->finish_text);
+    return NULL;
+}
+
+static err run_join_finisher(struct run *run)
+{
+    if (!run->finishing) return OK;
+    pthread_join(run->finisher, NULL);
+    run->finishing = false;
+    rocksdb_sstfilewriter_destroy(run->finish_writer);
+    run->finish_writer = NULL;
+    char *text = run->finish_text;
+    run->finish_text = NULL;
+    return rocks_err(run->rocks, text);
+}
+
+/* Hand the open file to the finisher, once it is done with the one before. */
+static err run_close_file(struct run *run)
+{
+    err e = run_join_finisher(run);
+    if (e || !run->writer) return e;
+    run->finish_writer = run->writer;
+    run->writer = NULL;
+    run->finishing = true;
+    if (pthread_create(&run->finisher, NULL, finish_file, run))
+        panic("cannot start a thread to write the store");
+    return OK;
+}
+
+static err run_delete_range(struct run *run, str lower, str upper)
+{
+    if (str_compare(lower, upper) >= 0) return OK;
+    err e = run_open_file(run);
+    if (e) return e;
+    char *text = NULL;
+    rocksdb_sstfilewriter_delete_range(run->writer, chars(lower), lower.len, chars(upper), upper.len,
+                                       &text);
+    return rocks_err(run->rocks, text);
+}
+
+/* Write what is left of the ranges that end at or before `key`; key NULL: of all. */
+static err run_ranges_before(struct run *run, const str *key)
+{
+    while (run->range_at < run->range_count) {
+        str upper = run->ranges[run->range_at].upper;
+        if (key && str_compare(upper, *key) > 0) return OK;
+        err e = run_delete_range(run, buf_str(&run->from), upper);
+        if (e) return e;
+        run->range_at++;
+        run_from(run);
+    }
+    return OK;
+}
+
+/* End the file before `key`: the part of the current range up to there goes with it. */
+static err run_cut(struct run *run, str key)
+{
+    if (run->range_at < run->range_count && str_compare(buf_str(&run->from), key) < 0) {
+        err e = run_delete_range(run, buf_str(&run->from), key);
+        if (e) return e;
+        buf_clear(&run->from);
+        buf_append_str(&run->from, key);
+    }
+    return run_close_file(run);
+}
+
+static err run_add(struct run *run, str key, str value, bool is_delete)
+{
+    err e = run_ranges_before(run, &key);
+    if (e) return e;
+    size_t bytes = key.len + value.len;
+    if (run->file_bytes && run->file_bytes + bytes > FILE_BYTES) {
+        e = run_cut(run, key);
+        if (e) return e;
+    }
+    e = run_open_file(run);
+    if (e) return e;
+    char *text = NULL;
+    if (is_delete)
+        rocksdb_sstfilewriter_delete(run->writer, chars(key), key.len, &text);
+    else
+        rocksdb_sstfilewriter_put(run->writer, chars(key), key.len, chars(value), value.len, &text);
+    run->file_bytes += bytes;
+    return rocks_err(run->rocks, text);
+}
+
+static err run_commit(struct run *run)
+{
+    err e = run_ranges_before(run, NULL);
+    if (e) return e;
+    e = run_close_file(run);
+    if (e) return e;
+    e = run_join_finisher(run);
+    if (e) return e;
+    if (run->file_count == 0) return OK;
+    if (rocks_free_bytes(run->rocks) < RESERVE_BYTES) return ERR_NO_SPACE;
+    char *text = NULL;
+    rocksdb_ingest_external_file(run->rocks->db, (const char *const *)run->files, run->file_count,
+                                 run->rocks->ingest, &text);
+    return rocks_err(run->rocks, text);
+}
+
+/* After a commit the files are RocksDB's, under other names; else they were nothing. */
+static void run_done(struct run *run)
+{
+    err ignored = run_join_finisher(run);
+    (void)ignored; /* whoever needed the file has seen its error */
+    if (run->writer) rocksdb_sstfilewriter_destroy(run->writer);
+    for (u32 i = 0; i < run->file_count; i++) {
+        unlink(run->files[i]);
+        mem_free(run->files[i]);
+    }
+    mem_free(run->files);
+    buf_done(&run->from);
+}
+
+err rocks_ingest(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
+                 const struct kvs_row *rows, size_t row_count)
+{
+    for (u32 i = 0; i < range_count; i++) {
+        assert(str_compare(ranges[i].lower, ranges[i].upper) < 0);
+        assert(i == 0 || str_compare(ranges[i - 1].upper, ranges[i].lower) <= 0);
+    }
+    struct run run;
+    run_init(&run, rocks_of(k), ranges, range_count);
+    err e = OK;
+    for (size_t i = 0; i < row_count && !e; i++)
+        e = run_add(&run, rows[i].key, rows[i].value, rows[i].is_delete);
+    if (!e) e = run_commit(&run);
+    run_done(&run);
+    return e;
+}
+
+/* ---- stages ---- */
+
+struct kvs_stage {
+    struct run run;
+    struct kvs_range range; /* of the two below */
+    struct buf lower, upper;
+};
+
+err rocks_stage_new(struct kvs *k, struct kvs_range range, struct kvs_stage **out)
+{
+    assert(str_compare(range.lower, range.upper) < 0);
+    struct kvs_stage *s = mem_zalloc(sizeof *s);
+    buf_append_str(&s->lower, range.lower);
+    buf_append_str(&s->upper, range.upper);
+    s->range = (struct kvs_range){buf_str(&s->lower), buf_str(&s->upper)};
+    run_init(&s->run, rocks_of(k), &s->range, 1);
+    rocks_of(k)->open++;
+    *out = s;
+    return OK;
+}
+
+err rocks_stage_add(struct kvs_stage *s, str key, str value)
+{
+    assert(str_compare(s->range.lower, key) <= 0);
+    assert(str_compare(key, s->range.upper) < 0);
+    return run_add(&s->run, key, value, false);
+}
+
+void rocks_stage_abort(struct kvs_stage *s)
+{
+    if (!s) return;
+    struct rocks *r = s->run.rocks;
+    run_done(&s->run);
+    buf_done(&s->lower);
+    buf_done(&s->upper);
+    mem_free(s);
+    r->open--;
+}
+
+err rocks_stage_commit(struct kvs_stage *s)
+{
+    err e = run_commit(&s->run);
+    rocks_stage_abort(s);
+    return e;
+}

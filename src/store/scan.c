@@ -1,0 +1,173 @@
+/* Reads in order: the front table merged over the kvs. The iterators live within one call. */
+#include "store/store_internal.h"
+
+/* A scan looks at this many dead rows (tombstones) per row wanted, and some, before it hands back a
+ * cursor with fewer rows than asked for: no turn is long because much was deleted. */
+enum { DEAD_PER_ROW = 16, DEAD_MIN = 1024 };
+
+struct merge {
+    u32 keyspace;
+    struct table_walk walk;
+    struct kvs_iter *iter; /* NULL: the front table is complete */
+    struct kvs *kvs;
+    str front, back; /* encoded keys; empty: that side has ended */
+    u64 dead;        /* tombstones passed */
+};
+
+static void merge_look(struct merge *m)
+{
+    const struct row *r = walk_row(&m->walk);
+    m->front = r ? row_key(r) : (str){0};
+    m->back = (str){0};
+    if (!m->iter || !m->kvs->ops->iter_valid(m->iter)) return;
+    str key = m->kvs->ops->iter_key(m->iter);
+    if (head_key_is_of(key, m->keyspace)) m->back = key;
+}
+
+static bool front_is_next(const struct merge *m)
+{
+    if (!m->front.len) return false;
+    return !m->back.len || str_compare(m->front, m->back) <= 0;
+}
+
+/* Step over what stands at the smaller key, on both sides if they are the same row. */
+static void merge_step(struct merge *m)
+{
+    int order = !m->front.len ? 1 : !m->back.len ? -1 : str_compare(m->front, m->back);
+    if (order <= 0) walk_next(&m->walk);
+    if (order >= 0) m->kvs->ops->iter_next(m->iter);
+    merge_look(m);
+}
+
+static bool front_is_hidden(const struct merge *m)
+{
+    const struct row *r = walk_row(&m->walk);
+    return r->kind == ROW_TOMBSTONE || (MUTANT(scan_skips_dirty_rows) && (r->flags & ROW_DIRTY));
+}
+
+/* On to the first live row at or after here, but past no more than dead_max tombstones. */
+static void merge_skip_dead(struct merge *m, u64 dead_max)
+{
+    while (m->dead < dead_max && front_is_next(m) && front_is_hidden(m)) {
+        m->dead++;
+        merge_step(m);
+    }
+}
+
+static void merge_open(struct merge *m, struct store *s, u32 keyspace, u64 position)
+{
+    *m = (struct merge){.keyspace = keyspace, .kvs = s->kvs};
+    struct keyspace *ks = store_keyspace_ensure(s, keyspace);
+    walk_seek(&m->walk, ks, position);
+    if (!ks->complete) {
+        u8 start[HEAD_PREFIX_BYTES];
+        head_key_put(start, keyspace, position);
+        m->iter = s->kvs->ops->iter_new(s->kvs, NULL);
+        s->kvs->ops->iter_seek(m->iter, str_from(start, sizeof start));
+    }
+    merge_look(m);
+}
+
+static err merge_close(struct merge *m)
+{
+    if (!m->iter) return OK;
+    err e = m->kvs->ops->iter_error(m->iter);
+    m->kvs->ops->iter_free(m->iter);
+    return e;
+}
+
+static bool merge_at_end(const struct merge *m) { return !m->front.len && !m->back.len; }
+
+static str merge_key(const struct merge *m) { return front_is_next(m) ? m->front : m->back; }
+
+static str merge_value(const struct merge *m)
+{
+    return front_is_next(m) ? row_value(walk_row(&m->walk)) : m->kvs->ops->iter_value(m->iter);
+}
+
+static u64 position_of(str encoded) { return get_u64be(encoded.at + 5); }
+
+static str user_key_of(str encoded)
+{
+    return str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
+}
+
+err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, store_visit_fn visit,
+               void *context, u64 *next)
+{
+    *next = 0;
+    if (store_is_dropped(s, keyspace) || cursor > POSITION_MAX) return OK;
+    struct merge m;
+    merge_open(&m, s, keyspace, cursor);
+    u64 dead_max = count < UINT64_MAX / 32 ? count * DEAD_PER_ROW + DEAD_MIN : UINT64_MAX;
+    u64 visited = 0;
+    u64 position = cursor;
+    bool enough = count == 0;
+    for (;;) {
+        merge_skip_dead(&m, dead_max);
+        if (merge_at_end(&m)) break;
+        u64 here = position_of(merge_key(&m));
+        if (here != position && (enough || m.dead >= dead_max)) {
+            *next = here;
+            break;
+        }
+        position = here;
+        if (front_is_next(&m) && front_is_hidden(&m)) { /* the allowance ended within a position */
+            merge_step(&m);
+            continue;
+        }
+        if (!visit(context, user_key_of(merge_key(&m)), merge_value(&m))) enough = true;
+        enough |= ++visited >= count;
+        merge_step(&m);
+    }
+    return merge_close(&m);
+}
+
+static err first_live(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *found)
+{
+    struct merge m;
+    merge_open(&m, s, keyspace, from);
+    merge_skip_dead(&m, UINT64_MAX);
+    *found = !merge_at_end(&m);
+    if (*found) buf_append_str(key, user_key_of(merge_key(&m)));
+    return merge_close(&m);
+}
+
+err store_any(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *found)
+{
+    *found = false;
+    if (store_is_dropped(s, keyspace)) return OK;
+    from &= POSITION_MAX;
+    err e = first_live(s, keyspace, from, key, found);
+    if (e || *found || from == 0) return e;
+    return first_live(s, keyspace, 0, key, found);
+}
+
+/* ---- partition-local rows ---- */
+
+err store_local_get(struct store *s, u8 kind, str sub, struct buf *out, bool *found)
+{
+    struct buf key = {0};
+    store_local_key(s->options.part, kind, sub, &key);
+    *found = false;
+    err e = s->kvs->ops->get(s->kvs, buf_str(&key), out, found);
+    buf_done(&key);
+    return e;
+}
+
+err store_local_each(struct store *s, u8 kind, store_local_fn fn, void *context)
+{
+    const struct kvs_ops *ops = s->kvs->ops;
+    struct buf prefix = {0};
+    store_local_key(s->options.part, kind, (str){0}, &prefix);
+    struct kvs_iter *i = ops->iter_new(s->kvs, NULL);
+    for (ops->iter_seek(i, buf_str(&prefix)); ops->iter_valid(i); ops->iter_next(i)) {
+        str key = ops->iter_key(i);
+        if (key.len < prefix.len || !mem_equal(key.at, buf_bytes(&prefix), prefix.len)) break;
+        fn(context, str_from(key.at + prefix.len, key.len - prefix.len), ops->iter_value(i));
+    }
+    err e = ops->iter_error(i);
+    ops->iter_free(i);
+    buf_done(&prefix);
+    return e;
+}

@@ -1,0 +1,233 @@
+/* What the files of this folder share. Who writes what:
+ *
+ *   keys.c        encoded keys                  row.c         one row, the dirty generations
+ *   table.c       one keyspace's rows, ordered  keyspaces.c   which there are, dropping them
+ *   front.c       get, put, delete              scan.c        merged reads in order
+ *   checkpoint.c  freeze, job, done             tidy.c        what follows, eviction, freeing
+ *   snapshot.c    rows out                      install.c     rows in
+ *   store.c       birth, death, invariants
+ */
+#pragma once
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/mutant.h"
+#include "store/store.h"
+
+/* ---- keys.c ---- */
+
+enum { ZONE_LOCAL = 0x01, ZONE_HEAD = 0x10, ZONE_END = 0xff };
+enum { LOCAL_PREFIX_BYTES = 9 };  /* zone, part */
+enum { HEAD_PREFIX_BYTES = 13 };  /* zone, keyspace, position */
+enum { STORE_SLOTS = 16384, HASH48_BITS = 48 };
+#define HASH48_MASK (((u64)1 << HASH48_BITS) - 1)
+#define POSITION_MAX (((u64)1 << 62) - 1)
+
+void head_key_put(u8 out[HEAD_PREFIX_BYTES], u32 keyspace, u64 position);
+void head_key_append(struct buf *out, u32 keyspace, u64 position, str key);
+bool head_key_is_of(str encoded, u32 keyspace);
+void keyspace_start_put(struct buf *out, u32 keyspace);
+void keyspace_end_put(struct buf *out, u32 keyspace);
+bool key_is_of_part(str encoded, u64 part);
+
+/* ---- row.c ---- */
+
+enum row_kind { ROW_VALUE, ROW_TOMBSTONE };
+enum row_flags {
+    ROW_DIRTY = BIT(0),      /* newer than the kvs, in a generation */
+    ROW_REFERENCED = BIT(1), /* CLOCK: read or written since the hand passed */
+    ROW_DETACHED = BIT(2),   /* frozen and replaced: only the frozen generation still holds it */
+};
+
+/* A row keeps its encoded key, so that neither a scan nor a checkpoint builds one.
+ *
+ * Once its generation is frozen, a job may read klen, vlen, kind and bytes, and nobody writes them.
+ * index, generation and flags are the reactor's alone; they are separate memory locations. */
+struct row {
+    u32 klen; /* of the encoded key: HEAD_PREFIX_BYTES + the user key's */
+    u32 vlen;
+    u32 index;      /* its place in its generation, while dirty */
+    u16 generation; /* while dirty */
+    u8 kind;
+    u8 flags;
+    u8 bytes[]; /* encoded key, value */
+};
+
+static inline str row_key(const struct row *r) { return str_from(r->bytes, r->klen); }
+static inline str row_value(const struct row *r) { return str_from(r->bytes + r->klen, r->vlen); }
+static inline u32 row_keyspace(const struct row *r) { return get_u32be(r->bytes + 1); }
+static inline u64 row_position(const struct row *r) { return get_u64be(r->bytes + 5); }
+static inline str row_user_key(const struct row *r)
+{
+    return str_from(r->bytes + HEAD_PREFIX_BYTES, r->klen - HEAD_PREFIX_BYTES);
+}
+
+/* What malloc takes for `bytes`, by glibc's rules: the number the memory budget is kept in. */
+static inline size_t heap_bytes(size_t bytes)
+{
+    if (UNLIKELY(bytes >= 128 * KIB)) return round_up(bytes + 16, 4096); /* its own mapping */
+    return size_max(32, round_up(bytes + 8, 16));
+}
+
+/* The usable part of such a block. Rows are allocated up to it, so that a value may change in place as
+ * long as heap_bytes stays the same, whatever the allocator. */
+static inline size_t heap_usable(size_t heap) { return heap - (heap >= 128 * KIB ? 16 : 8); }
+
+static inline size_t row_heap_bytes(size_t klen, size_t vlen)
+{
+    return heap_bytes(offsetof(struct row, bytes) + klen + vlen);
+}
+
+static inline size_t row_memory(const struct row *r) { return row_heap_bytes(r->klen, r->vlen); }
+
+struct row *row_new(enum row_kind kind, u32 keyspace, u64 position, str key, str head, str body);
+bool row_overlaps(const struct row *r, str bytes); /* do these borrowed bytes lie inside r? */
+
+/* The rows of one generation, in no order; each knows its index, so leaving is O(1). Chunked, so that
+ * growing never copies more than one small array. */
+struct generation {
+    struct row ***chunks;
+    u32 chunk_count, chunk_cap;
+    u32 count;
+    size_t bytes; /* row_memory of the rows that count as dirty here */
+};
+
+void generation_done(struct generation *g);
+struct row *generation_at(const struct generation *g, u32 index);
+void generation_push(struct generation *g, struct row *r);
+void generation_replace(struct generation *g, struct row *old, struct row *with);
+void generation_remove(struct generation *g, struct row *r);
+struct row *generation_pop(struct generation *g);
+size_t generation_memory(const struct generation *g); /* of its arrays */
+
+/* ---- table.c ---- */
+
+struct keyspace {
+    u32 id;
+    u64 rows;          /* entries: values and tombstones */
+    u64 values, clean; /* of these */
+    bool complete;     /* every row the kvs has is in memory too: what is not found does not exist */
+    size_t *memory;    /* the store's account */
+    u64 free_position; /* dying: everything before is gone */
+    u32 free_page;
+    struct list link; /* in store.dying */
+    u64 *pages[64];   /* of 256 slots each; a word is nothing, a leaf or an inner node */
+};
+
+/* Where a key is, or belongs. Void after any change of the keyspace. */
+struct place {
+    u64 *child; /* the word that holds the leaf; NULL: the page is missing */
+    u32 index;  /* of the entry in the leaf */
+    u8 depth;
+    bool found;
+};
+
+struct keyspace *keyspace_new(u32 id, bool complete, size_t *memory);
+void keyspace_free_nodes(struct keyspace *ks); /* the leaves are gone; frees ks */
+
+struct place table_locate(struct keyspace *ks, u64 position, str key);
+struct row *table_row(struct place at); /* of a found place */
+void table_replace(struct place at, struct row *with);
+void table_insert(struct keyspace *ks, struct place at, struct row *r); /* of a place not found */
+void table_remove(struct keyspace *ks, struct place at);
+
+/* Rows in order from a position. Void after any change of the keyspace. */
+struct table_walk {
+    struct keyspace *ks;
+    struct place at;
+    u64 next_position; /* where the following leaf begins */
+};
+void walk_seek(struct table_walk *w, struct keyspace *ks, u64 position);
+struct row *walk_row(const struct table_walk *w); /* NULL: the end */
+void walk_next(struct table_walk *w);
+
+/* Take one leaf out of a dying keyspace, handing its rows over. False: none is left. */
+typedef void (*row_fn)(void *context, struct row *r);
+bool table_take_leaf(struct keyspace *ks, row_fn fn, void *context, u32 *taken);
+void keyspace_check(struct keyspace *ks); /* asserts every invariant; slow */
+
+/* ---- keyspaces.c ---- */
+
+struct id_set { /* sorted */
+    u32 *ids;
+    u32 count, cap;
+};
+bool id_set_has(const struct id_set *set, u32 id);
+void id_set_add(struct id_set *set, u32 id); /* adding twice is harmless */
+void id_set_done(struct id_set *set);
+
+struct checkpoint;
+struct keyspace *store_keyspace(struct store *s, u32 id); /* NULL: not met yet, or dropped */
+struct keyspace *store_keyspace_ensure(struct store *s, u32 id); /* not one that was dropped */
+bool store_is_dropped(const struct store *s, u32 id);
+void store_retire_all(struct store *s); /* the front table becomes empty, in O(keyspaces) */
+
+/* ---- the store ---- */
+
+struct store {
+    struct kvs *kvs;
+    struct store_options options;
+    struct store_stats stats;
+
+    /* keyspaces.c */
+    struct keyspace **keyspaces; /* live ones, by id */
+    u32 keyspace_count, keyspace_cap;
+    struct keyspace *last; /* the one used last, or NULL */
+    struct id_set dropped; /* since the last freeze: ranges of the next checkpoint */
+
+    /* front.c */
+    struct buf key, value; /* scratch */
+    size_t memory;         /* of rows and tables */
+    u64 clean_rows;        /* in live keyspaces */
+
+    /* the generation that writes go to */
+    struct generation current;
+    u16 generation;
+
+    /* checkpoint.c */
+    struct checkpoint *running; /* its job is submitted or about to be */
+    bool installing;            /* a stage's job is submitted or about to be */
+
+    /* tidy.c */
+    struct list dying;           /* keyspaces whose rows wait to be freed */
+    struct generation settling;  /* rows of the finished checkpoint that were not looked at yet */
+    u16 settling_generation;
+    bool settling_thaws;     /* it failed: its rows go back to current */
+    bool settling_is_retired; /* an install came between: all its rows are in dying keyspaces */
+    u32 hand_keyspace;   /* CLOCK */
+    u64 hand_position;
+    u64 cached_since_tidy; /* rows that misses brought in: tidy may evict as many more */
+};
+
+void store_check(struct store *s); /* asserts every invariant; slow */
+
+/* ---- front.c ---- */
+
+bool row_is_frozen(const struct store *s, const struct row *r);
+void store_make_dirty(struct store *s, struct row *r); /* in the current generation */
+void store_row_free(struct store *s, struct row *r);   /* with its memory account, no other */
+
+/* ---- tidy.c ---- */
+
+void store_settle_all(struct store *s); /* finish the walk over the last checkpoint's rows */
+
+/* ---- checkpoint.c ---- */
+
+struct checkpoint {
+    struct store_checkpoint outer;
+    struct generation rows; /* frozen: read by the job */
+    u16 generation;
+    struct id_set dropped;
+    struct buf local_bytes; /* copies */
+    struct kvs_row *local;
+    size_t local_count;
+    u64 rows_written, bytes_written; /* by the job */
+};
+void checkpoint_free(struct checkpoint *c);
+bool store_frozen_has(const struct store *s, const struct row *r); /* frozen, or not yet settled */
+
+/* ---- snapshot.c, install.c ---- */
+
+/* A store is alone on its kvs: a snapshot is all of it. */
+struct kvs_range store_whole_range(void);

@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+"""INCR under Q.SESSION, its reply cut by closing the socket right after the send; then the leader is killed, the
+cluster restarted, or a follower rebuilt from a snapshot; then the call is repeated. Applied once."""
+import argparse
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from lib.cluster import Cluster
+from lib.report import Failed, expect, run
+from lib.resp import Closed, RespError
+
+COMPACTING = ["--wal-segment", "1MB", "--log-keep", "1MB", "--checkpoint-dirty", "256KB",
+              "--checkpoint-every", "200ms"]
+
+
+def retry(nodes, words, seconds=20):
+    """Ask node after node until one gives the outcome; a client's plain loop."""
+    end = time.monotonic() + seconds
+    last = None
+    turn = 0
+    while time.monotonic() < end:
+        node = nodes[turn % len(nodes)]
+        turn += 1
+        try:
+            with node.client(timeout=3) as c:
+                last = c.call(*words)
+            if not isinstance(last, RespError) or last.name not in ("NOQUORUM", "UNKNOWN", "NOTREADY",
+                                                                    "OVERLOADED"):
+                return last
+        except (Closed, TimeoutError) as error:
+            last = error
+        time.sleep(0.02)
+    raise Failed(f"{words} has no outcome after {seconds} s, last: {last!r}")
+
+
+class Caller:
+    """A session that counts with INCR: the call numbered seq must answer seq."""
+
+    def __init__(self, cluster, name):
+        self.cluster = cluster
+        self.key = name
+        self.seq = 0
+        self.id = retry(cluster.nodes, ("Q.SESSION", "OPEN", "600"))
+        expect(isinstance(self.id, bytes), f"Q.SESSION OPEN answered {self.id!r}")
+
+    def words(self, seq=None):
+        return ("Q.SESSION", "CALL", self.id, str(seq or self.seq), "INCR", self.key)
+
+    def send_and_cut(self, node, reset):
+        self.seq += 1
+        try:
+            c = node.client(timeout=3)
+            c.send(*self.words())
+            c.cut() if reset else c.close()
+        except Closed:
+            pass
+
+    def repeat(self, nodes):
+        reply = retry(nodes, self.words())
+        expect(reply == self.seq, f"call {self.seq} of {self.key} answered {reply!r}")
+
+    def total(self, nodes):
+        reply = retry(nodes, ("GET", self.key))
+        expect(reply == str(self.seq).encode(), f"{self.key} is {reply!r} after {self.seq} calls")
+
+
+def every_call_cut(cluster, callers, chance, rounds):
+    for _ in range(rounds):
+        for caller in callers:
+            caller.send_and_cut(chance.choice(cluster.nodes), chance.random() < 0.5)
+        for caller in callers:
+            caller.repeat(chance.sample(cluster.nodes, 3))
+            if chance.random() < 0.5:
+                caller.repeat(chance.sample(cluster.nodes, 3))  # a kept reply may be asked for again
+    for caller in callers:
+        caller.total(cluster.nodes)
+
+
+def after(cluster, callers, chance, disturb):
+    """Cut, disturb, repeat."""
+    for caller in callers:
+        caller.send_and_cut(chance.choice(cluster.nodes), chance.random() < 0.5)
+    disturb()
+    alive = [n for n in cluster.nodes if n.alive()]
+    for caller in callers:
+        caller.repeat(chance.sample(alive, len(alive)))
+        caller.total(alive)
+
+
+def kill_leader(cluster):
+    leader = cluster.leader()
+    leader.kill9()
+    return leader
+
+
+def restart_all(cluster):
+    cluster.kill_all()
+    cluster.start()
+
+
+def rebuild_followers(suite, cluster):
+    """Each follower in turn loses its directory and returns by snapshot; then the leader dies, so that a
+    rebuilt one leads."""
+    leader = cluster.leader()
+    with leader.client() as c:  # more log than the leader keeps
+        for _ in range(60):
+            c.pipeline([("SET", f"filler{i}", "." * 4000) for i in range(100)])
+    installed = 0
+    for n in cluster.nodes:
+        if n is leader:
+            continue
+        n.kill9()
+        n.wipe()
+        n.start()
+        cluster.wait_caught_up(n, 40)
+        installed += n.metric("snapshots_installed_total")
+    expect(installed >= 2, f"two emptied followers installed {installed:.0f} snapshots")
+    leader.kill9()
+    cluster.wait_ready()
+    suite.say(f"two followers rebuilt by snapshot; node {cluster.leader().id} leads now")
+    return leader
+
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--seed", type=int, default=int(time.time()))
+    words.add_argument("--short", action="store_true")
+    args = words.parse_args()
+
+    def body(suite):
+        chance = random.Random(args.seed)
+        suite.say(f"seed {args.seed}")
+        with Cluster(os.path.join(suite.dir, "cluster"), flags=COMPACTING) as cluster:
+            cluster.start()
+            callers = [Caller(cluster, f"count{i}") for i in range(20)]
+            with suite.case("a call whose reply is cut, repeated through any node, is applied once"):
+                every_call_cut(cluster, callers, chance, 5 if args.short else 50)
+            for i in range(1 if args.short else 5):
+                with suite.case(f"... after a leader's death ({i + 1})"):
+                    dead = []
+                    after(cluster, callers, chance, lambda: dead.append(kill_leader(cluster)))
+                    dead[0].start()
+                    cluster.wait_ready()
+            for i in range(1 if args.short else 3):
+                with suite.case(f"... after a restart of all nodes ({i + 1})"):
+                    after(cluster, callers, chance, lambda: restart_all(cluster))
+            with suite.case("... after snapshots, by a leader that was rebuilt from one"):
+                dead = []
+                after(cluster, callers, chance, lambda: dead.append(rebuild_followers(suite, cluster)))
+                dead[0].start()
+                cluster.wait_ready()
+            with suite.case("a closed session answers SESSION, and its call is not applied again"):
+                caller = callers[0]
+                with cluster.node(1).client() as c:
+                    c.must("Q.SESSION", "CLOSE", caller.id)
+                    reply = c.call(*caller.words())
+                    expect(isinstance(reply, RespError) and reply.name == "SESSION",
+                           f"a call of a closed session answered {reply!r}")
+                caller.total(cluster.nodes)
+
+    run("session", 90 if args.short else 300, body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,354 @@
+"""Scripts about connections, for families.py: what only a whole server can answer."""
+
+connection = """
+PING
+PING hello
+PING a b
+pInG
+ECHO
+ECHO hello
+ECHO ""
+ECHO a b
+SELECT
+SELECT 15
+SELECT 16
+SELECT -1
+SELECT x
+SELECT 99999999999
+SELECT 0 1
+SELECT 0
+TIME x
+ROLE x
+AUTH
+AUTH secret
+AUTH default anything
+AUTH nobody anything
+AUTH a b c
+HELLO 1
+HELLO 4
+HELLO x
+HELLO 2 NOSUCH
+HELLO 2 SETNAME
+HELLO 2 SETNAME "a b"
+HELLO 2 AUTH default
+HELLO 2 AUTH nobody x
+CLIENT GETNAME
+CLIENT SETNAME "a b"
+CLIENT SETNAME "a\\nb"
+CLIENT SETNAME me
+CLIENT GETNAME
+CLIENT SETNAME ""
+CLIENT GETNAME
+RESET x
+CLIENT
+CLIENT NOSUCH
+client nosuch a
+CLIENT ID x
+CLIENT GETNAME x
+CLIENT SETNAME
+CLIENT NO-EVICT ON
+CLIENT NO-EVICT off
+CLIENT NO-EVICT x
+CLIENT GETREDIR
+CLIENT TRACKINGINFO
+CLIENT LIST NOSUCH
+CLIENT LIST TYPE nosuch
+CLIENT LIST TYPE pubsub
+CLIENT LIST TYPE replica
+CLIENT LIST ID
+CLIENT LIST ID x
+CLIENT LIST ID 999999999
+CLIENT KILL
+CLIENT KILL nosuch
+CLIENT KILL 1.2.3.4:5
+CLIENT KILL ID
+CLIENT KILL ID x
+CLIENT KILL ID 0
+CLIENT KILL ID 999999999
+CLIENT KILL TYPE nosuch
+CLIENT KILL TYPE pubsub
+CLIENT KILL USER nobody
+CLIENT KILL ADDR 1.1.1.1:1
+CLIENT KILL LADDR 1.1.1.1:1
+CLIENT KILL ID 999999999 TYPE normal
+CLIENT KILL SKIPME maybe
+CLIENT KILL NOSUCH x
+CLIENT KILL ID 1 SKIPME
+CLIENT REPLY x
+CLIENT REPLY ON
+CLIENT REPLY
+RESET
+PING
+"""
+
+leaving = [
+    ["SET k v", "?close QUIT"],
+    ["?close QUIT now"],
+    ["MULTI", "SET k v", "?close QUIT"],
+]
+
+queued_locals = """
+MULTI
+PING
+PING hello
+ECHO a
+EXEC
+MULTI
+SET k v
+PING
+GET k
+ECHO b
+STRLEN k
+EXEC
+MULTI
+SELECT 3
+SET in-three 1
+SELECT 99
+SELECT 4
+SET in-four 1
+EXEC
+DBSIZE
+SELECT 0
+EXISTS in-three in-four
+SELECT 3
+EXISTS in-three
+SELECT 0
+MULTI
+UNWATCH
+CLIENT GETNAME
+CLIENT SETNAME me
+CLIENT GETNAME
+GET k
+CONFIG GET appendonly-is-not-this
+EXEC
+CLIENT GETNAME
+WATCH k
+MULTI
+SELECT 5
+SET k w
+EXEC
+SELECT 0
+WATCH k
+SET k x
+MULTI
+SELECT 5
+SET k never
+PING
+EXEC
+GET k
+WATCH k
+MULTI
+PING
+EXEC
+WATCH k
+SET k y
+MULTI
+EXEC
+WATCH k
+SET k z
+MULTI
+PING
+EXEC
+MULTI
+INCR k
+PING
+LCS k k LEN IDX
+EXEC
+MULTI
+MGET k nothing
+LCS k k IDX
+PING
+EXEC
+MULTI
+SELECT 3
+RESET
+EXEC
+SELECT 0
+MULTI
+CLIENT NOSUCH
+EXEC
+MULTI
+CLIENT GETNAME x
+EXEC
+MULTI
+OBJECT NOSUCH k
+EXEC
+MULTI
+OBJECT ENCODING k
+EXEC
+MULTI
+EXEC x
+EXEC
+EXEC x
+MULTI
+DISCARD x
+DISCARD
+MULTI x
+UNWATCH x
+WATCH
+MULTI
+WATCH k
+WATCH
+EXEC
+WATCH k
+WATCH k
+SET k 1
+WATCH k
+MULTI
+EXEC
+"""
+
+waiting = """
+WAIT
+WAIT 1
+WAIT x 0
+WAIT 0 x
+WAIT 0 -1
+WAIT 0 0
+WAIT -1 0
+WAIT 0 0 0
+"""
+
+server = """
+CONFIG
+CONFIG NOSUCH
+CONFIG GET
+CONFIG GET nosuch
+CONFIG GET [
+CONFIG GET maxmemory
+CONFIG GET SAVE
+CONFIG GET maxmemory-polic?
+CONFIG GET save nosuch save
+CONFIG GET cluster-enable[d]
+CONFIG GET databases
+CONFIG GET notify-keyspace-events
+CONFIG GET replica-read-only
+CONFIG GET slave-read-only
+CONFIG GET proto-max-bulk-len
+CONFIG GET timeout
+CONFIG GET requirepass
+CONFIG SET
+CONFIG SET a
+CONFIG SET nosuch 1
+CONFIG SET maxmemory
+CONFIG SET maxmemory 0 nosuch
+CONFIG SET maxmemory 0 maxmemory 0
+CONFIG SET maxmemory 0
+CONFIG SET maxmemory 0 save ""
+CONFIG SET timeout 0
+CONFIG SET maxmemory-policy noeviction
+CONFIG RESETSTAT
+CONFIG RESETSTAT x
+CONFIG REWRITE
+FUNCTION
+FUNCTION NOSUCH
+FUNCTION FLUSH
+FUNCTION FLUSH ASYNC
+FUNCTION FLUSH sync
+FUNCTION FLUSH NOSUCH
+FUNCTION FLUSH SYNC x
+FUNCTION LIST
+FUNCTION LIST WITHCODE
+FUNCTION LIST NOSUCH
+FUNCTION LIST LIBRARYNAME
+FUNCTION LIST LIBRARYNAME x WITHCODE
+SLOWLOG
+SLOWLOG NOSUCH
+SLOWLOG RESET
+SLOWLOG GET
+SLOWLOG GET x
+SLOWLOG GET -2
+SLOWLOG GET -1
+SLOWLOG GET 1 2
+SLOWLOG LEN
+SLOWLOG LEN x
+LATENCY LATEST
+LATENCY RESET
+LATENCY RESET x
+LATENCY HISTORY x
+LATENCY NOSUCH
+CLUSTER
+CLUSTER NOSUCH
+CLUSTER INFO
+CLUSTER NODES
+CLUSTER SLOTS
+CLUSTER SHARDS
+CLUSTER MYID
+CLUSTER SLOTS x
+READONLY
+READWRITE
+ASKING
+INFO nosuch
+INFO cluster
+INFO modules cluster
+"""
+
+KEY_COMMANDS = """append copy dbsize decr decrby del exists expire expireat expiretime flushall flushdb get getdel
+getrange getset incr incrby incrbyfloat keys lcs mget move mset msetnx persist pexpire pexpireat pexpiretime psetex pttl
+randomkey rename renamenx scan setex setnx setrange strlen substr swapdb touch ttl type unlink""".split()
+DOOR_COMMANDS = """asking auth debug discard echo exec hello info multi ping quit readonly readwrite reset role select
+time unwatch wait watch client|getname client|getredir client|help client|id client|info client|kill client|list
+client|no-evict client|reply client|setname client|trackinginfo cluster|help cluster|info cluster|myid cluster|nodes
+cluster|shards cluster|slots command|count command|docs command|getkeys command|help command|info command|list
+config|get config|help config|resetstat config|rewrite config|set function|flush function|help function|list
+function|stats latency|help latency|histogram latency|history latency|latest latency|reset slowlog|get slowlog|help
+slowlog|len slowlog|reset object|encoding object|freq object|help object|idletime object|refcount""".split()
+
+introspection = (
+    ["COMMAND INFO " + name for name in KEY_COMMANDS + DOOR_COMMANDS]
+    + """
+COMMAND NOSUCH
+COMMAND COUNT x
+COMMAND INFO nosuch
+COMMAND INFO nosuch GET client|nosuch
+COMMAND DOCS nosuch
+COMMAND LIST NOSUCH
+COMMAND LIST FILTERBY
+COMMAND LIST FILTERBY PATTERN
+COMMAND LIST FILTERBY NOSUCH x
+COMMAND LIST FILTERBY MODULE x
+COMMAND LIST FILTERBY ACLCAT nosuch
+?set COMMAND LIST FILTERBY PATTERN ms*
+COMMAND LIST FILTERBY PATTERN MGE?
+?set COMMAND LIST FILTERBY PATTERN p[e]xpire*
+COMMAND GETKEYS
+COMMAND GETKEYS GET
+COMMAND GETKEYS GET a
+COMMAND GETKEYS get a b
+COMMAND GETKEYS MSET a b c d
+COMMAND GETKEYS MGET a b c
+COMMAND GETKEYS RENAME a b
+COMMAND GETKEYS PING a
+COMMAND GETKEYS NOSUCH a
+COMMAND GETKEYS CLIENT ID
+COMMAND GETKEYS OBJECT ENCODING x
+COMMAND GETKEYS OBJECT x
+COMMAND GETKEYS WATCH x y
+""".strip().split("\n")
+)
+
+debug = """
+DEBUG
+DEBUG NOSUCH
+DEBUG SLEEP
+DEBUG SLEEP 0
+DEBUG SLEEP 0.001
+DEBUG SLEEP x
+DEBUG SET-ACTIVE-EXPIRE
+DEBUG SET-ACTIVE-EXPIRE 1
+DEBUG CHANGE-REPL-ID
+DEBUG QUICKLIST-PACKED-THRESHOLD 0
+DEBUG ERROR "SOME error"
+DEBUG PROTOCOL string
+DEBUG PROTOCOL integer
+DEBUG PROTOCOL double
+DEBUG PROTOCOL null
+DEBUG PROTOCOL array
+DEBUG PROTOCOL set
+DEBUG PROTOCOL map
+DEBUG PROTOCOL verbatim
+DEBUG PROTOCOL true
+DEBUG PROTOCOL false
+DEBUG PROTOCOL bignum
+DEBUG PROTOCOL nosuch
+"""
