@@ -16,6 +16,7 @@ err part_new(struct env *env, struct store *store, const struct part_options *op
     p->host = *host;
     p->kv = kv_new(store, &kv_options);
     p->sessions = session_table_new();
+    prng_init(&p->submit.seeds, env_random(env), options->self);
     p->raft = raft_new(&options->raft);
     fifo_init(&p->log.staged, sizeof(struct staged));
     fifo_init(&p->log.held, sizeof(struct held));

@@ -112,6 +112,7 @@ struct part {
         struct fifo queue;   /* struct queued: writes and reads as they came */
         u64 queue_bytes;
         struct fifo pending; /* struct pending */
+        struct prng seeds;   /* for the entries this leader stamps */
         u64 last_hlc;        /* latest stamp given or seen in the log */
         u64 tick_index;      /* index of the latest TICK proposed by this leader */
         u64 tick_us;

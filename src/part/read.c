@@ -49,12 +49,12 @@ static err run_read(struct part *p, struct queued *q)
     u64 now_us = at_clock ? clock_us : u64_max(env_wall_us(p->env), clock_us);
     struct buf *reply = &p->read.reply;
 
-    if (q->req.after && !session_has_run(p->sessions, q->req.from.node, q->req.from.boot, q->req.after)) {
+    err failed = entry_decode(rcbuf_str(q->req.entry), &e);
+    if (failed) return failed;
+    if (q->req.after && !session_has_run(p->sessions, &e.session, q->req.after)) {
         finish(p, q, PART_OUT_OF_ORDER, str_from("", 0));
         return OK;
     }
-    err failed = entry_decode(rcbuf_str(q->req.entry), &e);
-    if (failed) return failed;
     buf_clear(reply);
     if (q->req.kind == PART_WATCH) failed = run_watch(p, &e, now_us, reply);
     else failed = kv_read(p->kv, e.op, e.flags, e.body, now_us, q->req.from.number, reply, &need_tick);

@@ -1,7 +1,6 @@
 #include "part/session.h"
 
 #include "base/assert.h"
-#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -213,12 +212,9 @@ static bool has_run(struct session *s, u64 acked, u64 seq)
     return seq < acked || (seq < s->end && slot(s, seq)->present);
 }
 
-bool session_has_run(struct session_table *t, node_id node, u32 boot, u64 seq)
+bool session_has_run(struct session_table *t, const struct session_id *id, u64 seq)
 {
-    struct session_id id = {{0}};
-    put_u32(id.bytes, node);
-    put_u32(id.bytes + 4, boot);
-    struct session *s = find(t, &id);
+    struct session *s = find(t, id);
     return s && has_run(s, s->acked, seq);
 }
 

@@ -41,7 +41,7 @@ bool session_open(struct session_table *t, const struct entry *e, u64 ttl_ms);
 bool session_close(struct session_table *t, const struct entry *e);
 
 /* Has request `seq` of a gateway run, or been given up by it? */
-bool session_has_run(struct session_table *t, node_id node, u32 boot, u64 seq);
+bool session_has_run(struct session_table *t, const struct session_id *id, u64 seq);
 
 u64 session_count(const struct session_table *t);
 

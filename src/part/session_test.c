@@ -85,8 +85,8 @@ TEST(session, a_write_waits_for_the_one_before_it)
     CHECK_EQ(judge(t, second), SESSION_ORDER);
     CHECK_EQ(judge(t, first), SESSION_RUN);
     session_keep(t, &first, STR("+OK\r\n"));
-    CHECK(session_has_run(t, 1, 0, 1));
-    CHECK(!session_has_run(t, 1, 0, 2));
+    CHECK(session_has_run(t, &first.session, 1));
+    CHECK(!session_has_run(t, &first.session, 2));
     CHECK_EQ(judge(t, second), SESSION_RUN);
     session_table_free(t);
 }

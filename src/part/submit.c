@@ -158,7 +158,7 @@ static err propose_some(struct part *p, bool *progress)
         if (p->now >= q->req.deadline) break;
         bytes += q->req.entry->len + 128;
         if (bytes > room || (count && bytes > 8 * MIB)) break;
-        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, 0), env_random(p->env));
+        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, 0), prng_next(&p->submit.seeds));
         batch[count] = (struct raft_proposal){.kind = RAFT_COMMAND, .data = q->req.entry};
         waiters[count++] = q->req.from;
     }

@@ -64,7 +64,7 @@ struct host {
 
     u64 applied, state, commit_seen;
     u64 paused_until, restart_at;
-    bool full;
+    bool full, dies; /* dies: at the end of the event under way */
     u64 clock_offset;
     i64 drift_ppm;
     struct raft_config config;

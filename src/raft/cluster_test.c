@@ -27,7 +27,8 @@ enum profile { MIXED, HARSH, STORM, TIGHT };
 static enum profile profile_of(u64 seed)
 {
     static const enum profile by_seed[8] = {TIGHT, MIXED, STORM, STORM, TIGHT, MIXED, HARSH, STORM};
-    return by_seed[seed % 8];
+    const char *forced = getenv("RAFT_PROFILE");
+    return forced ? (enum profile)atoi(forced) : by_seed[seed % 8];
 }
 
 static void draw_mixed(struct world *w, struct faults *f)
@@ -56,16 +57,17 @@ static void draw_mixed(struct world *w, struct faults *f)
 /* Elections without end: replicas fall and rise at once, answers come late, disks are slow. */
 static void draw_storm(struct world *w, struct faults *f)
 {
-    f->crash = 5000 + pick(w, 20000);
+    f->crash = 1000 + pick(w, 10000);
+    f->crash_at_save = pick(w, 300000);
     f->restart_after = (1 + pick(w, 40)) * NANOS_MS;
     f->wipe = maybe(w, 20000);
     f->cut = pick(w, 20000);
     f->mend = 2000 + pick(w, 30000);
     f->duplicate = pick(w, 300000);
-    f->slow_message = pick(w, 300000);
+    f->slow_message = pick(w, 500000);
     f->slow_extra = pick(w, 400) * NANOS_MS;
     f->snapshot = maybe(w, 50000);
-    f->disk_max = (1 + pick(w, 30)) * NANOS_MS;
+    f->disk_max = (1 + pick(w, 60)) * NANOS_MS;
     f->delay_max = (1 + pick(w, 5)) * NANOS_MS;
 }
 
@@ -109,7 +111,8 @@ static struct raft_options draw_options(struct world *w, node_id self)
         .self = self,
         .seed = w->seed * 100 + self,
         .election_timeout_min = min,
-        .election_timeout_max = tight ? min + 4 * NANOS_MS : 2 * min,
+        .election_timeout_max = tight ? min + 4 * NANOS_MS
+                                : profile == STORM && w->seed % 2 ? min + 20 * NANOS_MS : 2 * min,
         .heartbeat_every = 30 * NANOS_MS,
         .lease = profile == STORM && w->seed % 3 ? min / 16 : min,
         .drift_ppm = 10000,
@@ -174,23 +177,6 @@ static bool is_up(const struct world *w, const struct host *h)
 }
 
 /* ---- faults */
-
-static void crash(struct world *w, struct host *h)
-{
-    u64 under_way = h->ops_staged - h->ops_done;
-    host_crash(h, under_way ? prng_below(&w->prng, under_way + 1) : 0);
-    h->restart_at = w->now + prng_below(&w->prng, w->faults.restart_after + 1);
-    w->crashes++;
-
-    /* Whole disks die at most one at a time and only in clusters that can bear it; and the others must
-     * be able to tell: all healthy. */
-    u32 impaired = 0;
-    for (u32 id = 1; id <= w->nodes; id++) impaired += w->hosts[id].disk.hard.impaired;
-    if (impaired == 0 && w->nodes >= 3 && w->committed_last > 0 && chance(w, w->faults.wipe)) {
-        host_wipe(h);
-        w->wipes++;
-    }
-}
 
 /* Does every member say that its log is empty? */
 static bool is_blank(const struct world *w)
@@ -360,6 +346,12 @@ static void tick(struct world *w, struct host *h)
         world_report(w, h, RAFT_TICK, (struct raft_event){0});
 }
 
+static void bury_the_dead(struct world *w)
+{
+    for (u32 id = 1; id <= w->nodes; id++)
+        if (w->hosts[id].dies && w->hosts[id].raft) crash(w, &w->hosts[id]);
+}
+
 static void run_millisecond(struct world *w)
 {
     u64 end = w->now + NANOS_MS;
@@ -386,6 +378,7 @@ static void run_millisecond(struct world *w)
         } else {
             break;
         }
+        bury_the_dead(w);
     }
     w->now = end;
     for (u32 id = 1; id <= w->nodes; id++) {
@@ -393,6 +386,7 @@ static void run_millisecond(struct world *w)
         if (!h->raft && h->restart_at <= w->now) restart(w, h);
         if (is_up(w, h)) tick(w, h);
     }
+    bury_the_dead(w);
 }
 
 static void check_all_logs(struct world *w)

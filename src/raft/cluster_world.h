@@ -34,7 +34,8 @@ struct asked_read {
 
 struct faults { /* drawn per seed; chances are parts per million, per message or per millisecond */
     u32 drop, duplicate, crash, wipe, cut, mend, pause, transfer, disk_full, snapshot, unreachable,
-        backlog, lonely_leader;
+        backlog, lonely_leader,
+        crash_at_save;
     u64 restart_after, delay_min, delay_max, disk_min, disk_max;
     u32 slow_message; /* delayed by slow_extra */
     u64 slow_extra;
@@ -315,8 +316,27 @@ static inline err world_step(struct world *w, struct host *h, struct raft_event 
     raft_check(h->raft);
     w->steps++;
     if (e) return e;
+    if (w->out->save && !w->calm && chance(w, w->faults.crash_at_save)) h->dies = true;
     carry_out(w, h);
     return OK;
+}
+
+static inline void crash(struct world *w, struct host *h)
+{
+    h->dies = false;
+    u64 under_way = h->ops_staged - h->ops_done;
+    host_crash(h, chance(w, 500000) ? 0 : prng_below(&w->prng, under_way + 1));
+    h->restart_at = w->now + prng_below(&w->prng, w->faults.restart_after + 1);
+    w->crashes++;
+
+    /* Whole disks die at most one at a time and only in clusters that can bear it; and the others must
+     * be able to tell: all healthy. */
+    u32 impaired = 0;
+    for (u32 id = 1; id <= w->nodes; id++) impaired += w->hosts[id].disk.hard.impaired;
+    if (impaired == 0 && w->nodes >= 3 && w->committed_last > 0 && chance(w, w->faults.wipe)) {
+        host_wipe(h);
+        w->wipes++;
+    }
 }
 
 /* ---- disks */

@@ -56,6 +56,9 @@ struct gateway *gateway_new(struct node *n, u32 boot)
     g->boot = boot;
     put_u32(g->session.bytes, node_config_of(n)->self);
     put_u32(g->session.bytes + 4, boot);
+    /* A node that lost its disk counts its boots from 1 again and must not meet its old session. */
+    mem_copy(g->session.bytes + 8, node_identity(n)->incarnation, 8);
+    g->session.bytes[15] &= 0x7f; /* a client's session has this bit */
     g->writes = mem_zalloc_array(WRITES_MAX, sizeof *g->writes);
     g->others = mem_zalloc_array(OTHERS_MAX, sizeof *g->others);
     g->free_others = mem_zalloc_array(OTHERS_MAX, sizeof *g->free_others);
@@ -146,7 +149,10 @@ static void set_session(struct gateway *g, struct gateway_request *r)
     struct entry e;
 
     r->owned_session = false;
-    if (!is_write(r)) return;
+    if (!is_write(r)) { /* a read names its session too, so that the leader can look up what it must follow */
+        if (r->entry) entry_set_session(r->entry->data, &g->session, r->after, 0, r->after, 0);
+        return;
+    }
     err bad = entry_decode(rcbuf_str(r->entry), &e);
     assert(!bad);
     if (!mem_equal(e.session.bytes, none.bytes, 16)) return; /* the client's own, or a SESSION_OPEN */
@@ -197,7 +203,7 @@ static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
 
 void gateway_submit(struct gateway *g, struct gateway_request *r)
 {
-    nanos now = env_mono(g->env);
+    nanos now = node_now(g->node);
 
     if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout;
     r->state = REQUEST_WAITING;

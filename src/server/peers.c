@@ -31,6 +31,7 @@ struct peer {
     const struct node_member *member;
     struct link links[CHANNELS];
     u32 boot; /* 0: not met yet */
+    u8 incarnation[16];
     bool blank_said;
     nanos heard_at;
     struct status status;
@@ -191,8 +192,10 @@ static void link_on_closed(struct peers *p, struct link *l, nanos now)
 /* A peer with a new boot: whatever the old one promised to answer is gone. */
 static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h, nanos now)
 {
-    if (q->boot && q->boot != boot) p->handlers.on_lost(p->handlers.context, q->id);
+    bool same = q->boot == boot && mem_equal(q->incarnation, h->incarnation, 16);
+    if (q->boot && !same) p->handlers.on_lost(p->handlers.context, q->id);
     q->boot = boot;
+    mem_copy(q->incarnation, h->incarnation, 16);
     q->heard_at = now;
     q->blank_said = h->blank;
     q->status.pid = h->pid;

@@ -138,10 +138,10 @@ void client_close_op(struct client *c, u32 place, const struct reply *r)
 
 static void audit_turn(struct client *c)
 {
-    struct history *h = client_history(c);
+    const struct world *w = c->host->world;
 
-    for (u32 sent = 0; sent < AUDIT_BATCH && c->audit_next < history_text_count(h); c->audit_next++) {
-        if (!c->host->world->keys_seen[c->audit_next]) continue;
+    for (u32 sent = 0; sent < AUDIT_BATCH && c->audit_next < w->text_count; c->audit_next++) {
+        if (!w->keys_seen[c->audit_next]) continue;
         u32 place = client_op(c, HISTORY_GET, c->audit_next, HISTORY_NULL, HISTORY_NULL);
         CLIENT_SEND(c, TAG_AUDIT, place, STR("GET"), client_text(c, c->audit_next));
         sent++;
@@ -252,7 +252,7 @@ static bool client_program(struct host *h)
 
 bool client_is_idle(const struct client *c)
 {
-    return c->count == 0 && (!c->auditing || c->audit_next >= history_text_count(c->host->world->history));
+    return c->count == 0 && (!c->auditing || c->audit_next >= c->host->world->text_count);
 }
 
 void client_start(struct client *c)

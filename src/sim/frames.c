@@ -1,5 +1,6 @@
 #include "sim/frames.h"
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "sim/chance.h"
 #include "wire/peer/frame.h"
@@ -35,33 +36,26 @@ u32 frames_pass(struct frames *f, struct prng *p, u32 dup_ppm, u32 delay_ppm, na
     u32 done = 0;
 
     while (bytes.len > 0) {
-        size_t take = size_min(bytes.len, f->left);
         if (f->left == 0) {
             release(f, now, out);
-            if (bytes.len < FRAME_HEADER_BYTES) { /* cannot happen while senders flush whole frames */
-                take = bytes.len;
-            } else {
-                u64 len = get_u32(bytes.at + LEN_AT);
-                str frame = str_from(bytes.at, size_min(len, bytes.len));
-                bool whole = frame.len == len && get_u16(bytes.at + TYPE_AT) == FRAME_RAFT;
-                bool room = f->count < FRAMES_HELD_MAX;
-                take = frame.len;
-                f->left = len;
-                if (whole && room && prng_chance(p, delay_ppm)) {
-                    hold(f, frame, now + chance_exponential(p, HOLD_MEAN));
-                    f->left = 0;
-                    done++;
-                    bytes = str_from(bytes.at + take, bytes.len - take);
-                    continue;
-                }
-                if (whole && room && prng_chance(p, dup_ppm)) {
-                    hold(f, frame, now + chance_exponential(p, HOLD_MEAN));
-                    done++;
-                }
+            assert(bytes.len >= FRAME_HEADER_BYTES); /* senders flush whole frames */
+            f->left = get_u32(bytes.at + LEN_AT);
+            assert(f->left >= FRAME_HEADER_BYTES);
+            bool shuffled = f->left <= bytes.len && get_u16(bytes.at + TYPE_AT) == FRAME_RAFT;
+            str frame = str_from(bytes.at, (size_t)u64_min(f->left, bytes.len));
+            bool late = shuffled && f->count < FRAMES_HELD_MAX && prng_chance(p, delay_ppm);
+            bool twice = shuffled && f->count < FRAMES_HELD_MAX && !late && prng_chance(p, dup_ppm);
+            if (late || twice) hold(f, frame, now + chance_exponential(p, HOLD_MEAN));
+            done += late || twice;
+            if (late) {
+                f->left = 0;
+                bytes = str_from(bytes.at + frame.len, bytes.len - frame.len);
+                continue;
             }
         }
+        size_t take = (size_t)u64_min(bytes.len, f->left);
         buf_append(out, bytes.at, take);
-        f->left -= size_min(take, f->left);
+        f->left -= take;
         bytes = str_from(bytes.at + take, bytes.len - take);
     }
     if (f->left == 0) release(f, now, out);

@@ -7,6 +7,7 @@
 #include "sim/run.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
@@ -15,6 +16,7 @@
 
 #define AGAIN_ONE_IN 20 /* seeds that run twice and must give the same hash */
 #define STDERR_SHOWN 4000
+#define CHILD_SECONDS_MAX 300 /* of real time: a seed that takes longer hangs */
 
 struct child { /* one seed under way in its own process */
     pid_t pid; /* 0: free */
@@ -118,6 +120,7 @@ static bool child_start(const struct sim_options *o, u64 seed, struct child *c)
 
     struct run_result *r = mem_zalloc(sizeof *r);
     dup2(fileno(c->errors), STDERR_FILENO);
+    alarm(CHILD_SECONDS_MAX);
     run_checked(o, seed, r);
     fflush(stdout);
     bool written = fwrite(r, sizeof *r, 1, c->result) == 1 && fflush(c->result) == 0;
@@ -135,7 +138,9 @@ static void child_died(struct child *c, int status, struct run_result *r)
     size_t bytes = fread(errors, 1, STDERR_SHOWN, c->errors);
     errors[bytes] = 0;
     *r = (struct run_result){.seed = c->seed, .violations = 1};
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(r->text, sizeof r->text, "violation: the seed did not end within %d real seconds\n", CHILD_SECONDS_MAX);
+    else if (WIFSIGNALED(status))
         snprintf(r->text, sizeof r->text, "violation: the process died of signal %d: %s\n", WTERMSIG(status), errors);
     else
         snprintf(r->text, sizeof r->text, "violation: the process ended with %d: %s\n", WEXITSTATUS(status), errors);

@@ -262,6 +262,12 @@ static void push_segment(struct conn *c, u32 from, nanos left_at, size_t bytes, 
 
 /* ---- sending ---- */
 
+static bool shuffles(const struct conn *c)
+{
+    const struct net_character *ch = &c->net->character;
+    return c->peer && (ch->frame_dup_ppm || ch->frame_delay_ppm);
+}
+
 static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
 {
     struct net_character *ch = &c->net->character;
@@ -269,7 +275,7 @@ static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
     struct buf *out = &c->ends[from].stream->out;
     size_t before = p->bytes.len;
 
-    if (c->peer && (ch->frame_dup_ppm || ch->frame_delay_ppm)) {
+    if (shuffles(c)) {
         u32 faults = frames_pass(&p->frames, world_chance(c->net->world, CHANCE_FRAMES), ch->frame_dup_ppm,
                                  ch->frame_delay_ppm, at, str_from(buf_bytes(out), bytes), &p->bytes);
         c->net->world->fault_count += faults;
@@ -282,7 +288,8 @@ static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
     return moved;
 }
 
-/* From the stream's out into the pipe, as much as its window takes. */
+/* From the stream's out into the pipe, as much as its window takes. The shuffler wants whole frames, which
+ * is what nodes flush. */
 static void move_out(struct conn *c, u32 from, nanos at)
 {
     struct net *n = c->net;
@@ -290,7 +297,8 @@ static void move_out(struct conn *c, u32 from, nanos at)
     struct pipe *p = &c->pipes[from];
     struct buf *out = &e->stream->out;
     size_t window = n->character.window_bytes;
-    size_t bytes = p->bytes.len < window ? size_min(out->len, window - p->bytes.len) : 0;
+    size_t room = p->bytes.len < window ? window - p->bytes.len : 0;
+    size_t bytes = room > 0 && shuffles(c) ? out->len : size_min(out->len, room);
 
     if (bytes > 0) {
         struct prng *chance = world_chance(n->world, CHANCE_NET);

@@ -35,7 +35,8 @@ struct world {
     struct history *history;
     struct client *clients[WORLD_HOSTS_MAX];
     u32 client_count;
-    u8 *keys_seen; /* owned: which texts of the history are keys; made for the audit */
+    u8 *keys_seen; /* owned: which of the first text_count texts of the history are keys; made for the audit */
+    u32 text_count;
 
     bool stopped; /* at the first violation: what follows is noise */
     u64 fault_count;

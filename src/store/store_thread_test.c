@@ -71,10 +71,9 @@ TEST(store, a_job_reads_frozen_rows_while_the_reactor_replaces_and_deletes_them)
     kvs_image_free(image);
 }
 
-#ifdef __SANITIZE_THREAD__
+/* Read by the thread sanitizer, if it is there. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) { return "race:librocksdb.so\n"; }
-#endif
 
 TEST(store, a_job_writes_to_rocksdb_while_the_reactor_reads_it_and_evicts)
 {

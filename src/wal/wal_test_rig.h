@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/mutant.h"
 #include "wal/wal_internal.h"
-#include "wal/wal_test_env.h"
+#include "wal/wal_test_faults.h"
 
 #define RIG_PARTS 3
 #define RIG_DIR   "wal/r0"

@@ -12,7 +12,7 @@ from lib.report import Skip, expect, run, wait_until
 from lib.resp import RespError
 
 SIZE_MB = 96
-FLAGS = ["--memory", "64MB", "--wal-segment", "2MB", "--checkpoint-dirty", "1MB"]
+FLAGS = ["--memory", "64MB", "--value-max", "256KB", "--wal-segment", "4MB", "--checkpoint-dirty", "1MB"]
 VALUE = "v" * 8000
 TRIES = 20000  # of 8 KB: more than fits into SIZE_MB
 

@@ -14,7 +14,7 @@ from lib.load import Load, judge
 from lib.report import Failed, Skip, expect, run, wait_until
 from lib.resp import Closed, RespError
 
-SMALL = ["--wal-segment", "1MB", "--log-keep", "1MB", "--checkpoint-dirty", "64KB",
+SMALL = ["--value-max", "256KB", "--wal-segment", "2MB", "--log-keep", "1MB", "--checkpoint-dirty", "64KB",
          "--checkpoint-every", "100ms", "--memory", "64MB"]
 
 

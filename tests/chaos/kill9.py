@@ -18,8 +18,8 @@ from lib.report import expect, run, wait_until
 MEDIAN_MAX, WORST_MAX = 1.0, 3.0
 
 # Small segments and early checkpoints: a follower that was away needs a snapshot soon.
-COMPACTING = ["--wal-segment", "1MB", "--log-keep", "1MB", "--checkpoint-dirty", "256KB",
-              "--checkpoint-every", "200ms"]
+COMPACTING = ["--value-max", "256KB", "--wal-segment", "2MB", "--log-keep", "1MB",
+              "--checkpoint-dirty", "256KB", "--checkpoint-every", "200ms"]
 
 
 WRITES_BETWEEN = 60  # acknowledged through each living node before the next disturbance

@@ -12,8 +12,8 @@ from lib.cluster import Cluster
 from lib.report import Failed, expect, run
 from lib.resp import Closed, RespError
 
-COMPACTING = ["--wal-segment", "1MB", "--log-keep", "1MB", "--checkpoint-dirty", "256KB",
-              "--checkpoint-every", "200ms"]
+COMPACTING = ["--value-max", "256KB", "--wal-segment", "2MB", "--log-keep", "1MB",
+              "--checkpoint-dirty", "256KB", "--checkpoint-every", "200ms"]
 
 
 def retry(nodes, words, seconds=20):

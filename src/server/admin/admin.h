@@ -1,4 +1,5 @@
-/* The admin door: HTTP/1.1 on the admin port. /healthz /readyz /metrics /cluster, GET and HEAD only. */
+/* The admin door: HTTP/1.1 on the admin port. /healthz /readyz /metrics /cluster, GET and HEAD
+ * only. */
 #pragma once
 
 #include "env/env.h"
@@ -6,7 +7,8 @@
 
 struct admin_door;
 
-MUST_USE err admin_door_new(struct node *n, char *problem, size_t problem_size, struct admin_door **out);
+MUST_USE err admin_door_new(struct node *n, char *problem, size_t problem_size,
+                            struct admin_door **out);
 void admin_door_free(struct admin_door *d);
 void admin_door_on_event(struct admin_door *d, const struct env_event *ev); /* kind NODE_ADMIN */
 void admin_door_flush(struct admin_door *d);

@@ -8,12 +8,12 @@
 #include <llhttp.h>
 
 #define ADMIN_CONNECTIONS_MAX 64u
-#define ADMIN_HEAD_BYTES_MAX (8 * KIB)     /* request line and headers */
-#define ADMIN_URL_BYTES_MAX 1024
-#define ADMIN_OUTPUT_PAUSE (256 * KIB)     /* no further pipelined request is answered above it */
-#define ADMIN_REQUEST_TIME (10 * NANOS_SEC) /* from a request's first byte, or the connect, to its end */
-#define ADMIN_IDLE_TIME (60 * NANOS_SEC)   /* between requests */
-#define ADMIN_REPLY_TIME (30 * NANOS_SEC)  /* to read a reply */
+#define ADMIN_HEAD_BYTES_MAX  (8 * KIB) /* request line and headers */
+#define ADMIN_URL_BYTES_MAX   1024
+#define ADMIN_OUTPUT_PAUSE    (256 * KIB) /* no further pipelined request is answered above it */
+#define ADMIN_REQUEST_TIME                                                                         \
+    (10 * NANOS_SEC) /* from a request's first byte, or the connect, to its end */
+#define ADMIN_IDLE_TIME (60 * NANOS_SEC) /* from a reply to the next request's first byte */
 
 /* http.c writes it: one connection. */
 struct admin_client {
@@ -24,7 +24,7 @@ struct admin_client {
     size_t head_bytes;
     u32 url_bytes;
     char url[ADMIN_URL_BYTES_MAX];
-    u32 refused;     /* the status a callback of the parser refused with; 0: none */
+    u32 refused; /* the status a callback of the parser refused with; 0: none */
     bool keep_alive;
     bool in_request; /* a first byte of the next request was seen */
     bool closing;    /* after what is in out */

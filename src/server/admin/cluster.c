@@ -3,8 +3,8 @@
  *   {"leader":ID,"nodes":[{"id":1,"redis":"host:port","pid":7,"role":"leader","term":3,"commit":40,
  *     "applied":40,"lag":0,"alive":true}, ...],"self":1,"cluster":"<32 hex digits>"}
  *
- * leader is null while none is known. A node says what it knows of the others: what it last heard of one
- * that is dead, zeros for one it never heard. lag counts from the highest commit known. */
+ * leader is null while none is known. A node says what it knows of the others: what it last heard
+ * of one that is dead, zeros for one it never heard. lag counts from the highest commit known. */
 #include "server/admin/admin_internal.h"
 
 #include "raft/raft.h"
@@ -16,9 +16,12 @@ static void put_string(struct buf *out, const char *text)
     buf_append_u8(out, '"');
     for (const char *at = text; *at; at++) {
         u8 c = (u8)*at;
-        if (c == '"' || c == '\\') buf_printf(out, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f) buf_printf(out, "\\u%04x", c);
-        else buf_append_u8(out, c);
+        if (c == '"' || c == '\\')
+            buf_printf(out, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            buf_printf(out, "\\u%04x", c);
+        else
+            buf_append_u8(out, c);
     }
     buf_append_u8(out, '"');
 }
@@ -54,7 +57,8 @@ static void put_member(struct buf *out, const struct admin_door *d, const struct
     buf_printf(out, ",\"pid\":%llu,\"role\":", (unsigned long long)m->pid);
     put_string(out, role_of(m));
     buf_printf(out, ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,\"alive\":%s}",
-               (unsigned long long)m->term, (unsigned long long)m->commit, (unsigned long long)m->applied,
+               (unsigned long long)m->term, (unsigned long long)m->commit,
+               (unsigned long long)m->applied,
                (unsigned long long)(commit > m->applied ? commit - m->applied : 0),
                m->alive ? "true" : "false");
 }
@@ -66,8 +70,10 @@ void admin_cluster_json(struct admin_door *d, struct buf *out)
 
     node_view(d->node, &v);
     for (u32 i = 0; i < v.member_count; i++) commit = u64_max(commit, v.members[i].commit);
-    if (v.leader) buf_printf(out, "{\"leader\":%u,\"nodes\":[", v.leader);
-    else buf_append_text(out, "{\"leader\":null,\"nodes\":[");
+    if (v.leader)
+        buf_printf(out, "{\"leader\":%u,\"nodes\":[", v.leader);
+    else
+        buf_append_text(out, "{\"leader\":null,\"nodes\":[");
     for (u32 i = 0; i < v.member_count; i++) {
         if (i) buf_append_u8(out, ',');
         put_member(out, d, &v.members[i], commit);

@@ -20,8 +20,9 @@ err admin_door_new(struct node *n, char *problem, size_t problem_size, struct ad
     d->listener.owner = d;
     err e = d->env->ops->listen(d->env, config->host, config->admin_port, &d->listener);
     if (e) {
-        snprintf(problem, problem_size, "admin: cannot listen on %s:%u: %s; choose another port or address",
-                 config->host, config->admin_port, err_text(e));
+        snprintf(problem, problem_size,
+                 "admin: cannot listen on %s:%u: %s; choose another port or address", config->host,
+                 config->admin_port, err_text(e));
         admin_door_free(d);
         return e;
     }
@@ -50,8 +51,14 @@ void admin_door_free(struct admin_door *d)
     mem_free(d);
 }
 
-u16 admin_door_port(const struct admin_door *d) { return d->listener.port; }
-const struct admin_door_stats *admin_door_stats(const struct admin_door *d) { return &d->stats; }
+u16 admin_door_port(const struct admin_door *d)
+{
+    return d->listener.port;
+}
+const struct admin_door_stats *admin_door_stats(const struct admin_door *d)
+{
+    return &d->stats;
+}
 
 void admin_touch(struct admin_client *c)
 {
@@ -107,7 +114,8 @@ static void drop_slow(struct admin_door *d)
 
     if (now < d->next_look) return;
     d->next_look = NANOS_NEVER;
-    LIST_EACH(at, &d->clients) {
+    LIST_EACH(at, &d->clients)
+    {
         struct admin_client *c = CONTAINER_OF(at, struct admin_client, all);
         if (c->closed) continue;
         if (c->deadline > now) {

@@ -1,10 +1,13 @@
-/* HTTP/1.1 (RFC 9112) for GET and HEAD without a body, parsed by llhttp. Requests may be pipelined; the
- * parser is stopped after each so that the answers are written one by one. */
+/* HTTP/1.1 (RFC 9112) for GET and HEAD without a body, parsed by llhttp. Requests may be pipelined;
+ * the parser is stopped after each so that the answers are written one by one. */
 #include "server/admin/admin_internal.h"
 
 #include <stdio.h>
 
-static struct admin_client *client_of(llhttp_t *p) { return p->data; }
+static struct admin_client *client_of(llhttp_t *p)
+{
+    return p->data;
+}
 
 static int refuse(struct admin_client *c, u32 status)
 {
@@ -24,7 +27,9 @@ static int on_begin(llhttp_t *p)
 static int count_head(struct admin_client *c, size_t bytes)
 {
     c->head_bytes += bytes;
-    return c->head_bytes > ADMIN_HEAD_BYTES_MAX ? refuse(c, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE) : 0;
+    return c->head_bytes > ADMIN_HEAD_BYTES_MAX
+               ? refuse(c, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE)
+               : 0;
 }
 
 static int on_url(llhttp_t *p, const char *at, size_t bytes)
@@ -99,12 +104,14 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
     buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status));
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->type, r->body.len);
     if (r->status == 405) buf_append_text(out, "Allow: GET, HEAD\r\n");
-    if (!c->keep_alive) buf_append_text(out, "Connection: close\r\n");
-    else if (c->parser.http_minor == 0) buf_append_text(out, "Connection: keep-alive\r\n");
+    if (!c->keep_alive)
+        buf_append_text(out, "Connection: close\r\n");
+    else if (c->parser.http_minor == 0)
+        buf_append_text(out, "Connection: keep-alive\r\n");
     buf_append_text(out, "Cache-Control: no-store\r\n\r\n");
     if (with_body) buf_append_str(out, buf_str(&r->body));
     c->closing = !c->keep_alive;
-    admin_set_deadline(c, ADMIN_REPLY_TIME);
+    admin_set_deadline(c, ADMIN_IDLE_TIME);
     admin_touch(c);
 }
 
@@ -129,7 +136,8 @@ static void answer_request(struct admin_client *c)
 
 static void answer_bad(struct admin_client *c)
 {
-    struct admin_reply r = {.status = c->refused ? c->refused : 400, .type = "text/plain; charset=utf-8"};
+    struct admin_reply r = {.status = c->refused ? c->refused : 400,
+                            .type = "text/plain; charset=utf-8"};
 
     buf_init(&r.body, 0);
     buf_printf(&r.body, "%s\n", reason_of(r.status));

@@ -24,7 +24,8 @@ static void get_ready(struct admin_door *d, struct admin_reply *r)
     }
     r->status = 503;
     if (!view.leader)
-        buf_append_text(&r->body, "no leader is known: a majority of the nodes must be up and connected\n");
+        buf_append_text(&r->body,
+                        "no leader is known: a majority of the nodes must be up and connected\n");
     else if (view.leader == view.self)
         buf_append_text(&r->body, "this node leads, but no majority has confirmed it lately\n");
     else

@@ -1,9 +1,10 @@
-/* Memory for large requests. Any connection may buffer INPUT_SMALL_BYTES; one whose request is larger asks for
- * room, and gets it in the order of asking while the door's budget lasts. The first in line always gets it,
- * so holders that need still more can not wait for each other in a circle. */
+/* Memory for large requests. Any connection may buffer INPUT_SMALL_BYTES; one whose request is
+ * larger asks for room, and gets it in the order of asking while the door's budget lasts. The first
+ * in line always gets it, so holders that need still more can not wait for each other in a circle.
+ */
 #include "server/redis/redis_internal.h"
 
-#define STALL_MAX (30 * NANOS_SEC) /* without a byte, while others wait for room */
+#define STALL_MAX  (30 * NANOS_SEC) /* without a byte, while others wait for room */
 #define LOOK_EVERY NANOS_SEC
 
 void redis_admission_init(struct admission *a, size_t budget)
@@ -22,12 +23,13 @@ static void grant(struct client *c)
     a->granted += more;
     c->stream.in.limit = c->input_want;
     buf_reserve(&c->stream.in, c->input_want - c->stream.in.len); /* once, not in steps */
-    redis_client_touch(c); /* its flush resumes reading */
+    redis_client_touch(c);                                        /* its flush resumes reading */
 }
 
 static void pump(struct admission *a)
 {
-    LIST_EACH(at, &a->large) {
+    LIST_EACH(at, &a->large)
+    {
         struct client *c = CONTAINER_OF(at, struct client, large);
         if (c->input_want <= c->stream.in.limit) continue;
         bool first = at == list_first(&a->large);
@@ -67,12 +69,14 @@ void redis_admission_look(struct redis_door *d, nanos now)
 
     if (now < a->next_look) return;
     a->next_look = now + LOOK_EVERY;
-    LIST_EACH(at, &a->large) {
+    LIST_EACH(at, &a->large)
+    {
         struct client *c = CONTAINER_OF(at, struct client, large);
         waiting |= c->input_want > c->stream.in.limit;
     }
     if (!waiting) return;
-    LIST_EACH_SAFE(at, &a->large) {
+    LIST_EACH_SAFE(at, &a->large)
+    {
         struct client *c = CONTAINER_OF(at, struct client, large);
         bool holds = c->stream.in.limit > INPUT_SMALL_BYTES && c->input_want <= c->stream.in.limit;
         if (!holds || c->closed || c->gone || now - c->seen_at < STALL_MAX) continue;

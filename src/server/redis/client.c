@@ -1,5 +1,5 @@
-/* A client connection: its bytes, its back-pressure and its end. What stops parsing is listed in one place
- * (stop_reason); whatever may end that stop wakes the client, and it looks again. */
+/* A client connection: its bytes, its back-pressure and its end. What stops parsing is listed in
+ * one place (stop_reason); whatever may end that stop wakes the client, and it looks again. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mem.h"
@@ -33,8 +33,10 @@ struct client *redis_client_new(struct redis_door *d, bool rejected)
     c->proto = 2;
     c->reply_guess = MIB; /* until known */
     c->created_at = c->seen_at = node_now(d->node);
-    if (rejected) d->rejected_count++;
-    else d->client_count++;
+    if (rejected)
+        d->rejected_count++;
+    else
+        d->client_count++;
     return c;
 }
 
@@ -47,8 +49,10 @@ static void parser_give_back(struct client *c)
 
 static void uncount(struct client *c)
 {
-    if (c->rejected) c->door->rejected_count--;
-    else c->door->client_count--;
+    if (c->rejected)
+        c->door->rejected_count--;
+    else
+        c->door->client_count--;
 }
 
 void redis_client_free(struct client *c)
@@ -95,8 +99,8 @@ void redis_client_drop(struct client *c, const char *why)
 
     if (c->closed || c->gone) return;
     redis_client_address(c, address);
-    env_log(c->door->env, LOG_WARN, "redis: connection dropped client=%s id=%llu reason=\"%s\"", address,
-            (unsigned long long)c->id, why);
+    env_log(c->door->env, LOG_WARN, "redis: connection dropped client=%s id=%llu reason=\"%s\"",
+            address, (unsigned long long)c->id, why);
     c->closing = c->closed = true;
     env_close(c->door->env, &c->stream, false);
 }

@@ -1,5 +1,5 @@
-/* From a request's arguments to what it does: an entry for the gateway, a place in the open MULTI, or a handler
- * of the door. The order of checks and the error sentences are those of Redis 7.0. */
+/* From a request's arguments to what it does: an entry for the gateway, a place in the open MULTI,
+ * or a handler of the door. The order of checks and the error sentences are those of Redis 7.0. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mem.h"
@@ -7,7 +7,10 @@
 enum { ERROR_TEXT_MAX = 128 }; /* of a client's own bytes that Redis repeats in an error */
 
 /* C strings in Redis's formats end at a NUL. */
-static int shown(str s, size_t max) { return (int)strnlen((const char *)s.at, size_min(s.len, max)); }
+static int shown(str s, size_t max)
+{
+    return (int)strnlen((const char *)s.at, size_min(s.len, max));
+}
 
 static int compare_word(str name, const char *word)
 {
@@ -29,8 +32,10 @@ static const struct door_command *door_command_find(const struct redis_door *d, 
         u32 middle = low + (high - low) / 2;
         int order = compare_word(name, d->commands[middle]->name);
         if (order == 0) return d->commands[middle];
-        if (order < 0) high = middle;
-        else low = middle + 1;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
 }
@@ -60,8 +65,10 @@ bool redis_arity_is_good(i32 arity, u32 argc)
 /* A refused EXEC ends its transaction, any other refused command spoils it. */
 static void refuse(struct call *call, const char *exec_text)
 {
-    if (exec_text) redis_transaction_drop(call->client);
-    else redis_transaction_flag(call->client);
+    if (exec_text)
+        redis_transaction_drop(call->client);
+    else
+        redis_transaction_flag(call->client);
 }
 
 static void refuse_unknown(struct call *call)
@@ -79,11 +86,12 @@ static void refuse_subcommand(struct call *call, const char *container)
     size_t i = 0;
 
     for (; container[i] && i + 1 < sizeof upper; i++)
-        upper[i] = (char)(container[i] >= 'a' && container[i] <= 'z' ? container[i] - 32 : container[i]);
+        upper[i] = (char)(container[i] >= 'a' && container[i] <= 'z' ? container[i] - 32
+                                                                     : container[i]);
     upper[i] = 0;
     struct resp_writer w = redis_reply_begin(call->client);
-    resp_errorf(&w, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown(call->argv[1], ERROR_TEXT_MAX),
-                (const char *)call->argv[1].at, upper);
+    resp_errorf(&w, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                shown(call->argv[1], ERROR_TEXT_MAX), (const char *)call->argv[1].at, upper);
     redis_reply_end(call->client, &w, call->request_bytes);
     refuse(call, NULL);
 }
@@ -115,7 +123,8 @@ static bool check_data(struct call *call, const struct kv_command *cmd)
     i32 arity = cmd->arity;
 
     if (UNLIKELY(strcmp(name, "object") == 0 && call->argc > 1)) {
-        const struct door_command *row = redis_subcommand_find(redis_object_subcommands, call->argv[1]);
+        const struct door_command *row = redis_subcommand_find(redis_object_subcommands,
+                                                               call->argv[1]);
         if (!row) {
             refuse_subcommand(call, name);
             return false;
@@ -136,7 +145,8 @@ bool redis_command_check(struct call *call, struct command_ref *ref)
         return false;
     }
     if (ref->door->subcommands && call->argc > 1) {
-        const struct door_command *row = redis_subcommand_find(ref->door->subcommands, call->argv[1]);
+        const struct door_command *row = redis_subcommand_find(ref->door->subcommands,
+                                                               call->argv[1]);
         if (!row) {
             refuse_subcommand(call, ref->door->name);
             return false;
@@ -149,8 +159,9 @@ bool redis_command_check(struct call *call, struct command_ref *ref)
         return false;
     }
     if (ref->door->flags & DOOR_DEBUG && !call->door->config->debug_commands)
-        return refuse_with(call, "ERR DEBUG command not allowed. Start the node with debug commands "
-                                 "enabled to use it.");
+        return refuse_with(call,
+                           "ERR DEBUG command not allowed. Start the node with debug commands "
+                           "enabled to use it.");
     if (ref->door->flags & DOOR_NO_MULTI && redis_transaction_is_open(call->client))
         return refuse_with(call, "ERR Command not allowed inside a transaction");
     return true;
@@ -173,7 +184,10 @@ void redis_command_run(struct call *call)
     call->door->replying = false;
 }
 
-u8 redis_client_entry_flags(const struct client *c) { return c->proto >= 3 ? ENTRY_RESP3 : 0; }
+u8 redis_client_entry_flags(const struct client *c)
+{
+    return c->proto >= 3 ? ENTRY_RESP3 : 0;
+}
 
 struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *argv, u32 argc)
 {
@@ -192,14 +206,15 @@ struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *
 }
 
 void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
-                 const str *argv, u32 argc, size_t request_bytes)
+                       const str *argv, u32 argc, size_t request_bytes)
 {
     bool is_write = cmd->flags & KV_WRITE;
 
     if (c->gone && !is_write) return; /* nobody would see the answer */
     struct slot *s = redis_slot_push(c, request_bytes);
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
-    redis_slot_ask(s, is_write ? GATEWAY_WRITE : GATEWAY_READ, redis_command_entry(header, c->db, argv, argc));
+    redis_slot_ask(s, is_write ? GATEWAY_WRITE : GATEWAY_READ,
+                   redis_command_entry(header, c->db, argv, argc));
 }
 
 bool redis_dispatch(struct client *c, const str *argv, u32 argc, size_t request_bytes)

@@ -5,13 +5,15 @@
 
 #include <stdio.h>
 
-#define STOP_WAIT_MAX (3 * NANOS_SEC) /* for what is under way when the node stops */
-#define REJECTED_MAX 64u              /* refused connections that may wait to read why */
-#define ADMISSION_SHARE 20            /* 1/20 of the node's memory holds large requests */
+#define STOP_WAIT_MAX   (3 * NANOS_SEC) /* for what is under way when the node stops */
+#define REJECTED_MAX    64u             /* refused connections that may wait to read why */
+#define ADMISSION_SHARE 20              /* 1/20 of the node's memory holds large requests */
 
 static const struct door_command *const families[] = {
-    redis_connection_commands, redis_client_command_rows,  redis_server_commands,  redis_config_commands, redis_info_commands,
-    redis_debug_commands,      redis_transaction_commands, redis_session_commands, redis_wait_commands,   redis_introspect_commands,
+    redis_connection_commands,  redis_client_command_rows, redis_server_commands,
+    redis_config_commands,      redis_info_commands,       redis_debug_commands,
+    redis_transaction_commands, redis_session_commands,    redis_wait_commands,
+    redis_introspect_commands,
 };
 
 static void index_commands(struct redis_door *d)
@@ -39,8 +41,9 @@ static err start_listening(struct redis_door *d, char *problem, size_t problem_s
     d->listener.owner = d;
     err e = d->env->ops->listen(d->env, config->host, config->redis_port, &d->listener);
     if (e)
-        snprintf(problem, problem_size, "redis: cannot listen on %s:%u: %s; choose another port or address",
-                 config->host, config->redis_port, err_text(e));
+        snprintf(problem, problem_size,
+                 "redis: cannot listen on %s:%u: %s; choose another port or address", config->host,
+                 config->redis_port, err_text(e));
     d->listening = e == OK;
     return e;
 }
@@ -93,14 +96,21 @@ void redis_door_free(struct redis_door *d)
     mem_free(d);
 }
 
-u16 redis_door_port(const struct redis_door *d) { return d->listener.port; }
-const struct redis_door_stats *redis_door_stats(const struct redis_door *d) { return &d->stats; }
+u16 redis_door_port(const struct redis_door *d)
+{
+    return d->listener.port;
+}
+const struct redis_door_stats *redis_door_stats(const struct redis_door *d)
+{
+    return &d->stats;
+}
 
 struct resp_parser *redis_door_parser_take(struct redis_door *d)
 {
     if (d->parser_count) return d->parsers[--d->parser_count];
     struct resp_parser *p = mem_zalloc(sizeof *p);
-    resp_parser_init(p, d->config->value_bytes_max, d->config->value_bytes_max + REQUEST_ROOM_BYTES);
+    resp_parser_init(p, d->config->value_bytes_max,
+                     d->config->value_bytes_max + REQUEST_ROOM_BYTES);
     return p;
 }
 
@@ -173,8 +183,10 @@ static void on_closed(struct client *c)
     struct redis_door *d = c->door;
 
     c->gone = true;
-    if (c->rejected) d->rejected_count--;
-    else d->client_count--;
+    if (c->rejected)
+        d->rejected_count--;
+    else
+        d->client_count--;
     d->stats.connected = d->client_count;
     redis_slots_abandon(c);
     redis_admission_release(c);
@@ -211,7 +223,8 @@ static void wake_sleepers(struct redis_door *d)
 
     if (now < d->sleep_until) return;
     d->sleep_until = NANOS_NEVER;
-    LIST_EACH(at, &d->clients) {
+    LIST_EACH(at, &d->clients)
+    {
         struct client *c = CONTAINER_OF(at, struct client, all);
         struct slot *s = c->barrier;
         if (!s || !s->wake_at) continue;
@@ -229,7 +242,8 @@ bool redis_door_turn(struct redis_door *d)
     struct list *at;
 
     wake_sleepers(d);
-    if (!list_is_empty(&d->starved) && !gateway_is_full(d->gateway)) list_splice(&d->ready, &d->starved);
+    if (!list_is_empty(&d->starved) && !gateway_is_full(d->gateway))
+        list_splice(&d->ready, &d->starved);
     while (left && (at = list_first(&d->ready))) {
         struct client *c = CONTAINER_OF(at, struct client, ready);
         list_remove(at);
@@ -244,7 +258,9 @@ static void sample_rate(struct redis_door *d)
     nanos now = node_now(d->node);
 
     if (now < d->rate_at + NANOS_SEC) return;
-    if (d->rate_at) d->rate_per_second = (d->stats.commands - d->rate_commands) * NANOS_SEC / (now - d->rate_at);
+    if (d->rate_at)
+        d->rate_per_second = (d->stats.commands - d->rate_commands) * NANOS_SEC /
+                             (now - d->rate_at);
     d->rate_at = now;
     d->rate_commands = d->stats.commands;
 }
@@ -269,7 +285,8 @@ nanos redis_door_deadline(const struct redis_door *d)
     nanos at = u64_min(d->sleep_until, d->stop_at);
 
     if (!list_is_empty((struct list *)(void *)&d->ready)) return node_now(d->node);
-    if (!list_is_empty((struct list *)(void *)&d->admission.large)) at = u64_min(at, d->admission.next_look);
+    if (!list_is_empty((struct list *)(void *)&d->admission.large))
+        at = u64_min(at, d->admission.next_look);
     return at;
 }
 
@@ -283,7 +300,8 @@ bool redis_door_stopping(struct redis_door *d)
         d->env->ops->unlisten(d->env, &d->listener);
         d->listening = false;
     }
-    LIST_EACH(at, &d->clients) {
+    LIST_EACH(at, &d->clients)
+    {
         struct client *c = CONTAINER_OF(at, struct client, all);
         if (c->gone) continue;
         if (now >= d->stop_at && !c->closed) {

@@ -1,5 +1,5 @@
-/* The Redis door: client connections, their RESP bytes and back-pressure, and the commands about the
- * connection itself. Data commands go to the gateway as entries. */
+/* The Redis door: client connections, their RESP bytes and back-pressure, and the commands about
+ * the connection itself. Data commands go to the gateway as entries. */
 #pragma once
 
 #include "env/env.h"
@@ -7,7 +7,8 @@
 
 struct redis_door;
 
-MUST_USE err redis_door_new(struct node *n, char *problem, size_t problem_size, struct redis_door **out);
+MUST_USE err redis_door_new(struct node *n, char *problem, size_t problem_size,
+                            struct redis_door **out);
 void redis_door_free(struct redis_door *d);
 
 /* Events whose listener or stream has kind NODE_REDIS. */
@@ -27,8 +28,9 @@ u16 redis_door_port(const struct redis_door *d);
 
 struct redis_door_stats {
     u64 connected, accepted, rejected, commands, bytes_in, bytes_out, protocol_errors;
-    u64 too_big;                                       /* requests refused with TOOBIG */
+    u64 too_big;                                        /* requests refused with TOOBIG */
     u64 pipeline_pauses, output_pauses, gateway_pauses; /* parsing stopped at that limit */
-    u64 output_dropped, input_waits, input_dropped;     /* slow readers; waits for and losers of request memory */
+    u64 output_dropped, input_waits,
+        input_dropped; /* slow readers; waits for and losers of request memory */
 };
 const struct redis_door_stats *redis_door_stats(const struct redis_door *d);

@@ -1,7 +1,8 @@
-/* For the tests of this folder: a door between clients made of buffers and a gateway that only takes
- * notes. The functions of the node and the gateway are replaced at link time by the ones below; a
- * `struct node *` and a `struct gateway *` are the fixture itself. Requests wait until the test answers
- * them (fixture_answer), in any order, or until a real keyspace in memory does (fixture_serve). */
+/* For the tests of this folder: a door between clients made of buffers and a gateway that only
+ * takes notes. The functions of the node and the gateway are replaced at link time by the ones
+ * below; a `struct node *` and a `struct gateway *` are the fixture itself. Requests wait until the
+ * test answers them (fixture_answer), in any order, or until a real keyspace in memory does
+ * (fixture_serve). */
 #pragma once
 
 #include "server/redis/redis_internal.h"
@@ -12,13 +13,13 @@
 #include <stdlib.h>
 
 #define FIXTURE_CONNECTIONS 1100
-#define FIXTURE_REQUESTS 4096
+#define FIXTURE_REQUESTS    4096
 
-struct far_end { /* the client's side of a connection */
+struct far_end {           /* the client's side of a connection */
     struct stream *stream; /* NULL after the door was told that it is gone */
     struct buf got;        /* what the door has sent */
     bool asked_to_close, flushed_first, refused;
-    bool reads_nothing;    /* flushed bytes stay in out */
+    bool reads_nothing; /* flushed bytes stay in out */
 };
 
 struct fixture {
@@ -43,19 +44,37 @@ struct fixture {
     u64 index;
 };
 
-static inline struct fixture *fixture_of(struct env *env) { return CONTAINER_OF(env, struct fixture, env); }
+static inline struct fixture *fixture_of(struct env *env)
+{
+    return CONTAINER_OF(env, struct fixture, env);
+}
 
 /* --- the node's and the gateway's functions --- */
 
-struct env *node_env(const struct node *n) { return &((struct fixture *)(void *)n)->env; }
+struct env *node_env(const struct node *n)
+{
+    return &((struct fixture *)(void *)n)->env;
+}
 const struct node_config *node_config_of(const struct node *n)
 {
     return &((struct fixture *)(void *)n)->config;
 }
-struct gateway *node_gateway(const struct node *n) { return (struct gateway *)(void *)n; }
-nanos node_now(const struct node *n) { return ((struct fixture *)(void *)n)->now; }
-size_t node_memory_used(const struct node *n) { return (void)n, 1536; }
-void node_view(const struct node *n, struct node_view *out) { *out = ((struct fixture *)(void *)n)->view; }
+struct gateway *node_gateway(const struct node *n)
+{
+    return (struct gateway *)(void *)n;
+}
+nanos node_now(const struct node *n)
+{
+    return ((struct fixture *)(void *)n)->now;
+}
+size_t node_memory_used(const struct node *n)
+{
+    return (void)n, 1536;
+}
+void node_view(const struct node *n, struct node_view *out)
+{
+    *out = ((struct fixture *)(void *)n)->view;
+}
 
 void redis_door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out)
 {
@@ -87,7 +106,10 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req)
     fail_msg("cancelled a request that is not under way");
 }
 
-bool gateway_is_full(const struct gateway *g) { return ((struct fixture *)(void *)g)->gateway_full; }
+bool gateway_is_full(const struct gateway *g)
+{
+    return ((struct fixture *)(void *)g)->gateway_full;
+}
 
 /* --- the world --- */
 
@@ -99,10 +121,22 @@ static inline struct far_end *end_of(struct fixture *f, const struct stream *s)
     return NULL;
 }
 
-static inline nanos fixture_mono(struct env *env) { return fixture_of(env)->now; }
-static inline u64 fixture_wall(struct env *env) { return fixture_of(env)->wall_us; }
-static inline u64 fixture_random(struct env *env) { return fixture_of(env)->chance += 0x1111111111111111; }
-static inline void fixture_unlisten(struct env *env, struct listener *l) { (void)env, (void)l; }
+static inline nanos fixture_mono(struct env *env)
+{
+    return fixture_of(env)->now;
+}
+static inline u64 fixture_wall(struct env *env)
+{
+    return fixture_of(env)->wall_us;
+}
+static inline u64 fixture_random(struct env *env)
+{
+    return fixture_of(env)->chance += 0x1111111111111111;
+}
+static inline void fixture_unlisten(struct env *env, struct listener *l)
+{
+    (void)env, (void)l;
+}
 
 static inline err fixture_listen(struct env *env, const char *host, u16 port, struct listener *l)
 {
@@ -196,9 +230,11 @@ static inline struct fixture *fixture_new(void)
     f->config.clients_max = 1000;
     f->config.pid = 4711;
     f->config.debug_commands = true;
-    f->view = (struct node_view){.self = 1, .leader = 2, .boot = 3, .serving = true, .member_count = 3};
+    f->view = (struct node_view){
+        .self = 1, .leader = 2, .boot = 3, .serving = true, .member_count = 3};
     for (u32 i = 0; i < 3; i++)
-        f->view.members[i] = (struct node_peer_view){.id = i + 1, .alive = true, .term = 7, .commit = 42, .applied = 41};
+        f->view.members[i] = (struct node_peer_view){
+            .id = i + 1, .alive = true, .term = 7, .commit = 42, .applied = 41};
     return f;
 }
 
@@ -220,7 +256,8 @@ static inline struct fixture *fixture_open(void)
 static inline void fixture_free(struct fixture *f)
 {
     redis_door_free(f->door);
-    for (u32 i = 0; i < f->request_count; i++) CHECK(!f->requests[i]); /* all answered or cancelled */
+    for (u32 i = 0; i < f->request_count; i++)
+        CHECK(!f->requests[i]); /* all answered or cancelled */
     for (u32 i = 0; i < f->end_count; i++) buf_done(&f->ends[i].got);
     if (f->kv) {
         kv_free(f->kv);
@@ -268,7 +305,8 @@ static inline void fixture_send(struct fixture *f, struct far_end *e, const char
     fixture_turn(f);
 }
 
-/* Send as much as there is room for, turn by turn, until all is taken or nothing moves. Returns what was. */
+/* Send as much as there is room for, turn by turn, until all is taken or nothing moves. Returns
+ * what was. */
 static inline size_t fixture_stream(struct fixture *f, struct far_end *e, str bytes)
 {
     size_t at = 0;
@@ -296,7 +334,8 @@ static inline void fixture_answer_index(struct fixture *f, u32 i, str bytes, u64
 {
     struct gateway_request *req = f->requests[i];
     bool failed = bytes.len > 1 && bytes.at[0] == '-' &&
-                  (bytes.at[1] == 'N' || bytes.at[1] == 'U' || (bytes.at[1] == 'O' && bytes.at[2] == 'V'));
+                  (bytes.at[1] == 'N' || bytes.at[1] == 'U' ||
+                   (bytes.at[1] == 'O' && bytes.at[2] == 'V'));
     struct gateway_reply reply = {.bytes = bytes, .index = index, .failed = failed};
 
     assert_non_null(req);
@@ -357,7 +396,8 @@ static inline bool fixture_got(struct far_end *e, const char *text)
 static inline void fixture_open_keyspace(struct fixture *f)
 {
     struct store_options so = {.part = 1, .memory_bytes_max = 256 * MIB};
-    struct kv_options ko = {.value_bytes_max = f->config.value_bytes_max, .step_budget = 1000 * 1000};
+    struct kv_options ko = {.value_bytes_max = f->config.value_bytes_max,
+                            .step_budget = 1000 * 1000};
 
     f->image = kvs_image_new();
     f->kvs = kvs_memory_open(f->image);
@@ -389,7 +429,10 @@ static inline void fixture_expire(struct fixture *f)
     u32 found = 0;
 
     CHECK_OK(kv_find_expired(f->kv, f->wall_us, 1000, &body, &found));
-    struct entry tick = {.apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK, .hlc = hlc_from_us(++f->wall_us), .body = buf_str(&body)};
+    struct entry tick = {.apply_ver = ENTRY_APPLY_VER,
+                         .op = ENTRY_TICK,
+                         .hlc = hlc_from_us(++f->wall_us),
+                         .body = buf_str(&body)};
     if (found) CHECK_OK(kv_apply(f->kv, &tick, ++f->index, &nothing));
     buf_done(&body);
     buf_done(&nothing);
@@ -419,7 +462,8 @@ static inline void fixture_serve_one(struct fixture *f, u32 i)
     case GATEWAY_READ:
         CHECK_OK(kv_read(f->kv, e.op, e.flags, e.body, f->wall_us, 1, &out, &need_tick));
         if (!need_tick) break;
-        struct entry tick = {.apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK, .hlc = e.hlc, .body = STR("\0\0\0\0")};
+        struct entry tick = {
+            .apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK, .hlc = e.hlc, .body = STR("\0\0\0\0")};
         struct buf nothing = {0};
         CHECK_OK(kv_apply(f->kv, &tick, ++f->index, &nothing));
         buf_done(&nothing);

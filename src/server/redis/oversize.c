@@ -1,46 +1,43 @@
-/* A request whose arguments are each within the limit but together over it is refused by name, and its bytes
- * are dropped as they come, so the connection and what is pipelined behind it go on. One argument over the
- * limit is, as in Redis, a protocol error, and the connection ends: the log says which flag would help. */
+/* A value, or a whole request, over the limit is refused by name, and its bytes are dropped as they
+ * come, so the connection and what is pipelined behind it go on. What Redis itself refuses with its
+ * default limits, and a command's name of that size, is a protocol error as there, and the
+ * connection ends. */
 #include "server/redis/redis_internal.h"
 
+#define REDIS_BULK_MAX (512 * MIB)
+
 /* The length in a whole `$<digits>\r\n` at the start of input; *bytes is the line's. */
-static bool read_length(str input, size_t limit, i64 *length, size_t *bytes)
+static bool read_length(str input, i64 *length, size_t *bytes)
 {
     const u8 *end = memchr(input.at, '\n', size_min(input.len, 32));
 
     if (!end || end == input.at || end[-1] != '\r' || input.at[0] != '$') return false;
     *bytes = (size_t)(end - input.at) + 1;
     return str_to_i64(str_from(input.at + 1, *bytes - 3), length) && *length >= 0 &&
-           (u64)*length <= limit;
+           (u64)*length <= REDIS_BULK_MAX;
 }
 
-static void refuse(struct client *c)
+static void refuse(struct client *c, u64 length)
 {
     struct redis_door *d = c->door;
     struct resp_writer w = redis_reply_begin(c);
+    size_t limit = d->config->value_bytes_max;
 
-    resp_errorf(&w,
-                "TOOBIG request is over the limit of %zu bytes (--value-max and 1 MiB); nothing was done, "
-                "send it in parts",
-                d->config->value_bytes_max + REQUEST_ROOM_BYTES);
+    if (length > limit)
+        resp_errorf(
+            &w,
+            "TOOBIG value of %llu bytes is over the limit of %zu (--value-max); nothing was "
+            "done, store it in parts",
+            (unsigned long long)length, limit);
+    else
+        resp_errorf(
+            &w,
+            "TOOBIG request is over the limit of %zu bytes (--value-max and 1 MiB); nothing "
+            "was done, send it in parts",
+            limit + REQUEST_ROOM_BYTES);
     redis_reply_end(c, &w, 0);
     d->stats.too_big++;
     redis_transaction_flag(c);
-}
-
-/* Does a well-formed length stand here that is only too large? Then people should know what to do. */
-static void note_large_value(struct client *c, str header)
-{
-    char address[CLIENT_ADDRESS_MAX];
-    i64 length;
-    size_t bytes;
-
-    if (!read_length(header, INT64_MAX, &length, &bytes)) return;
-    c->door->stats.too_big++;
-    redis_client_address(c, address);
-    env_log(c->door->env, LOG_INFO,
-            "redis: value over the limit client=%s bytes=%lld limit=%zu flag=--value-max", address,
-            (long long)length, c->door->config->value_bytes_max);
 }
 
 bool redis_oversize_begin(struct client *c)
@@ -50,13 +47,10 @@ bool redis_oversize_begin(struct client *c)
     i64 length = 0;
     size_t bytes = 0;
 
-    if (p->args_wanted <= 0 || p->at >= input.len) return false;
+    if (p->args_wanted <= 0 || p->argc == 0 || p->at >= input.len) return false;
     str header = str_from(input.at + p->at, input.len - p->at);
-    if (!read_length(header, c->door->config->value_bytes_max, &length, &bytes)) {
-        note_large_value(c, header);
-        return false;
-    }
-    refuse(c);
+    if (!read_length(header, &length, &bytes)) return false;
+    refuse(c, (u64)length);
     c->skipping = true;
     c->skip_args = (u32)p->args_wanted - p->argc - 1;
     c->skip_bytes = (u64)length + 2;
@@ -82,7 +76,7 @@ void redis_oversize_skip(struct client *c)
         }
         i64 length = 0;
         size_t bytes = 0;
-        if (!read_length(buf_str(in), c->door->config->value_bytes_max, &length, &bytes)) {
+        if (!read_length(buf_str(in), &length, &bytes)) {
             if (in->len >= 32) redis_client_protocol_error(c, "invalid bulk length");
             break;
         }

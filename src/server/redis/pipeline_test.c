@@ -87,7 +87,8 @@ TEST(pipeline, keeps_long_replies_that_must_wait)
 
 TEST(pipeline, understands_requests_cut_anywhere)
 {
-    static const char input[] = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
+    static const char input[] =
+        "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
 
     for (size_t cut = 1; cut < sizeof input - 1; cut++) {
         struct fixture *f = fixture_open();

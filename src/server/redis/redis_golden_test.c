@@ -1,5 +1,5 @@
-/* Replays tests/redis/golden through the door onto a keyspace in memory: what a real Redis 7.0.15 sent,
- * byte for byte. tests/redis/transcript.py describes the format. */
+/* Replays tests/redis/golden through the door onto a keyspace in memory: what a real Redis 7.0.15
+ * sent, byte for byte. tests/redis/transcript.py describes the format. */
 #include "server/redis/door_fixture.h"
 
 struct transcript {
@@ -79,7 +79,10 @@ static void encode_request(str words, struct buf *out)
     buf_done(&line);
 }
 
-static int compare_str(const void *a, const void *b) { return str_compare(*(const str *)a, *(const str *)b); }
+static int compare_str(const void *a, const void *b)
+{
+    return str_compare(*(const str *)a, *(const str *)b);
+}
 
 static str behind_header(str array)
 {
@@ -124,16 +127,20 @@ static bool matches(str matcher, str expected, str got)
     if (str_is_word(matcher, "any")) return redis_value_length(got) == got.len && got.len;
     if (str_is_word(matcher, "int")) {
         char *low_end;
-        long long low = strtoll((const char *)expected.at, &low_end, 10), high = strtoll(low_end, NULL, 10);
+        long long low = strtoll((const char *)expected.at, &low_end, 10),
+                  high = strtoll(low_end, NULL, 10);
         i64 value;
-        return got.len > 3 && got.at[0] == ':' && str_to_i64(str_from(got.at + 1, got.len - 3), &value) &&
-               value >= low && value <= high;
+        return got.len > 3 && got.at[0] == ':' &&
+               str_to_i64(str_from(got.at + 1, got.len - 3), &value) && value >= low &&
+               value <= high;
     }
     unescape(expected, &wanted);
     if (str_is_word(matcher, "set"))
-        same = got.len && got.at[0] == buf_bytes(&wanted)[0] && same_elements(buf_str(&wanted), got);
+        same = got.len && got.at[0] == buf_bytes(&wanted)[0] &&
+               same_elements(buf_str(&wanted), got);
     else if (str_is_word(matcher, "scan"))
-        same = got.len && got.at[0] == '*' && same_elements(scanned(buf_str(&wanted)), scanned(got));
+        same = got.len && got.at[0] == '*' &&
+               same_elements(scanned(buf_str(&wanted)), scanned(got));
     else
         same = str_equal(buf_str(&wanted), got);
     buf_done(&wanted);
@@ -151,10 +158,12 @@ static void ask(struct transcript *t, str matcher, str expected)
     fixture_turn(t->f);
     str got = buf_str(&t->end->got);
     t->replies++;
-    if (matches(closes ? STR("") : matcher, expected, got) && t->end->asked_to_close == closes) return;
+    if (matches(closes ? STR("") : matcher, expected, got) && t->end->asked_to_close == closes)
+        return;
     t->failed++;
-    print_error("%s:%u: > %.*s\n    wanted %.*s\n    got    %.*s%s\n", t->path, t->line, STR_ARG(t->shown),
-                STR_ARG(expected), STR_ARG(got), t->end->asked_to_close ? " (closed)" : "");
+    print_error("%s:%u: > %.*s\n    wanted %.*s\n    got    %.*s%s\n", t->path, t->line,
+                STR_ARG(t->shown), STR_ARG(expected), STR_ARG(got),
+                t->end->asked_to_close ? " (closed)" : "");
 }
 
 static void connect_as(struct transcript *t, u8 proto)
@@ -179,8 +188,10 @@ static void replay_line(struct transcript *t, str line)
         bool raw = starts(line, ">> ");
         t->shown = raw ? after(line, ">> ") : after(line, "> ");
         buf_clear(&t->request);
-        if (raw) unescape(t->shown, &t->request);
-        else encode_request(t->shown, &t->request);
+        if (raw)
+            unescape(t->shown, &t->request);
+        else
+            encode_request(t->shown, &t->request);
     } else if (line.at[0] == '<') {
         size_t at = 1;
         while (at < line.len && line.at[at] != ' ') at++;
@@ -210,7 +221,11 @@ static void replay(const char *path)
     fixture_free(t.f);
 }
 
-#define GOLDEN(name) TEST(golden, name) { replay("tests/redis/golden/" #name ".txt"); }
+#define GOLDEN(name)                                                                               \
+    TEST(golden, name)                                                                             \
+    {                                                                                              \
+        replay("tests/redis/golden/" #name ".txt");                                                \
+    }
 
 GOLDEN(strings)
 GOLDEN(set_options)
@@ -234,9 +249,9 @@ GOLDEN(server)
 GOLDEN(introspection)
 GOLDEN(debug)
 
-TEST_MAIN(RUN(golden, strings), RUN(golden, set_options), RUN(golden, counters), RUN(golden, ranges),
-          RUN(golden, lcs), RUN(golden, keys), RUN(golden, expiry), RUN(golden, scan), RUN(golden, glob),
-          RUN(golden, databases), RUN(golden, object), RUN(golden, unknown), RUN(golden, walk),
-          RUN(golden, transactions), RUN(golden, protocol), RUN(golden, connection),
-          RUN(golden, queued_locals), RUN(golden, waiting), RUN(golden, server),
-          RUN(golden, introspection), RUN(golden, debug))
+TEST_MAIN(RUN(golden, strings), RUN(golden, set_options), RUN(golden, counters),
+          RUN(golden, ranges), RUN(golden, lcs), RUN(golden, keys), RUN(golden, expiry),
+          RUN(golden, scan), RUN(golden, glob), RUN(golden, databases), RUN(golden, object),
+          RUN(golden, unknown), RUN(golden, walk), RUN(golden, transactions), RUN(golden, protocol),
+          RUN(golden, connection), RUN(golden, queued_locals), RUN(golden, waiting),
+          RUN(golden, server), RUN(golden, introspection), RUN(golden, debug))

@@ -10,15 +10,16 @@
 /* The Redis whose answers these are; clients decide by it what they may ask. */
 #define REDIS_VERSION "7.0.15"
 
-#define PIPELINE_DEPTH_MAX 1024u               /* requests of one connection under way */
-#define PIPELINE_BYTES_MAX (32 * MIB)          /* their bytes, and the bytes their replies are expected to have */
-#define OUTPUT_PAUSE_BYTES MIB                 /* unsent replies above which nothing more is parsed */
-#define OUTPUT_DROP_BYTES (64 * MIB)           /* plus the largest value: the connection is dropped */
-#define INPUT_SMALL_BYTES (64 * KIB)           /* read ahead for any connection; more is granted */
-#define REQUEST_ROOM_BYTES MIB                 /* a request may be larger than its value by this much */
+#define PIPELINE_DEPTH_MAX 1024u /* requests of one connection under way */
+#define PIPELINE_BYTES_MAX                                                                         \
+    (32 * MIB)                 /* their bytes, and the bytes their replies are expected to have */
+#define OUTPUT_PAUSE_BYTES MIB /* unsent replies above which nothing more is parsed */
+#define OUTPUT_DROP_BYTES  (64 * MIB) /* plus the largest value: the connection is dropped */
+#define INPUT_SMALL_BYTES  (64 * KIB) /* read ahead for any connection; more is granted */
+#define REQUEST_ROOM_BYTES MIB        /* a request may be larger than its value by this much */
 #define REPLY_INLINE_BYTES 96
-#define TURN_REQUESTS_MAX 4096u                /* requests parsed in one turn of the door */
-#define VISIT_REQUESTS_MAX 256u                /* and for one connection in a row */
+#define TURN_REQUESTS_MAX  4096u /* requests parsed in one turn of the door */
+#define VISIT_REQUESTS_MAX 256u  /* and for one connection in a row */
 
 struct client;
 struct call;
@@ -32,14 +33,16 @@ struct slot {
     struct gateway_request req;
     struct list link; /* in client.queue in request order, or in the door's free list */
     struct client *client;
-    slot_finish_fn finish;     /* makes the reply from the gateway's and calls slot_answer; NULL: it is the reply */
-    struct buf bytes;          /* while waiting what `finish` needs; when ready a reply longer than inline_bytes */
+    slot_finish_fn finish; /* makes the reply from the gateway's and calls slot_answer; NULL: it is
+                              the reply */
+    struct buf
+        bytes; /* while waiting what `finish` needs; when ready a reply longer than inline_bytes */
     struct session_id session; /* of Q.SESSION OPEN */
     size_t request_bytes;
-    nanos wake_at;     /* DEBUG SLEEP: ready then; 0 otherwise */
-    bool asked;        /* the gateway has it */
+    nanos wake_at; /* DEBUG SLEEP: ready then; 0 otherwise */
+    bool asked;    /* the gateway has it */
     bool ready;
-    bool silent;       /* CLIENT REPLY OFF or SKIP */
+    bool silent; /* CLIENT REPLY OFF or SKIP */
     bool is_write, is_lookup;
     u8 inline_len;
     u8 inline_bytes[REPLY_INLINE_BYTES];
@@ -68,8 +71,8 @@ struct client {
     struct stream stream; /* kind NODE_REDIS, owner this client */
     struct redis_door *door;
     struct list all, ready, dirty;
-    struct list large;    /* admission.c: among those with a large request */
-    size_t input_want;    /* the stream.in.limit it asks for */
+    struct list large; /* admission.c: among those with a large request */
+    size_t input_want; /* the stream.in.limit it asks for */
 
     struct resp_parser *parser; /* borrowed from the door while a request is under way */
     u64 skip_bytes;             /* oversize.c */
@@ -121,7 +124,7 @@ bool redis_client_set_name(char **name, str value);
 /* --- admission.c: memory for large requests --- */
 
 struct admission {
-    struct list large;       /* clients in the order they first asked */
+    struct list large; /* clients in the order they first asked */
     size_t granted, budget;
     nanos next_look;
 };
@@ -136,7 +139,8 @@ void redis_admission_look(struct redis_door *d, nanos now);
 
 /* --- oversize.c: a request over the limit is answered, skipped, and the connection lives --- */
 
-/* After RESP_BAD: true if only the whole was too large; the reply is given and skipping has begun. */
+/* After RESP_BAD: true if only the whole was too large; the reply is given and skipping has begun.
+ */
 bool redis_oversize_begin(struct client *c);
 /* Drop the next input of the request being skipped. */
 void redis_oversize_skip(struct client *c);
@@ -144,23 +148,24 @@ void redis_oversize_skip(struct client *c);
 /* --- dispatch.c: from arguments to a handler or an entry --- */
 
 enum door_command_flags { /* BIT(0..7): what the door does; the others are only reported */
-    DOOR_AT_ONCE = BIT(0),   /* runs inside MULTI instead of being queued */
-    DOOR_WHEN_IDLE = BIT(1), /* waits until everything before it is answered */
-    DOOR_NO_MULTI = BIT(2),
-    DOOR_DEBUG = BIT(3),     /* only with config.debug_commands */
-    DOOR_WRITE = BIT(8),
-    DOOR_READONLY = BIT(9),
-    DOOR_DENYOOM = BIT(10),
-    DOOR_ADMIN = BIT(11),
-    DOOR_NOSCRIPT = BIT(12),
-    DOOR_BLOCKING = BIT(13),
-    DOOR_LOADING = BIT(14),
-    DOOR_STALE = BIT(15),
-    DOOR_SKIP_SLOWLOG = BIT(16),
-    DOOR_FAST = BIT(17),
-    DOOR_NO_AUTH = BIT(18),
-    DOOR_MOVABLE = BIT(19),
-    DOOR_ALLOW_BUSY = BIT(20),
+                          DOOR_AT_ONCE = BIT(0), /* runs inside MULTI instead of being queued */
+                          DOOR_WHEN_IDLE = BIT(
+                              1), /* waits until everything before it is answered */
+                          DOOR_NO_MULTI = BIT(2),
+                          DOOR_DEBUG = BIT(3), /* only with config.debug_commands */
+                          DOOR_WRITE = BIT(8),
+                          DOOR_READONLY = BIT(9),
+                          DOOR_DENYOOM = BIT(10),
+                          DOOR_ADMIN = BIT(11),
+                          DOOR_NOSCRIPT = BIT(12),
+                          DOOR_BLOCKING = BIT(13),
+                          DOOR_LOADING = BIT(14),
+                          DOOR_STALE = BIT(15),
+                          DOOR_SKIP_SLOWLOG = BIT(16),
+                          DOOR_FAST = BIT(17),
+                          DOOR_NO_AUTH = BIT(18),
+                          DOOR_MOVABLE = BIT(19),
+                          DOOR_ALLOW_BUSY = BIT(20),
 };
 
 typedef void (*door_handler)(struct call *call);
@@ -196,13 +201,13 @@ bool redis_dispatch(struct client *c, const str *argv, u32 argc, size_t request_
 struct command_ref redis_command_find(const struct redis_door *d, str name);
 const struct door_command *redis_subcommand_find(const struct door_command *container, str name);
 bool redis_arity_is_good(i32 arity, u32 argc);
-/* Existence, subcommand, arity, permission. Sets call->command (the subcommand's row) or replies with the
- * error and returns false. */
+/* Existence, subcommand, arity, permission. Sets call->command (the subcommand's row) or replies
+ * with the error and returns false. */
 bool redis_command_check(struct call *call, struct command_ref *ref);
 void redis_command_run(struct call *call);
 struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *argv, u32 argc);
 void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
-                 const str *argv, u32 argc, size_t request_bytes);
+                       const str *argv, u32 argc, size_t request_bytes);
 u8 redis_client_entry_flags(const struct client *c);
 
 /* --- commands/transaction.c --- */
@@ -247,9 +252,9 @@ struct redis_door {
     u32 free_slot_count;
     struct resp_parser *parsers[PARSER_POOL_MAX];
     u32 parser_count;
-    struct buf scratch;    /* a reply that must wait for earlier ones, while it is written */
-    struct buf exec;       /* an EXEC's reply, while it is put together */
-    bool replying;         /* between reply_begin and reply_end */
+    struct buf scratch; /* a reply that must wait for earlier ones, while it is written */
+    struct buf exec;    /* an EXEC's reply, while it is put together */
+    bool replying;      /* between reply_begin and reply_end */
     size_t reply_from;
 
     struct admission admission;
@@ -271,10 +276,12 @@ void redis_door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *
 
 /* --- commands/: the rows --- */
 
-extern const struct door_command redis_connection_commands[], redis_client_command_rows[], redis_server_commands[],
-    redis_config_commands[], redis_info_commands[], redis_debug_commands[], redis_transaction_commands[], redis_session_commands[],
-    redis_wait_commands[], redis_introspect_commands[];
-extern const struct door_command redis_object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
+extern const struct door_command redis_connection_commands[], redis_client_command_rows[],
+    redis_server_commands[], redis_config_commands[], redis_info_commands[], redis_debug_commands[],
+    redis_transaction_commands[], redis_session_commands[], redis_wait_commands[],
+    redis_introspect_commands[];
+extern const struct door_command
+    redis_object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
 
 struct command_doc { /* what COMMAND INFO and COMMAND DOCS say beyond the rows */
     const char *name;
@@ -286,18 +293,18 @@ struct command_doc { /* what COMMAND INFO and COMMAND DOCS say beyond the rows *
 const struct command_doc *redis_command_doc_find(str name);
 
 enum command_category { /* in the order Redis lists them */
-    CATEGORY_KEYSPACE = BIT(0),
-    CATEGORY_READ = BIT(1),
-    CATEGORY_WRITE = BIT(2),
-    CATEGORY_STRING = BIT(3),
-    CATEGORY_ADMIN = BIT(4),
-    CATEGORY_FAST = BIT(5),
-    CATEGORY_SLOW = BIT(6),
-    CATEGORY_BLOCKING = BIT(7),
-    CATEGORY_DANGEROUS = BIT(8),
-    CATEGORY_CONNECTION = BIT(9),
-    CATEGORY_TRANSACTION = BIT(10),
-    CATEGORY_SCRIPTING = BIT(11),
+                        CATEGORY_KEYSPACE = BIT(0),
+                        CATEGORY_READ = BIT(1),
+                        CATEGORY_WRITE = BIT(2),
+                        CATEGORY_STRING = BIT(3),
+                        CATEGORY_ADMIN = BIT(4),
+                        CATEGORY_FAST = BIT(5),
+                        CATEGORY_SLOW = BIT(6),
+                        CATEGORY_BLOCKING = BIT(7),
+                        CATEGORY_DANGEROUS = BIT(8),
+                        CATEGORY_CONNECTION = BIT(9),
+                        CATEGORY_TRANSACTION = BIT(10),
+                        CATEGORY_SCRIPTING = BIT(11),
 };
 
 /* Does a pattern of any case match this lower-case name? */

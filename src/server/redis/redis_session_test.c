@@ -64,7 +64,8 @@ TEST(session, lets_go_of_results_a_window_behind)
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);
 
-    fixture_send(f, e, "Q.SESSION CALL " ID " 1024 INCR n\r\nQ.SESSION CALL " ID " 1025 INCR n\r\n");
+    fixture_send(f, e,
+                 "Q.SESSION CALL " ID " 1024 INCR n\r\nQ.SESSION CALL " ID " 1025 INCR n\r\n");
 
     CHECK_EQ(fixture_entry(f, 0).acked, 1);
     CHECK_EQ(fixture_entry(f, 1).acked, 2);
@@ -107,16 +108,24 @@ TEST(session, refuses_what_makes_no_sense)
         {"Q.SESSION NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try Q.SESSION HELP.\r\n"},
         {"Q.SESSION OPEN TTL", "-ERR syntax error\r\n"},
         {"Q.SESSION OPEN TTL x", "-ERR value is not an integer or out of range\r\n"},
-        {"Q.SESSION OPEN TTL 0", "-ERR invalid TTL: a session lives 1 to 2592000 seconds after its last call\r\n"},
-        {"Q.SESSION CALL x 1 GET a", "-ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied\r\n"},
-        {"Q.SESSION CALL 00112233445566778899aabbccddee7f 1 GET a", /* a node's session, not a client's */
+        {"Q.SESSION OPEN TTL 0",
+         "-ERR invalid TTL: a session lives 1 to 2592000 seconds after its last call\r\n"},
+        {"Q.SESSION CALL x 1 GET a",
          "-ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied\r\n"},
-        {"Q.SESSION CALL " ID " 0 INCR a", "-ERR invalid seq: number a session's calls from 1 upwards\r\n"},
-        {"Q.SESSION CALL " ID " x INCR a", "-ERR invalid seq: number a session's calls from 1 upwards\r\n"},
-        {"Q.SESSION CALL " ID " 1 PING", "-ERR Q.SESSION CALL runs commands on keys only, not 'PING'\r\n"},
+        {"Q.SESSION CALL 00112233445566778899aabbccddee7f 1 GET a", /* a node's session, not a
+                                                                       client's */
+         "-ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied\r\n"},
+        {"Q.SESSION CALL " ID " 0 INCR a",
+         "-ERR invalid seq: number a session's calls from 1 upwards\r\n"},
+        {"Q.SESSION CALL " ID " x INCR a",
+         "-ERR invalid seq: number a session's calls from 1 upwards\r\n"},
+        {"Q.SESSION CALL " ID " 1 PING",
+         "-ERR Q.SESSION CALL runs commands on keys only, not 'PING'\r\n"},
         {"Q.SESSION CALL " ID " 1 INCR", "-ERR wrong number of arguments for 'incr' command\r\n"},
-        {"Q.SESSION CALL " ID " 1", "-ERR wrong number of arguments for 'q.session|call' command\r\n"},
-        {"Q.SESSION CLOSE x", "-ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied\r\n"},
+        {"Q.SESSION CALL " ID " 1",
+         "-ERR wrong number of arguments for 'q.session|call' command\r\n"},
+        {"Q.SESSION CLOSE x",
+         "-ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied\r\n"},
     };
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);

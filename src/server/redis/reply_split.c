@@ -1,10 +1,9 @@
-/* How long is the RESP value these bytes begin with? For taking the array of an EXEC apart. Iterative:
- * what is nested is counted, not descended into. */
+/* How long is the RESP value these bytes begin with? For taking the array of an EXEC apart.
+ * Iterative: what is nested is counted, not descended into. */
 #include "server/redis/redis_internal.h"
 
-enum { LINE_MAX_BYTES = 64 * 1024 };
-
-/* One header line: its type byte, its number where it has one. Returns the bytes, 0 if incomplete. */
+/* One header line: its type byte, its number where it has one. Returns the bytes, 0 if incomplete.
+ */
 static size_t header(str bytes, u8 *type, i64 *number)
 {
     if (bytes.len < 3) return 0;
@@ -32,13 +31,24 @@ size_t redis_value_length(str bytes)
         wanted--;
         if (number < 0) continue; /* a null of RESP2 */
         switch (type) {
-        case '+': case '-': case ':': case ',': case '#': case '(': case '_': break;
-        case '$': case '=': case '!':
+        case '+':
+        case '-':
+        case ':':
+        case ',':
+        case '#':
+        case '(':
+        case '_': break;
+        case '$':
+        case '=':
+        case '!':
             if ((u64)number + 2 > bytes.len - at) return 0;
             at += (size_t)number + 2;
             break;
-        case '*': case '~': case '>': wanted += (u64)number; break;
-        case '|': wanted += 1; /* an attribute stands before the value it is about */
+        case '*':
+        case '~':
+        case '>': wanted += (u64)number; break;
+        case '|':
+            wanted += 1; /* an attribute stands before the value it is about */
             /* fall through */
         case '%':
             if (number > INT64_MAX / 4) return 0;

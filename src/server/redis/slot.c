@@ -1,6 +1,7 @@
-/* The reply queue of a connection. Every request has its slot in request order, whoever answers it and
- * whenever; bytes leave only from the head. A request is told from others by its own slot's address,
- * never by its place in the queue, so a late or repeated answer can not meet the wrong one. */
+/* The reply queue of a connection. Every request has its slot in request order, whoever answers it
+ * and whenever; bytes leave only from the head. A request is told from others by its own slot's
+ * address, never by its place in the queue, so a late or repeated answer can not meet the wrong
+ * one. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mem.h"
@@ -113,10 +114,13 @@ static void note_length(struct client *c, size_t bytes)
 
 static void note_lookup(struct redis_door *d, str reply)
 {
-    bool miss = reply.len >= 1 && (reply.at[0] == '_' || (reply.len >= 2 && reply.at[1] == '-' &&
-                                                          (reply.at[0] == '$' || reply.at[0] == '*')));
-    if (miss) d->lookup_misses++;
-    else d->lookup_hits++;
+    bool miss = reply.len >= 1 &&
+                (reply.at[0] == '_' || (reply.len >= 2 && reply.at[1] == '-' &&
+                                        (reply.at[0] == '$' || reply.at[0] == '*')));
+    if (miss)
+        d->lookup_misses++;
+    else
+        d->lookup_hits++;
 }
 
 void redis_slot_answer(struct slot *s, str reply)
@@ -126,8 +130,10 @@ void redis_slot_answer(struct slot *s, str reply)
 
     assert(!s->ready);
     assert(!s->asked);
-    if (reply.len && reply.at[0] == '-') redis_door_count_error(d, reply);
-    else if (s->is_lookup) note_lookup(d, reply);
+    if (reply.len && reply.at[0] == '-')
+        redis_door_count_error(d, reply);
+    else if (s->is_lookup)
+        note_lookup(d, reply);
     note_length(c, reply.len);
     if (list_first(&c->queue) == &s->link || MUTANT(reply_leaves_before_its_turn)) {
         send_reply(c, s, reply);
@@ -147,8 +153,10 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
 
     s->asked = false;
     s->client->last_index = u64_max(s->client->last_index, reply->index);
-    if (s->finish) s->finish(s, reply);
-    else redis_slot_answer(s, reply->bytes);
+    if (s->finish)
+        s->finish(s, reply);
+    else
+        redis_slot_answer(s, reply->bytes);
 }
 
 void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry)
@@ -162,13 +170,14 @@ void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry)
     gateway_submit(s->client->door->gateway, &s->req);
 }
 
-/* Writes go on: what a client sent before it hung up is executed, as Redis does, while nobody misses
- * a read. A connection that is gone is freed with its last slot. */
+/* Writes go on: what a client sent before it hung up is executed, as Redis does, while nobody
+ * misses a read. A connection that is gone is freed with its last slot. */
 void redis_slots_abandon(struct client *c)
 {
     struct redis_door *d = c->door;
 
-    LIST_EACH_SAFE(at, &c->queue) {
+    LIST_EACH_SAFE(at, &c->queue)
+    {
         struct slot *s = CONTAINER_OF(at, struct slot, link);
         if (s->asked && s->is_write) continue;
         if (s->asked) gateway_cancel(d->gateway, &s->req);
@@ -212,8 +221,10 @@ void redis_reply_end(struct client *c, struct resp_writer *w, size_t request_byt
     if (bytes && reply.at[0] == '-') redis_door_count_error(d, reply);
     redis_client_touch(c);
     if (w->out != &d->scratch) {
-        if (c->gone || c->reply_off || c->reply_skip) buf_truncate(w->out, d->reply_from);
-        else d->stats.bytes_out += bytes;
+        if (c->gone || c->reply_off || c->reply_skip)
+            buf_truncate(w->out, d->reply_from);
+        else
+            d->stats.bytes_out += bytes;
         return;
     }
     struct slot *s = redis_slot_push(c, request_bytes);

@@ -1,5 +1,5 @@
-/* MULTI, EXEC, WATCH: what goes to the gateway, and how the replies of queued local commands find their
- * places. That Redis answers the same is for redis_golden_test.c. */
+/* MULTI, EXEC, WATCH: what goes to the gateway, and how the replies of queued local commands find
+ * their places. That Redis answers the same is for redis_golden_test.c. */
 #include "server/redis/door_fixture.h"
 
 /* The EXEC entry of request i: how many watches and commands. */
@@ -155,7 +155,8 @@ TEST(transaction, puts_replies_of_the_doors_own_commands_in_their_places)
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);
 
-    fixture_send(f, e, "MULTI\r\nPING\r\nGET a\r\nECHO x\r\nMGET a b\r\nPING y\r\nEXEC\r\nPING\r\n");
+    fixture_send(f, e,
+                 "MULTI\r\nPING\r\nGET a\r\nECHO x\r\nMGET a b\r\nPING y\r\nEXEC\r\nPING\r\n");
     buf_clear(&e->got);
     CHECK_EQ(f->request_count, 1);
     fixture_answer(f, 0, "*2\r\n$-1\r\n*2\r\n$-1\r\n$1\r\nb\r\n");
@@ -203,7 +204,9 @@ TEST(transaction, without_data_commands_needs_nobody)
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);
 
-    fixture_send(f, e, "MULTI\r\nPING\r\nSELECT 1\r\nWAIT 2 0\r\nDEBUG SLEEP 9\r\nEXEC\r\nMULTI\r\nEXEC\r\n");
+    fixture_send(
+        f, e,
+        "MULTI\r\nPING\r\nSELECT 1\r\nWAIT 2 0\r\nDEBUG SLEEP 9\r\nEXEC\r\nMULTI\r\nEXEC\r\n");
 
     CHECK_EQ(f->request_count, 0);
     CHECK_GOT(e, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
@@ -213,8 +216,8 @@ TEST(transaction, without_data_commands_needs_nobody)
 
 TEST(transaction, says_unknown_when_its_replies_do_not_fit_its_commands)
 {
-    static const char *const broken[] = {"*2\r\n$-1\r\n", "*1\r\n$5\r\nab\r\n", "*2\r\n$-1\r\n$-1\r\n", "*x\r\n",
-                                         "*1\r\n?\r\n"};
+    static const char *const broken[] = {"*2\r\n$-1\r\n", "*1\r\n$5\r\nab\r\n",
+                                         "*2\r\n$-1\r\n$-1\r\n", "*x\r\n", "*1\r\n?\r\n"};
 
     for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
         struct fixture *f = fixture_open();

@@ -5,12 +5,13 @@
 
 #include <stdio.h>
 
-static const char bad_name[] = "ERR Client names cannot contain spaces, newlines or special characters.";
+static const char bad_name[] =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
 
 /* --- CLIENT LIST, CLIENT INFO --- */
 
-/* One line about a connection. Fields of Redis that mean nothing here have the value Redis gives an idle
- * connection. */
+/* One line about a connection. Fields of Redis that mean nothing here have the value Redis gives an
+ * idle connection. */
 static void describe(const struct client *c, struct buf *out)
 {
     struct redis_door *d = c->door;
@@ -25,11 +26,13 @@ static void describe(const struct client *c, struct buf *out)
                (unsigned long long)((now - c->seen_at) / NANOS_SEC),
                redis_transaction_is_open(c) ? "x" : "N", c->db);
     buf_printf(out, "sub=0 psub=0 ssub=0 multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 ",
-               redis_transaction_is_open(c) ? (int)redis_transaction_length(c) : -1, c->stream.in.len,
-               c->stream.in.cap - c->stream.in.len);
-    buf_printf(out, "rbs=0 rbp=0 obl=0 oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 ",
-               c->queued, unsent, sizeof *c + c->stream.in.cap + c->stream.out.cap + c->held_bytes,
-               unsent ? "rw" : "r", c->last_command ? c->last_command : "NULL");
+               redis_transaction_is_open(c) ? (int)redis_transaction_length(c) : -1,
+               c->stream.in.len, c->stream.in.cap - c->stream.in.len);
+    buf_printf(
+        out,
+        "rbs=0 rbp=0 obl=0 oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 ",
+        c->queued, unsent, sizeof *c + c->stream.in.cap + c->stream.out.cap + c->held_bytes,
+        unsent ? "rw" : "r", c->last_command ? c->last_command : "NULL");
     buf_printf(out, "resp=%u lib-name=%s lib-ver=%s\n", c->proto, c->lib_name ? c->lib_name : "",
                c->lib_version ? c->lib_version : "");
 }
@@ -44,12 +47,16 @@ static void cmd_info(struct call *call)
     buf_done(&text);
 }
 
-static bool is_listed(const struct client *c) { return !c->gone && !c->closed && !c->rejected; }
+static bool is_listed(const struct client *c)
+{
+    return !c->gone && !c->closed && !c->rejected;
+}
 
 static bool type_is_known(str type)
 {
-    return str_is_word(type, "normal") || str_is_word(type, "master") || str_is_word(type, "replica") ||
-           str_is_word(type, "slave") || str_is_word(type, "pubsub");
+    return str_is_word(type, "normal") || str_is_word(type, "master") ||
+           str_is_word(type, "replica") || str_is_word(type, "slave") ||
+           str_is_word(type, "pubsub");
 }
 
 static void reply_bad_type(struct call *call, str type)
@@ -63,7 +70,8 @@ static void list_all(struct call *call, bool any)
     struct buf text;
 
     buf_init(&text, 0);
-    LIST_EACH(at, &call->door->clients) {
+    LIST_EACH(at, &call->door->clients)
+    {
         struct client *c = CONTAINER_OF(at, struct client, all);
         if (any && is_listed(c)) describe(c, &text);
     }
@@ -73,7 +81,8 @@ static void list_all(struct call *call, bool any)
 
 static struct client *client_with_id(struct redis_door *d, u64 id)
 {
-    LIST_EACH(at, &d->clients) {
+    LIST_EACH(at, &d->clients)
+    {
         struct client *c = CONTAINER_OF(at, struct client, all);
         if (c->id == id && is_listed(c)) return c;
     }
@@ -104,8 +113,10 @@ static void cmd_list(struct call *call)
     if (call->argc == 2) {
         list_all(call, true);
     } else if (call->argc == 4 && str_is_word(call->argv[2], "type")) {
-        if (type_is_known(call->argv[3])) list_all(call, str_is_word(call->argv[3], "normal"));
-        else reply_bad_type(call, call->argv[3]);
+        if (type_is_known(call->argv[3]))
+            list_all(call, str_is_word(call->argv[3], "normal"));
+        else
+            reply_bad_type(call, call->argv[3]);
     } else if (call->argc > 3 && str_is_word(call->argv[2], "id")) {
         list_ids(call);
     } else {
@@ -142,7 +153,8 @@ static u32 kill_all(struct call *call, const struct kill_filter *f)
 {
     u32 killed = 0;
 
-    LIST_EACH(at, &call->door->clients) {
+    LIST_EACH(at, &call->door->clients)
+    {
         struct client *c = CONTAINER_OF(at, struct client, all);
         if (!is_meant(c, f) || (c == call->client && f->skip_me)) continue;
         killed++;
@@ -203,8 +215,10 @@ static void cmd_kill(struct call *call)
 
     if (call->argc == 3) {
         f = (struct kill_filter){.has_address = true, .address = call->argv[2]};
-        if (kill_all(call, &f)) resp_simple(&call->w, "OK");
-        else resp_error(&call->w, "ERR No such client");
+        if (kill_all(call, &f))
+            resp_simple(&call->w, "OK");
+        else
+            resp_error(&call->w, "ERR No such client");
         return;
     }
     if (call->argc % 2) {
@@ -218,18 +232,25 @@ static void cmd_kill(struct call *call)
 
 /* --- the rest --- */
 
-static void cmd_id(struct call *call) { resp_integer(&call->w, (i64)call->client->id); }
+static void cmd_id(struct call *call)
+{
+    resp_integer(&call->w, (i64)call->client->id);
+}
 
 static void cmd_getname(struct call *call)
 {
-    if (call->client->name) resp_bulk_text(&call->w, call->client->name);
-    else resp_null(&call->w);
+    if (call->client->name)
+        resp_bulk_text(&call->w, call->client->name);
+    else
+        resp_null(&call->w);
 }
 
 static void cmd_setname(struct call *call)
 {
-    if (redis_client_set_name(&call->client->name, call->argv[2])) resp_simple(&call->w, "OK");
-    else resp_error(&call->w, bad_name);
+    if (redis_client_set_name(&call->client->name, call->argv[2]))
+        resp_simple(&call->w, "OK");
+    else
+        resp_error(&call->w, bad_name);
 }
 
 static void cmd_setinfo(struct call *call)
@@ -244,18 +265,23 @@ static void cmd_setinfo(struct call *call)
         field = &call->client->lib_version;
         name = "lib-ver";
     } else {
-        resp_errorf(&call->w, "ERR Unrecognized option '%.*s'", (int)size_min(call->argv[2].len, 128),
-                    (const char *)call->argv[2].at);
+        resp_errorf(&call->w, "ERR Unrecognized option '%.*s'",
+                    (int)size_min(call->argv[2].len, 128), (const char *)call->argv[2].at);
         return;
     }
-    if (redis_client_set_name(field, call->argv[3])) resp_simple(&call->w, "OK");
-    else resp_errorf(&call->w, "ERR %s cannot contain spaces, newlines or special characters.", name);
+    if (redis_client_set_name(field, call->argv[3]))
+        resp_simple(&call->w, "OK");
+    else
+        resp_errorf(&call->w, "ERR %s cannot contain spaces, newlines or special characters.",
+                    name);
 }
 
 static void set_switch(struct call *call, bool *flag)
 {
-    if (str_is_word(call->argv[2], "on")) *flag = true;
-    else if (str_is_word(call->argv[2], "off")) *flag = false;
+    if (str_is_word(call->argv[2], "on"))
+        *flag = true;
+    else if (str_is_word(call->argv[2], "off"))
+        *flag = false;
     else {
         resp_error(&call->w, "ERR syntax error");
         return;
@@ -264,8 +290,14 @@ static void set_switch(struct call *call, bool *flag)
 }
 
 /* Nothing is ever evicted, and no access time is kept: both are true whatever they are set to. */
-static void cmd_no_evict(struct call *call) { set_switch(call, &call->client->no_evict); }
-static void cmd_no_touch(struct call *call) { set_switch(call, &call->client->no_touch); }
+static void cmd_no_evict(struct call *call)
+{
+    set_switch(call, &call->client->no_evict);
+}
+static void cmd_no_touch(struct call *call)
+{
+    set_switch(call, &call->client->no_touch);
+}
 
 static void cmd_reply(struct call *call)
 {
@@ -284,7 +316,10 @@ static void cmd_reply(struct call *call)
     }
 }
 
-static void cmd_getredir(struct call *call) { resp_integer(&call->w, -1); }
+static void cmd_getredir(struct call *call)
+{
+    resp_integer(&call->w, -1);
+}
 
 static void cmd_trackinginfo(struct call *call)
 {

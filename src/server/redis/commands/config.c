@@ -1,6 +1,6 @@
-/* CONFIG: the parameters of Redis that clients ask for, with the values that are true here. Most have one
- * possible value; setting them to it is allowed, because many programs do at start, and setting another
- * names what is supported. */
+/* CONFIG: the parameters of Redis that clients ask for, with the values that are true here. Most
+ * have one possible value; setting them to it is allowed, because many programs do at start, and
+ * setting another names what is supported. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mem.h"
@@ -10,14 +10,30 @@ struct parameter {
     const char *fixed; /* its only value; NULL: `get` says it */
     i64 (*get)(const struct redis_door *d);
     const char *(*get_text)(const struct redis_door *d);
-    bool (*set)(struct redis_door *d, i64 value); /* NULL: can not be changed; false: out of range */
+    bool (*set)(struct redis_door *d,
+                i64 value); /* NULL: can not be changed; false: out of range */
 };
 
-static i64 get_port(const struct redis_door *d) { return redis_door_port(d); }
-static i64 get_clients_max(const struct redis_door *d) { return d->clients_max; }
-static i64 get_bulk_max(const struct redis_door *d) { return (i64)d->config->value_bytes_max; }
-static i64 get_databases(const struct redis_door *d) { return (void)d, KV_DATABASES; }
-static const char *get_bind(const struct redis_door *d) { return d->config->host; }
+static i64 get_port(const struct redis_door *d)
+{
+    return redis_door_port(d);
+}
+static i64 get_clients_max(const struct redis_door *d)
+{
+    return d->clients_max;
+}
+static i64 get_bulk_max(const struct redis_door *d)
+{
+    return (i64)d->config->value_bytes_max;
+}
+static i64 get_databases(const struct redis_door *d)
+{
+    return (void)d, KV_DATABASES;
+}
+static const char *get_bind(const struct redis_door *d)
+{
+    return d->config->host;
+}
 
 /* Never above what the process was started with: its open files were counted for that. */
 static bool set_clients_max(struct redis_door *d, i64 value)
@@ -79,7 +95,8 @@ static const struct parameter *parameter_find(str name)
 
 static bool is_pattern(str s)
 {
-    return s.len && (memchr(s.at, '*', s.len) || memchr(s.at, '?', s.len) || memchr(s.at, '[', s.len));
+    return s.len &&
+           (memchr(s.at, '*', s.len) || memchr(s.at, '?', s.len) || memchr(s.at, '[', s.len));
 }
 
 /* Which argument asks for this parameter first? 0: none. */
@@ -105,8 +122,10 @@ static void cmd_get(struct call *call)
         u32 by = asked_by(call, &parameters[i]);
         if (!by) continue;
         /* Redis spells a plainly named parameter as the client did */
-        if (is_pattern(call->argv[by])) resp_bulk_text(&call->w, parameters[i].name);
-        else resp_bulk(&call->w, call->argv[by]);
+        if (is_pattern(call->argv[by]))
+            resp_bulk_text(&call->w, parameters[i].name);
+        else
+            resp_bulk(&call->w, call->argv[by]);
         resp_bulk(&call->w, value_of(call->door, &parameters[i], value));
     }
 }
@@ -139,15 +158,18 @@ static bool check_value(struct call *call, str name, str value)
     }
     str present = value_of(call->door, p, text);
     if (same_word(value, present)) return true;
-    if (p->set && str_to_i64(value, &number) && number >= 1 && number <= call->door->config->clients_max)
+    if (p->set && str_to_i64(value, &number) && number >= 1 &&
+        number <= call->door->config->clients_max)
         return true;
     if (p->set)
-        resp_errorf(&call->w, "ERR CONFIG SET failed (possibly related to argument '%s') - argument must be "
-                              "between 1 and %u inclusive",
+        resp_errorf(&call->w,
+                    "ERR CONFIG SET failed (possibly related to argument '%s') - argument must be "
+                    "between 1 and %u inclusive",
                     p->name, call->door->config->clients_max);
     else
-        resp_errorf(&call->w, "ERR CONFIG SET failed (possibly related to argument '%s') - only '%.*s' is "
-                              "supported here",
+        resp_errorf(&call->w,
+                    "ERR CONFIG SET failed (possibly related to argument '%s') - only '%.*s' is "
+                    "supported here",
                     p->name, STR_ARG(present));
     return false;
 }
@@ -168,8 +190,10 @@ static void cmd_set(struct call *call)
     for (u32 i = 2; i < call->argc; i += 2) { /* all or nothing */
         if (!check_value(call, call->argv[i], call->argv[i + 1])) return;
         if (!is_repeated(call, i)) continue;
-        resp_errorf(&call->w, "ERR CONFIG SET failed (possibly related to argument '%.*s') - duplicate parameter",
-                    STR_ARG(call->argv[i]));
+        resp_errorf(
+            &call->w,
+            "ERR CONFIG SET failed (possibly related to argument '%.*s') - duplicate parameter",
+            STR_ARG(call->argv[i]));
         return;
     }
     for (u32 i = 2; i < call->argc; i += 2) {

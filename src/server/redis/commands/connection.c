@@ -4,16 +4,25 @@
 static const char bad_password[] = "WRONGPASS invalid username-password pair or user is disabled.";
 
 /* There is one user, "default", and no password: any password of theirs is right. */
-static bool user_is_known(str user) { return str_equal(user, STR("default")); }
+static bool user_is_known(str user)
+{
+    return str_equal(user, STR("default"));
+}
 
 static void cmd_ping(struct call *call)
 {
-    if (call->argc > 2) resp_error(&call->w, "ERR wrong number of arguments for 'ping' command");
-    else if (call->argc == 2) resp_bulk(&call->w, call->argv[1]);
-    else resp_simple(&call->w, "PONG");
+    if (call->argc > 2)
+        resp_error(&call->w, "ERR wrong number of arguments for 'ping' command");
+    else if (call->argc == 2)
+        resp_bulk(&call->w, call->argv[1]);
+    else
+        resp_simple(&call->w, "PONG");
 }
 
-static void cmd_echo(struct call *call) { resp_bulk(&call->w, call->argv[1]); }
+static void cmd_echo(struct call *call)
+{
+    resp_bulk(&call->w, call->argv[1]);
+}
 
 static void cmd_select(struct call *call)
 {
@@ -50,8 +59,9 @@ static void cmd_auth(struct call *call)
     if (call->argc > 3)
         resp_error(&call->w, "ERR syntax error");
     else if (call->argc == 2)
-        resp_error(&call->w, "ERR AUTH <password> called without any password configured for the default "
-                             "user. Are you sure your configuration is correct?");
+        resp_error(&call->w,
+                   "ERR AUTH <password> called without any password configured for the default "
+                   "user. Are you sure your configuration is correct?");
     else if (!user_is_known(call->argv[1]))
         resp_error(&call->w, bad_password);
     else
@@ -110,7 +120,8 @@ static void cmd_hello(struct call *call)
 
     if (!read_hello(call, &hello)) return;
     if (hello.has_name && !redis_client_set_name(&c->name, hello.name)) {
-        resp_error(&call->w, "ERR Client names cannot contain spaces, newlines or special characters.");
+        resp_error(&call->w,
+                   "ERR Client names cannot contain spaces, newlines or special characters.");
         return;
     }
     if (hello.proto) c->proto = hello.proto;
@@ -133,7 +144,7 @@ static void cmd_hello(struct call *call)
     resp_array(w, 0);
 }
 
-#define ANYTIME (DOOR_LOADING | DOOR_STALE | DOOR_FAST)
+#define ANYTIME     (DOOR_LOADING | DOOR_STALE | DOOR_FAST)
 #define BEFORE_AUTH (DOOR_NOSCRIPT | ANYTIME | DOOR_NO_AUTH | DOOR_ALLOW_BUSY)
 
 const struct door_command redis_connection_commands[] = {

@@ -42,7 +42,10 @@ static void debug_sleep(struct call *call)
 }
 
 /* Expiry is decided in the log whether or not the leader looks for expired keys by itself. */
-static void debug_accept(struct call *call) { resp_simple(&call->w, "OK"); }
+static void debug_accept(struct call *call)
+{
+    resp_simple(&call->w, "OK");
+}
 
 static void debug_error(struct call *call)
 {
@@ -51,22 +54,41 @@ static void debug_error(struct call *call)
 
 /* --- DEBUG PROTOCOL: one value of each RESP type --- */
 
-static void say_string(struct resp_writer *w) { resp_bulk_text(w, "Hello World"); }
-static void say_integer(struct resp_writer *w) { resp_integer(w, 12345); }
-static void say_null(struct resp_writer *w) { resp_null(w); }
-static void say_true(struct resp_writer *w) { resp_bool(w, true); }
-static void say_false(struct resp_writer *w) { resp_bool(w, false); }
+static void say_string(struct resp_writer *w)
+{
+    resp_bulk_text(w, "Hello World");
+}
+static void say_integer(struct resp_writer *w)
+{
+    resp_integer(w, 12345);
+}
+static void say_null(struct resp_writer *w)
+{
+    resp_null(w);
+}
+static void say_true(struct resp_writer *w)
+{
+    resp_bool(w, true);
+}
+static void say_false(struct resp_writer *w)
+{
+    resp_bool(w, false);
+}
 
 static void say_double(struct resp_writer *w)
 {
-    if (w->proto >= 3) buf_append_text(w->out, ",3.141\r\n");
-    else resp_bulk_text(w, "3.141");
+    if (w->proto >= 3)
+        buf_append_text(w->out, ",3.141\r\n");
+    else
+        resp_bulk_text(w, "3.141");
 }
 
 static void say_bignum(struct resp_writer *w)
 {
-    if (w->proto >= 3) buf_append_text(w->out, "(1234567999999999999999999999999999999\r\n");
-    else resp_bulk_text(w, "1234567999999999999999999999999999999");
+    if (w->proto >= 3)
+        buf_append_text(w->out, "(1234567999999999999999999999999999999\r\n");
+    else
+        resp_bulk_text(w, "1234567999999999999999999999999999999");
 }
 
 static void say_array(struct resp_writer *w)
@@ -123,9 +145,10 @@ static const struct {
     const char *name;
     void (*say)(struct resp_writer *w);
 } values[] = {
-    {"string", say_string}, {"integer", say_integer},    {"double", say_double}, {"bignum", say_bignum},
-    {"null", say_null},     {"array", say_array},        {"set", say_set},       {"map", say_map},
-    {"attrib", say_attribute}, {"push", say_push}, {"verbatim", say_verbatim}, {"true", say_true},
+    {"string", say_string}, {"integer", say_integer},   {"double", say_double},
+    {"bignum", say_bignum}, {"null", say_null},         {"array", say_array},
+    {"set", say_set},       {"map", say_map},           {"attrib", say_attribute},
+    {"push", say_push},     {"verbatim", say_verbatim}, {"true", say_true},
     {"false", say_false},
 };
 
@@ -136,8 +159,9 @@ static void debug_protocol(struct call *call)
         values[i].say(&call->w);
         return;
     }
-    resp_error(&call->w, "ERR Wrong protocol type name. Please use one of the following: "
-                         "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
+    resp_error(&call->w,
+               "ERR Wrong protocol type name. Please use one of the following: "
+               "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
 }
 
 /* Redis does not know DEBUG's subcommands as commands, so neither does COMMAND INFO here. */
@@ -146,12 +170,9 @@ static const struct {
     u32 argc;
     door_handler handler;
 } rows[] = {
-    {"change-repl-id", 2, debug_accept},
-    {"error", 3, debug_error},
-    {"protocol", 3, debug_protocol},
-    {"quicklist-packed-threshold", 3, debug_accept},
-    {"set-active-expire", 3, debug_accept},
-    {"sleep", 3, debug_sleep},
+    {"change-repl-id", 2, debug_accept},    {"error", 3, debug_error},
+    {"protocol", 3, debug_protocol},        {"quicklist-packed-threshold", 3, debug_accept},
+    {"set-active-expire", 3, debug_accept}, {"sleep", 3, debug_sleep},
 };
 
 static void debug_help(struct call *call)
@@ -177,6 +198,7 @@ static void cmd_debug(struct call *call)
 }
 
 const struct door_command redis_debug_commands[] = {
-    {"debug", -2, DOOR_DEBUG | DOOR_ADMIN | DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE, cmd_debug, NULL, 0, 0, 0},
+    {"debug", -2, DOOR_DEBUG | DOOR_ADMIN | DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE, cmd_debug,
+     NULL, 0, 0, 0},
     {0},
 };

@@ -1,5 +1,5 @@
-/* INFO: sections are rows, each a writer. Keys have Redis's names where what they say is true here; what
- * has no meaning here is left out. */
+/* INFO: sections are rows, each a writer. Keys have Redis's names where what they say is true here;
+ * what has no meaning here is left out. */
 #include "server/redis/redis_internal.h"
 
 #include <stdio.h>
@@ -28,8 +28,10 @@ static void put_human(struct buf *out, const char *key, u64 bytes)
         value /= 1024;
         unit++;
     }
-    if (unit == 0) buf_printf(out, "%s:%lluB\r\n", key, (unsigned long long)bytes);
-    else buf_printf(out, "%s:%.2f%c\r\n", key, value, units[unit]);
+    if (unit == 0)
+        buf_printf(out, "%s:%lluB\r\n", key, (unsigned long long)bytes);
+    else
+        buf_printf(out, "%s:%.2f%c\r\n", key, value, units[unit]);
 }
 
 static void put_u64(struct buf *out, const char *key, u64 value)
@@ -75,7 +77,7 @@ static void info_clients(const struct info *i)
     u32 blocked = 0;
 
     LIST_EACH(at, (struct list *)(void *)&i->door->clients)
-        blocked += CONTAINER_OF(at, struct client, all)->barrier != NULL;
+    blocked += CONTAINER_OF(at, struct client, all)->barrier != NULL;
     put_u64(i->out, "connected_clients", i->door->client_count);
     put_u64(i->out, "maxclients", i->door->clients_max);
     put_u64(i->out, "blocked_clients", blocked);
@@ -141,7 +143,10 @@ static void info_replication(const struct info *i)
     put_u64(i->out, "repl_backlog_active", 0);
 }
 
-static void info_modules(const struct info *i) { (void)i; }
+static void info_modules(const struct info *i)
+{
+    (void)i;
+}
 
 static void info_errorstats(const struct info *i)
 {
@@ -150,7 +155,10 @@ static void info_errorstats(const struct info *i)
                    (unsigned long long)i->door->error_names[n].count);
 }
 
-static void info_cluster(const struct info *i) { put_u64(i->out, "cluster_enabled", 0); }
+static void info_cluster(const struct info *i)
+{
+    put_u64(i->out, "cluster_enabled", 0);
+}
 
 static void info_keyspace(const struct info *i)
 {
@@ -158,8 +166,8 @@ static void info_keyspace(const struct info *i)
         struct kv_db_stats s;
         redis_door_db_stats(i->door, db, &s);
         if (s.keys)
-            buf_printf(i->out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", db, (unsigned long long)s.keys,
-                       (unsigned long long)s.expires);
+            buf_printf(i->out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", db,
+                       (unsigned long long)s.keys, (unsigned long long)s.expires);
     }
 }
 

@@ -1,5 +1,5 @@
-/* COMMAND: what commands there are, in the ten-element form of Redis 7. All of it is read off the rows of
- * the keyspace's commands and the door's, and off command_docs.c. */
+/* COMMAND: what commands there are, in the ten-element form of Redis 7. All of it is read off the
+ * rows of the keyspace's commands and the door's, and off command_docs.c. */
 #include "server/redis/redis_internal.h"
 
 #include <stdio.h>
@@ -12,20 +12,35 @@ struct flag_name {
 };
 
 static const struct flag_name flag_names[] = {
-    {DOOR_WRITE, "write"},       {DOOR_READONLY, "readonly"},         {DOOR_DENYOOM, "denyoom"},
-    {DOOR_ADMIN, "admin"},       {DOOR_NOSCRIPT, "noscript"},         {DOOR_BLOCKING, "blocking"},
-    {DOOR_LOADING, "loading"},   {DOOR_STALE, "stale"},               {DOOR_SKIP_SLOWLOG, "skip_slowlog"},
-    {DOOR_FAST, "fast"},         {DOOR_NO_AUTH, "no_auth"},           {DOOR_MOVABLE, "movablekeys"},
-    {DOOR_NO_MULTI, "no_multi"}, {DOOR_ALLOW_BUSY, "allow_busy"},
+    {DOOR_WRITE, "write"},
+    {DOOR_READONLY, "readonly"},
+    {DOOR_DENYOOM, "denyoom"},
+    {DOOR_ADMIN, "admin"},
+    {DOOR_NOSCRIPT, "noscript"},
+    {DOOR_BLOCKING, "blocking"},
+    {DOOR_LOADING, "loading"},
+    {DOOR_STALE, "stale"},
+    {DOOR_SKIP_SLOWLOG, "skip_slowlog"},
+    {DOOR_FAST, "fast"},
+    {DOOR_NO_AUTH, "no_auth"},
+    {DOOR_MOVABLE, "movablekeys"},
+    {DOOR_NO_MULTI, "no_multi"},
+    {DOOR_ALLOW_BUSY, "allow_busy"},
 };
 
 static const struct flag_name category_names[] = {
-    {CATEGORY_KEYSPACE, "@keyspace"},     {CATEGORY_READ, "@read"},
-    {CATEGORY_WRITE, "@write"},           {CATEGORY_STRING, "@string"},
-    {CATEGORY_ADMIN, "@admin"},           {CATEGORY_FAST, "@fast"},
-    {CATEGORY_SLOW, "@slow"},             {CATEGORY_BLOCKING, "@blocking"},
-    {CATEGORY_DANGEROUS, "@dangerous"},   {CATEGORY_CONNECTION, "@connection"},
-    {CATEGORY_TRANSACTION, "@transaction"}, {CATEGORY_SCRIPTING, "@scripting"},
+    {CATEGORY_KEYSPACE, "@keyspace"},
+    {CATEGORY_READ, "@read"},
+    {CATEGORY_WRITE, "@write"},
+    {CATEGORY_STRING, "@string"},
+    {CATEGORY_ADMIN, "@admin"},
+    {CATEGORY_FAST, "@fast"},
+    {CATEGORY_SLOW, "@slow"},
+    {CATEGORY_BLOCKING, "@blocking"},
+    {CATEGORY_DANGEROUS, "@dangerous"},
+    {CATEGORY_CONNECTION, "@connection"},
+    {CATEGORY_TRANSACTION, "@transaction"},
+    {CATEGORY_SCRIPTING, "@scripting"},
 };
 
 /* A command of either kind, as COMMAND shows it. */
@@ -40,9 +55,14 @@ struct shown {
 
 static struct shown show_door(const struct door_command *row)
 {
-    struct shown s = {.name = row->name, .arity = row->arity, .flags = row->flags,
-                      .first_key = row->first_key, .last_key = row->last_key, .key_step = row->key_step,
-                      .doc = redis_command_doc_find(str_of(row->name)), .subcommands = row->subcommands};
+    struct shown s = {.name = row->name,
+                      .arity = row->arity,
+                      .flags = row->flags,
+                      .first_key = row->first_key,
+                      .last_key = row->last_key,
+                      .key_step = row->key_step,
+                      .doc = redis_command_doc_find(str_of(row->name)),
+                      .subcommands = row->subcommands};
 
     s.categories = s.doc ? s.doc->categories : 0;
     if (s.flags & DOOR_WRITE) s.categories |= CATEGORY_WRITE;
@@ -55,8 +75,11 @@ static struct shown show_door(const struct door_command *row)
 
 static struct shown show_data(const struct kv_command *cmd)
 {
-    struct shown s = {.name = cmd->name, .arity = cmd->arity, .first_key = cmd->first_key,
-                      .last_key = cmd->last_key, .key_step = cmd->key_step,
+    struct shown s = {.name = cmd->name,
+                      .arity = cmd->arity,
+                      .first_key = cmd->first_key,
+                      .last_key = cmd->last_key,
+                      .key_step = cmd->key_step,
                       .doc = redis_command_doc_find(str_of(cmd->name))};
 
     if (strcmp(cmd->name, "object") == 0) { /* the container itself is neither */
@@ -77,7 +100,8 @@ static struct shown show_data(const struct kv_command *cmd)
 
 /* --- one command in ten elements --- */
 
-static void reply_flags(struct resp_writer *w, const struct flag_name *names, size_t count, u32 flags)
+static void reply_flags(struct resp_writer *w, const struct flag_name *names, size_t count,
+                        u32 flags)
 {
     u32 set = 0;
 
@@ -99,14 +123,16 @@ static void reply_words(struct resp_writer *w, const char *line, size_t len, boo
         char word[NAME_BYTES_MAX];
         while (i < len && line[i] != ' ') i++;
         snprintf(word, sizeof word, "%.*s", (int)(i - from), line + from);
-        if (bulk) resp_bulk_text(w, word);
-        else resp_simple(w, word);
+        if (bulk)
+            resp_bulk_text(w, word);
+        else
+            resp_simple(w, word);
         while (i < len && line[i] == ' ') i++;
     }
 }
 
-static void reply_key_spec(struct resp_writer *w, const char *flags, size_t flags_len, i64 index, i64 last,
-                           i64 step)
+static void reply_key_spec(struct resp_writer *w, const char *flags, size_t flags_len, i64 index,
+                           i64 last, i64 step)
 {
     resp_map(w, 3);
     resp_bulk_text(w, "flags");
@@ -226,14 +252,17 @@ static bool shown_find(const struct redis_door *d, str name, struct shown *out)
     if (!ref.data && !ref.door) return false;
     *out = ref.data ? show_data(ref.data) : show_door(ref.door);
     if (!bar) return true;
-    const struct door_command *row =
-        redis_subcommand_find(out->subcommands, str_from(bar + 1, name.len - container.len - 1));
+    const struct door_command *row = redis_subcommand_find(
+        out->subcommands, str_from(bar + 1, name.len - container.len - 1));
     if (!row) return false;
     *out = show_door(row);
     return true;
 }
 
-static void write_info(void *context, const struct shown *s) { reply_info(context, s); }
+static void write_info(void *context, const struct shown *s)
+{
+    reply_info(context, s);
+}
 
 static void cmd_command(struct call *call)
 {
@@ -251,19 +280,24 @@ static void cmd_info(struct call *call)
     }
     resp_array(&call->w, call->argc - 2);
     for (u32 i = 2; i < call->argc; i++) {
-        if (shown_find(call->door, call->argv[i], &s)) reply_info(&call->w, &s);
-        else resp_null(&call->w);
+        if (shown_find(call->door, call->argv[i], &s))
+            reply_info(&call->w, &s);
+        else
+            resp_null(&call->w);
     }
 }
 
-static void cmd_count(struct call *call) { resp_integer(&call->w, command_total(call->door)); }
+static void cmd_count(struct call *call)
+{
+    resp_integer(&call->w, command_total(call->door));
+}
 
 /* --- COMMAND DOCS --- */
 
 static void reply_docs(struct resp_writer *w, const struct shown *s)
 {
-    static const struct command_doc none = {.since = "1.0.0", .group = "generic", .complexity = "O(1)",
-                                            .summary = ""};
+    static const struct command_doc none = {
+        .since = "1.0.0", .group = "generic", .complexity = "O(1)", .summary = ""};
     const struct command_doc *doc = s->doc ? s->doc : &none;
 
     resp_bulk_text(w, s->name);
@@ -291,7 +325,10 @@ static void reply_docs(struct resp_writer *w, const struct shown *s)
     }
 }
 
-static void write_docs(void *context, const struct shown *s) { reply_docs(context, s); }
+static void write_docs(void *context, const struct shown *s)
+{
+    reply_docs(context, s);
+}
 
 static void cmd_docs(struct call *call)
 {
@@ -383,7 +420,8 @@ static void reply_keys(struct call *call, const str *argv, u32 argc, i32 first, 
     for (u32 i = (u32)first; i <= end; i += (u32)step) resp_bulk(&call->w, argv[i]);
 }
 
-static void reply_data_keys(struct call *call, const struct kv_command *cmd, const str *argv, u32 argc)
+static void reply_data_keys(struct call *call, const struct kv_command *cmd, const str *argv,
+                            u32 argc)
 {
     u32 index = 0;
 
@@ -407,11 +445,13 @@ static void cmd_getkeys(struct call *call)
     const struct door_command *row = ref.door;
 
     if (row && row->subcommands && argc > 1) row = redis_subcommand_find(row->subcommands, argv[1]);
-    if (ref.data && ref.data->flags & KV_MOVABLE && !redis_subcommand_find(redis_object_subcommands, argv[1]))
+    if (ref.data && ref.data->flags & KV_MOVABLE &&
+        !redis_subcommand_find(redis_object_subcommands, argv[1]))
         ref.data = NULL;
     if (!ref.data && !row) {
         resp_error(&call->w, "ERR Invalid command specified");
-    } else if (ref.data ? !ref.data->first_key && !(ref.data->flags & KV_MOVABLE) : !row->first_key) {
+    } else if (ref.data ? !ref.data->first_key && !(ref.data->flags & KV_MOVABLE)
+                        : !row->first_key) {
         resp_error(&call->w, "ERR The command has no key arguments");
     } else if (!redis_arity_is_good(ref.data ? ref.data->arity : row->arity, argc)) {
         resp_error(&call->w, "ERR Invalid number of arguments specified for command");
@@ -428,7 +468,8 @@ bool redis_glob_matches_name(str pattern, const char *name)
 {
     u8 lower[NAME_BYTES_MAX];
 
-    if (pattern.len > sizeof lower) return false; /* no name is that long, and no one writes so many stars */
+    if (pattern.len > sizeof lower)
+        return false; /* no name is that long, and no one writes so many stars */
     for (size_t i = 0; i < pattern.len; i++) {
         u8 c = pattern.at[i];
         lower[i] = c >= 'A' && c <= 'Z' ? (u8)(c | 0x20) : c;
@@ -450,7 +491,8 @@ void redis_reply_help(struct call *call)
     }
     container[len] = 0;
     resp_array(&call->w, 1 + 2 * count_rows(rows));
-    snprintf(line, sizeof line, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container);
+    snprintf(line, sizeof line,
+             "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container);
     resp_simple(&call->w, line);
     for (; rows->name; rows++) {
         const struct command_doc *doc = redis_command_doc_find(str_of(rows->name));

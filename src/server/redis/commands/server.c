@@ -1,5 +1,5 @@
-/* Commands about the server that need nobody else: TIME, ROLE, and families of which only the empty case
- * exists here (no scripts, no slow log, no latency samples, no Redis Cluster). */
+/* Commands about the server that need nobody else: TIME, ROLE, and families of which only the empty
+ * case exists here (no scripts, no slow log, no latency samples, no Redis Cluster). */
 #include "server/redis/redis_internal.h"
 
 static void cmd_time(struct call *call)
@@ -26,10 +26,22 @@ static void cmd_role(struct call *call)
     resp_array(&call->w, 0);
 }
 
-static void reply_ok(struct call *call) { resp_simple(&call->w, "OK"); }
-static void reply_zero(struct call *call) { resp_integer(&call->w, 0); }
-static void reply_empty(struct call *call) { resp_array(&call->w, 0); }
-static void reply_empty_map(struct call *call) { resp_map(&call->w, 0); }
+static void reply_ok(struct call *call)
+{
+    resp_simple(&call->w, "OK");
+}
+static void reply_zero(struct call *call)
+{
+    resp_integer(&call->w, 0);
+}
+static void reply_empty(struct call *call)
+{
+    resp_array(&call->w, 0);
+}
+static void reply_empty_map(struct call *call)
+{
+    resp_map(&call->w, 0);
+}
 
 static void reply_no_cluster(struct call *call)
 {
@@ -38,7 +50,8 @@ static void reply_no_cluster(struct call *call)
 
 static void reply_bad_subcommand(struct call *call, const char *container)
 {
-    resp_errorf(&call->w, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+    resp_errorf(&call->w,
+                "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
                 (int)size_min(call->argv[1].len, 128), (const char *)call->argv[1].at, container);
 }
 
@@ -48,7 +61,8 @@ static void cmd_function_flush(struct call *call)
 {
     if (call->argc > 3)
         reply_bad_subcommand(call, "FUNCTION");
-    else if (call->argc == 3 && !str_is_word(call->argv[2], "sync") && !str_is_word(call->argv[2], "async"))
+    else if (call->argc == 3 && !str_is_word(call->argv[2], "sync") &&
+             !str_is_word(call->argv[2], "async"))
         resp_error(&call->w, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
     else
         resp_simple(&call->w, "OK");
@@ -59,8 +73,8 @@ static void cmd_function_list(struct call *call)
     for (u32 i = 2; i < call->argc; i++) {
         if (str_is_word(call->argv[i], "withcode")) continue;
         if (!str_is_word(call->argv[i], "libraryname")) {
-            resp_errorf(&call->w, "ERR Unknown argument %.*s", (int)size_min(call->argv[i].len, 128),
-                        (const char *)call->argv[i].at);
+            resp_errorf(&call->w, "ERR Unknown argument %.*s",
+                        (int)size_min(call->argv[i].len, 128), (const char *)call->argv[i].at);
             return;
         }
         if (++i == call->argc) {
@@ -94,7 +108,7 @@ static void cmd_slowlog_get(struct call *call)
         resp_array(&call->w, 0);
 }
 
-#define HELP (DOOR_LOADING | DOOR_STALE)
+#define HELP          (DOOR_LOADING | DOOR_STALE)
 #define ADMIN_ANYTIME (DOOR_ADMIN | DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE)
 
 static const struct door_command function_rows[] = {

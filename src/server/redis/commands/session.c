@@ -1,8 +1,8 @@
-/* Q.SESSION: exactly-once calls for clients that retry (Fowler's Idempotent Receiver; Ongaro 2014 §6.3). A
- * session is a row of the replicated state, so it lives on through another connection, another node and
- * another leader. What tells a call from others is (session, seq) as the client gave them, nothing about
- * this connection. The lifetime of a call is counted anew from each time it is sent: only this client
- * knows when it first tried. */
+/* Q.SESSION: exactly-once calls for clients that retry (Fowler's Idempotent Receiver; Ongaro 2014
+ * §6.3). A session is a row of the replicated state, so it lives on through another connection,
+ * another node and another leader. What tells a call from others is (session, seq) as the client
+ * gave them, nothing about this connection. The lifetime of a call is counted anew from each time
+ * it is sent: only this client knows when it first tried. */
 #include "server/redis/redis_internal.h"
 
 #include "base/bytes.h"
@@ -23,7 +23,8 @@ static int hex_value(u8 c)
     return -1;
 }
 
-/* Clients may name only sessions of clients: the top bit of the last byte tells them from the nodes'. */
+/* Clients may name only sessions of clients: the top bit of the last byte tells them from the
+ * nodes'. */
 static bool read_id(str text, struct session_id *out)
 {
     if (text.len != SESSION_HEX) return false;
@@ -37,10 +38,15 @@ static bool read_id(str text, struct session_id *out)
 
 static void reply_bad_id(struct call *call)
 {
-    resp_error(&call->w, "ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied");
+    resp_error(
+        &call->w,
+        "ERR invalid session id: give the 32 hexadecimal digits that Q.SESSION OPEN replied");
 }
 
-static u64 wall_hlc(const struct call *call) { return hlc_from_us(env_wall_us(call->door->env)); }
+static u64 wall_hlc(const struct call *call)
+{
+    return hlc_from_us(env_wall_us(call->door->env));
+}
 
 static void finish_open(struct slot *s, const struct gateway_reply *reply)
 {
@@ -60,10 +66,14 @@ static void finish_open(struct slot *s, const struct gateway_reply *reply)
 }
 
 /* An entry of the session itself: no command in it. */
-static struct rcbuf *session_entry(const struct call *call, u8 op, const struct session_id *id, str body)
+static struct rcbuf *session_entry(const struct call *call, u8 op, const struct session_id *id,
+                                   str body)
 {
-    struct entry header = {.op = op, .flags = redis_client_entry_flags(call->client), .session = *id,
-                           .first_hlc = wall_hlc(call), .body = body};
+    struct entry header = {.op = op,
+                           .flags = redis_client_entry_flags(call->client),
+                           .session = *id,
+                           .first_hlc = wall_hlc(call),
+                           .body = body};
     struct rcbuf *entry = rcbuf_new(ENTRY_HEADER_BYTES + body.len);
     struct buf out = {.data = entry->data, .cap = entry->len, .limit = entry->len};
 
@@ -87,7 +97,8 @@ static void cmd_open(struct call *call)
         return;
     }
     if (seconds < 1 || seconds > SESSION_TTL_SECONDS_MAX) {
-        resp_errorf(&call->w, "ERR invalid TTL: a session lives 1 to %d seconds after its last call",
+        resp_errorf(&call->w,
+                    "ERR invalid TTL: a session lives 1 to %d seconds after its last call",
                     SESSION_TTL_SECONDS_MAX);
         return;
     }
@@ -97,8 +108,9 @@ static void cmd_open(struct call *call)
     put_u64(s->session.bytes + 8, env_random(call->door->env) | (u64)1 << 63);
     put_u64(ttl_ms, (u64)seconds * 1000);
     s->finish = finish_open;
-    redis_slot_ask(s, GATEWAY_WRITE,
-             session_entry(call, ENTRY_SESSION_OPEN, &s->session, str_from(ttl_ms, sizeof ttl_ms)));
+    redis_slot_ask(
+        s, GATEWAY_WRITE,
+        session_entry(call, ENTRY_SESSION_OPEN, &s->session, str_from(ttl_ms, sizeof ttl_ms)));
 }
 
 static void cmd_close(struct call *call)
@@ -111,7 +123,8 @@ static void cmd_close(struct call *call)
     }
     call->later = true;
     struct slot *s = redis_slot_push(call->client, call->request_bytes);
-    redis_slot_ask(s, GATEWAY_WRITE, session_entry(call, ENTRY_SESSION_CLOSE, &id, str_from("", 0)));
+    redis_slot_ask(s, GATEWAY_WRITE,
+                   session_entry(call, ENTRY_SESSION_CLOSE, &id, str_from("", 0)));
 }
 
 /* The command to be called must be one that could be sent alone. */
@@ -167,7 +180,8 @@ static void cmd_call(struct call *call)
 
 static const struct door_command subcommands[] = {
     {"q.session|open", -2, SESSION_FLAGS | DOOR_WRITE | DOOR_DENYOOM, cmd_open, NULL, 0, 0, 0},
-    {"q.session|call", -5, SESSION_FLAGS | DOOR_WRITE | DOOR_DENYOOM | DOOR_MOVABLE, cmd_call, NULL, 0, 0, 0},
+    {"q.session|call", -5, SESSION_FLAGS | DOOR_WRITE | DOOR_DENYOOM | DOOR_MOVABLE, cmd_call, NULL,
+     0, 0, 0},
     {"q.session|close", 3, SESSION_FLAGS | DOOR_WRITE, cmd_close, NULL, 0, 0, 0},
     {"q.session|help", 2, DOOR_LOADING | DOOR_STALE, redis_reply_help, NULL, 0, 0, 0},
     {0},

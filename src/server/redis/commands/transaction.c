@@ -1,8 +1,8 @@
-/* MULTI, EXEC, DISCARD, WATCH, UNWATCH. A transaction is gathered here and travels as one EXEC entry, which
- * every node runs without a break. WATCH asks the leader for the versions of its keys; EXEC carries them
- * along, and the entry itself is void if one has changed, so no state is kept between the two anywhere but
- * in this connection. Commands about the connection that were queued run here when the EXEC is answered,
- * and their replies go to their places in its array. */
+/* MULTI, EXEC, DISCARD, WATCH, UNWATCH. A transaction is gathered here and travels as one EXEC
+ * entry, which every node runs without a break. WATCH asks the leader for the versions of its keys;
+ * EXEC carries them along, and the entry itself is void if one has changed, so no state is kept
+ * between the two anywhere but in this connection. Commands about the connection that were queued
+ * run here when the EXEC is answered, and their replies go to their places in its array. */
 #include "server/redis/redis_internal.h"
 
 #include "base/bytes.h"
@@ -10,10 +10,10 @@
 #include "base/mutant.h"
 
 struct transaction {
-    bool open;     /* between MULTI and EXEC; otherwise only keys are watched */
-    bool dirty;    /* a command was refused: EXEC will be refused */
+    bool open;  /* between MULTI and EXEC; otherwise only keys are watched */
+    bool dirty; /* a command was refused: EXEC will be refused */
     bool writes;
-    u8 db;         /* of the next queued command: SELECT may be queued */
+    u8 db; /* of the next queued command: SELECT may be queued */
     u32 watch_count, command_count, local_count;
     struct buf watches;  /* as in docs/formats/entry.md */
     struct buf commands; /* likewise */
@@ -46,10 +46,19 @@ void redis_transaction_drop(struct client *c)
     c->tx = NULL;
 }
 
-bool redis_transaction_is_open(const struct client *c) { return c->tx && c->tx->open; }
+bool redis_transaction_is_open(const struct client *c)
+{
+    return c->tx && c->tx->open;
+}
 
-u32 redis_transaction_length(const struct client *c) { return redis_transaction_is_open(c) ? (u32)c->tx->steps.len : 0; }
-u32 redis_transaction_watches(const struct client *c) { return c->tx ? c->tx->watch_count : 0; }
+u32 redis_transaction_length(const struct client *c)
+{
+    return redis_transaction_is_open(c) ? (u32)c->tx->steps.len : 0;
+}
+u32 redis_transaction_watches(const struct client *c)
+{
+    return c->tx ? c->tx->watch_count : 0;
+}
 
 void redis_transaction_flag(struct client *c)
 {
@@ -66,7 +75,9 @@ static bool is_too_big(const struct client *c, size_t more)
 
 static void refuse_size(struct resp_writer *w, const struct client *c)
 {
-    resp_errorf(w, "TOOBIG transaction is over the limit of %zu bytes (--value-max and 1 MiB); nothing was done",
+    resp_errorf(w,
+                "TOOBIG transaction is over the limit of %zu bytes (--value-max and 1 MiB); "
+                "nothing was done",
                 c->door->config->value_bytes_max + REQUEST_ROOM_BYTES);
     c->door->stats.too_big++;
 }
@@ -117,23 +128,41 @@ static void run_local(struct client *c, struct reader *locals, struct resp_write
     struct command_ref ref = redis_command_find(c->door, args.argv[0]);
     assert(ref.door);
     const struct door_command *row = ref.door;
-    if (row->subcommands && args.argc > 1) row = redis_subcommand_find(row->subcommands, args.argv[1]);
+    if (row->subcommands && args.argc > 1)
+        row = redis_subcommand_find(row->subcommands, args.argv[1]);
     assert(row);
-    struct call call = {.door = c->door, .client = c, .command = row, .argv = args.argv,
-                        .argc = args.argc, .w = *w, .in_exec = true};
+    struct call call = {.door = c->door,
+                        .client = c,
+                        .command = row,
+                        .argv = args.argv,
+                        .argc = args.argc,
+                        .w = *w,
+                        .in_exec = true};
     row->handler(&call);
     assert(!call.later);
     w->proto = call.w.proto; /* HELLO may have changed it */
     entry_command_done(&args);
 }
 
-/* What an EXEC with commands of the door needs when its entry is answered: steps:u32, the steps, the
- * locals. */
+/* What an EXEC with commands of the door needs when its entry is answered: steps:u32, the steps,
+ * the locals. */
 static void keep_plan(struct slot *s, const struct transaction *t)
 {
     buf_append_u32(&s->bytes, (u32)t->steps.len);
     buf_append_str(&s->bytes, buf_str(&t->steps));
     buf_append_str(&s->bytes, buf_str(&t->locals));
+}
+
+/* Where the elements of this array begin; NULL if it is not one of `count`. */
+static const u8 *array_of(str reply, size_t count)
+{
+    const u8 *line_end = reply.len ? memchr(reply.at, '\n', reply.len) : NULL;
+    i64 number;
+
+    if (!line_end || line_end < reply.at + 3 || reply.at[0] != '*') return NULL;
+    if (!str_to_i64(str_from(reply.at + 1, (size_t)(line_end - reply.at) - 2), &number))
+        return NULL;
+    return number >= 0 && (u64)number == count ? line_end + 1 : NULL;
 }
 
 /* The array of the entry's replies, one element per data command, becomes the array of all. Returns
@@ -142,10 +171,11 @@ static bool merge(struct client *c, str plan, str reply, struct resp_writer *w)
 {
     struct reader r = reader_of(plan);
     str steps = reader_str(&r, reader_u32(&r));
-    const u8 *head_end = reply.len ? memchr(reply.at, '\n', reply.len) : NULL;
+    size_t asked = 0;
 
-    if (!head_end || reply.at[0] != '*') return false;
-    const u8 *at = head_end + 1, *end = reply.at + reply.len;
+    for (size_t i = 0; i < steps.len; i++) asked += steps.at[i] == STEP_DATA;
+    const u8 *at = array_of(reply, asked), *end = reply.at + reply.len;
+    if (!at) return false;
     resp_array(w, steps.len);
     for (size_t i = 0; i < steps.len; i++) {
         if (steps.at[i] == STEP_LOCAL) {
@@ -321,7 +351,8 @@ static void finish_watch(struct slot *s, const struct gateway_reply *reply)
         }
         redis_slot_answer(s, STR("+OK\r\n"));
     } else {
-        redis_slot_answer(s, STR("-NOQUORUM the answer to WATCH can not be read; nothing is watched\r\n"));
+        redis_slot_answer(
+            s, STR("-NOQUORUM the answer to WATCH can not be read; nothing is watched\r\n"));
     }
     entry_command_done(&keys);
 }
@@ -344,7 +375,8 @@ static void cmd_watch(struct call *call)
     entry_encode_command(c->db, call->argv + 1, call->argc - 1, &s->bytes);
     s->finish = finish_watch;
     c->barrier = s; /* EXEC must know what was seen */
-    redis_slot_ask(s, GATEWAY_WATCH, redis_command_entry(&header, c->db, call->argv + 1, call->argc - 1));
+    redis_slot_ask(s, GATEWAY_WATCH,
+                   redis_command_entry(&header, c->db, call->argv + 1, call->argc - 1));
 }
 
 static void cmd_unwatch(struct call *call)
@@ -358,11 +390,11 @@ static void cmd_unwatch(struct call *call)
 
 const struct door_command redis_transaction_commands[] = {
     {"multi", 1, AT_ONCE_FLAGS, cmd_multi, NULL, 0, 0, 0},
-    {"exec", 1, DOOR_AT_ONCE | DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE | DOOR_SKIP_SLOWLOG, cmd_exec,
-     NULL, 0, 0, 0},
+    {"exec", 1, DOOR_AT_ONCE | DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE | DOOR_SKIP_SLOWLOG,
+     cmd_exec, NULL, 0, 0, 0},
     {"discard", 1, AT_ONCE_FLAGS, cmd_discard, NULL, 0, 0, 0},
     {"watch", -2, AT_ONCE_FLAGS, cmd_watch, NULL, 1, -1, 1},
-    {"unwatch", 1, DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE | DOOR_FAST | DOOR_ALLOW_BUSY, cmd_unwatch,
-     NULL, 0, 0, 0},
+    {"unwatch", 1, DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE | DOOR_FAST | DOOR_ALLOW_BUSY,
+     cmd_unwatch, NULL, 0, 0, 0},
     {0},
 };

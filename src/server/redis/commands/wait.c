@@ -1,5 +1,5 @@
-/* WAIT: how many other nodes have this connection's writes on disk. An acknowledged write is on a majority
- * already; WAIT can ask for more, and waits for it. */
+/* WAIT: how many other nodes have this connection's writes on disk. An acknowledged write is on a
+ * majority already; WAIT can ask for more, and waits for it. */
 #include "server/redis/redis_internal.h"
 
 static void cmd_wait(struct call *call)
