@@ -76,6 +76,8 @@ static bool is_due(const struct part *p)
 err checkpoint_turn(struct part *p)
 {
     if (is_due(p)) freeze(p);
+    /* What a snapshot under way has kept may go when it ends, though nothing new is checkpointed. */
+    if (raft_tail_bytes(p->raft) > 2 * p->options.log_bytes_keep) checkpoint_compact(p);
     return OK;
 }
 
@@ -90,7 +92,7 @@ void checkpoint_compact(struct part *p)
 {
     u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index, bytes = raft_tail_bytes(p->raft);
 
-    if (bytes <= 4 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
+    if (bytes <= 3 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
     while (to < limit && bytes > p->options.log_bytes_keep) {
         const struct raft_entry *e = raft_entry_at(p->raft, ++to);
         bytes -= u64_min(bytes, e->data ? e->data->len : 0);

@@ -22,7 +22,7 @@ struct link { /* one channel we dialled */
     struct peer *peer;
     u8 channel;
     enum link_state state;
-    nanos since, retry_at, backoff;
+    nanos since, heard_at, retry_at, backoff;
     bool dirty;
 };
 
@@ -42,7 +42,7 @@ struct inbound { /* one connection we accepted */
     struct list link;
     struct peer *peer; /* NULL before its HELLO */
     u8 channel;
-    nanos accepted_at;
+    nanos heard_at;
     bool closing, ready;
 };
 
@@ -217,27 +217,41 @@ static bool hello_fits(struct peers *p, const struct frame *f, const struct hell
     return false;
 }
 
+/* What the other side of a link we dialled sends back: HELLO once, then STATUS, only to show that the
+ * connection is whole. */
+static bool link_frame(struct peers *p, struct link *l, const struct frame *f, str body, nanos now)
+{
+    struct hello h;
+
+    l->heard_at = now;
+    if (l->state == LINK_UP) return f->type == FRAME_STATUS && f->src_node == l->peer->id;
+    if (f->type != FRAME_HELLO || hello_decode(body, &h) || !hello_fits(p, f, &h, "dialled") ||
+        f->src_node != l->peer->id)
+        return false;
+    met(p, l->peer, f->src_boot, &h, now);
+    l->state = LINK_UP;
+    l->backoff = DIAL_BACKOFF_MIN;
+    p->stats.connects++;
+    env_log(p->env, LOG_INFO, "peer connected node=%u channel=%u boot=%u", l->peer->id, l->channel, f->src_boot);
+    return true;
+}
+
 static void link_parse(struct peers *p, struct link *l, nanos now)
 {
     struct frame f;
-    struct hello h;
     str body;
     size_t consumed;
 
-    enum frame_status s = frame_parse(buf_str(&l->stream.in), l->stream.in.limit, &f, &body, &consumed);
-    if (s == FRAME_INCOMPLETE) return;
-    if (s == FRAME_BAD || l->state != LINK_HELLO || f.type != FRAME_HELLO || hello_decode(body, &h) ||
-        !hello_fits(p, &f, &h, "dialled") || f.src_node != l->peer->id) {
-        link_close(p, l);
-        return;
+    while (l->state == LINK_HELLO || l->state == LINK_UP) {
+        enum frame_status s = frame_parse(buf_str(&l->stream.in), l->stream.in.limit, &f, &body, &consumed);
+        if (s == FRAME_INCOMPLETE) break;
+        if (s == FRAME_BAD || !link_frame(p, l, &f, body, now)) {
+            link_close(p, l);
+            return;
+        }
+        buf_consume(&l->stream.in, consumed);
     }
-    buf_consume(&l->stream.in, consumed);
-    met(p, l->peer, f.src_boot, &h, now);
-    l->state = LINK_UP;
-    l->since = now;
-    l->backoff = DIAL_BACKOFF_MIN;
-    p->stats.connects++;
-    env_log(p->env, LOG_INFO, "peer connected node=%u channel=%u boot=%u", l->peer->id, l->channel, f.src_boot);
+    p->env->ops->pause(p->env, &l->stream, false);
 }
 
 static void inbound_close(struct peers *p, struct inbound *in)
@@ -302,6 +316,7 @@ static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
             inbound_close(p, in);
             return;
         }
+        in->heard_at = now;
         p->stats.frames_in++;
         p->stats.bytes_in += consumed;
         buf_consume(&in->stream.in, consumed);
@@ -314,7 +329,7 @@ static void accept_one(struct peers *p, void *pending, nanos now)
 {
     struct inbound *in = mem_zalloc(sizeof *in);
 
-    in->accepted_at = now;
+    in->heard_at = now;
     in->stream.owner = in;
     in->stream.kind = NODE_PEER_ACCEPTED;
     buf_init(&in->stream.in, p->frame_bytes_max + MIB);
@@ -333,8 +348,7 @@ static void dialled_event(struct peers *p, struct link *l, const struct env_even
         env_flush(p->env, &l->stream);
         break;
     case ENV_RECEIVED:
-        if (l->state == LINK_HELLO) link_parse(p, l, now);
-        else if (l->state == LINK_UP) link_close(p, l); /* nothing else is ever sent this way */
+        link_parse(p, l, now);
         break;
     case ENV_CLOSED: link_on_closed(p, l, now); break;
     default: break;
@@ -372,7 +386,7 @@ static void link_turn(struct peers *p, struct link *l, nanos now)
         if (now >= l->since + DIAL_TIMEOUT) link_close(p, l);
         break;
     case LINK_UP: /* a silent peer's connection may be half open: begin again rather than wait for TCP */
-        if (now >= u64_max(l->since, l->peer->heard_at) + SILENCE_MAX) link_close(p, l);
+        if (now >= l->heard_at + SILENCE_MAX) link_close(p, l);
         break;
     case LINK_CLOSING: break;
     }
@@ -385,7 +399,7 @@ void peers_turn(struct peers *p, nanos now)
     LIST_EACH_SAFE(l, &p->inbound) {
         struct inbound *in = CONTAINER_OF(l, struct inbound, link);
         if (in->ready && !in->closing) inbound_parse(p, in, now);
-        if (!in->peer && now >= in->accepted_at + DIAL_TIMEOUT) inbound_close(p, in);
+        if (now >= in->heard_at + (in->peer ? SILENCE_MAX : DIAL_TIMEOUT)) inbound_close(p, in);
     }
 }
 
@@ -409,12 +423,12 @@ nanos peers_deadline(const struct peers *p)
             const struct link *l = &p->peer[i].links[ch];
             if (l->state == LINK_DOWN) at = u64_min(at, l->retry_at);
             if (l->state == LINK_DIALLING || l->state == LINK_HELLO) at = u64_min(at, l->since + DIAL_TIMEOUT);
-            if (l->state == LINK_UP)
-                at = u64_min(at, u64_max(l->since, p->peer[i].heard_at) + SILENCE_MAX);
+            if (l->state == LINK_UP) at = u64_min(at, l->heard_at + SILENCE_MAX);
         }
     LIST_EACH(n, &p->inbound) {
         const struct inbound *in = CONTAINER_OF(n, struct inbound, link);
         if (in->ready) return 0;
+        at = u64_min(at, in->heard_at + (in->peer ? SILENCE_MAX : DIAL_TIMEOUT));
     }
     return at;
 }
@@ -460,15 +474,31 @@ bool peers_is_connected(const struct peers *p, node_id to)
     return q && q->links[0].state == LINK_UP;
 }
 
+/* Over every connection and in both directions: each end of each can then tell by itself that it is whole. */
 void peers_send_status(struct peers *p, const struct status *s)
 {
-    struct frame f = {.type = FRAME_STATUS};
+    struct frame f = {.type = FRAME_STATUS, .src_node = config(p)->self, .src_boot = p->boot};
 
-    for (u32 i = 0; i < p->count; i++) {
-        struct buf *out = peers_begin(p, p->peer[i].id, &f, true);
-        if (!out) continue;
-        status_encode(s, out);
-        peers_end(p);
+    for (u32 i = 0; i < p->count; i++)
+        for (u32 ch = 0; ch < CHANNELS; ch++) {
+            struct link *l = &p->peer[i].links[ch];
+            if (l->state != LINK_UP || l->stream.out.len > QUEUE_DROPPABLE_MAX) continue;
+            f.dst_node = l->peer->id;
+            f.dst_boot = l->peer->boot;
+            size_t place = frame_begin(&l->stream.out, &f);
+            status_encode(s, &l->stream.out);
+            frame_end(&l->stream.out, place);
+            l->dirty = true;
+        }
+    LIST_EACH(n, &p->inbound) {
+        struct inbound *in = CONTAINER_OF(n, struct inbound, link);
+        if (!in->peer || in->closing || in->stream.out.len > 64 * KIB) continue;
+        f.dst_node = in->peer->id;
+        f.dst_boot = in->peer->boot;
+        size_t place = frame_begin(&in->stream.out, &f);
+        status_encode(s, &in->stream.out);
+        frame_end(&in->stream.out, place);
+        env_flush(p->env, &in->stream);
     }
 }
 

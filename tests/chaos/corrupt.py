@@ -156,9 +156,11 @@ def main():
             for i in range(2 if args.short else args.rounds):
                 what = "follower" if i % 2 == 0 else "leader"
                 with suite.case(f"a byte flipped in the middle of a {what}'s log is reported and repaired"):
+                    cluster.make_whole()
                     node = cluster.followers()[0] if i % 2 == 0 else cluster.leader()
                     reported_and_repaired(suite, cluster, history, load, node, chance)
             with suite.case("the history is linearizable and complete"):
+                cluster.make_whole()
                 judge(suite, history, cluster, load)
         with suite.case("a damaged copy is no part of a quorum for what it has lost"):
             damaged_half_of_the_quorum(suite, os.path.join(suite.dir, "half"))

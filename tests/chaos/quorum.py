@@ -48,16 +48,6 @@ def until_noquorum(client):
     return names
 
 
-def whole(cluster):
-    """Whatever the case before left behind."""
-    for n in cluster.nodes:
-        if n.paused:
-            n.resume()
-        if not n.alive():
-            n.start()
-    cluster.wait_ready()
-
-
 def two_down(suite, cluster, survivor):
     with survivor.client() as c:
         c.must("SET", "known", "before")
@@ -104,13 +94,13 @@ def in_the_log(suite, cluster, round_number):
         for n in followers:
             n.pause()
         c.send_bytes(b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$1\r\nx\r\n" % (len(k), k)
-                              for k in (f"{prefix}{i:03}".encode() for i in range(100))))
+                              for k in (f"{prefix}{i:03}".encode() for i in range(PIPELINE))))
         started = time.monotonic()
-        replies = [c.receive() for _ in range(100)]
+        replies = [c.receive() for _ in range(PIPELINE)]
         seconds = time.monotonic() - started
         names = {getattr(r, "name", r) for r in replies}
         expect(names <= {"UNKNOWN", "OK"}, f"writes in the leader's log answered {names}")
-        expect("UNKNOWN" in names, f"100 writes without followers answered {names}")
+        expect("UNKNOWN" in names, f"{PIPELINE} writes without followers answered {names}")
         expect(seconds <= ANSWER_MAX, f"they took {seconds:.2f} s to answer")
         wait_until(lambda: getattr(late.call("SET", "later", "x"), "name", "") == "NOQUORUM", 6,
                    "the leader without followers steps down")
@@ -119,7 +109,7 @@ def in_the_log(suite, cluster, round_number):
         n.resume()
     cluster.first_write(cluster.nodes, "returned", RETURN_MAX)
     with cluster.leader().client() as c:
-        done = [c.must("GET", f"{prefix}{i:03}") for i in range(100)]
+        done = [c.must("GET", f"{prefix}{i:03}") for i in range(PIPELINE)]
         acknowledged = [i for i, r in enumerate(replies) if r == "OK"]
         expect(all(done[i] == b"x" for i in acknowledged), "an acknowledged write of the burst is lost")
         expect(c.must("GET", f"refused{prefix}") is None, "a write answered NOQUORUM and was done")
@@ -136,7 +126,7 @@ def sent_to_a_silent_leader(suite, cluster):
         other.pause()
         leader.pause()
         started = time.monotonic()
-        replies = c.pipeline([("SET", f"silent{i}", "x") for i in range(50)])
+        replies = c.pipeline([("SET", f"silent{i}", "x") for i in range(PIPELINE)])
         seconds = time.monotonic() - started
         names = {getattr(r, "name", r) for r in replies}
         expect(names == {"UNKNOWN"}, f"writes sent to a leader that fell silent answered {names}")
@@ -150,7 +140,7 @@ def sent_to_a_silent_leader(suite, cluster):
     cluster.wait_ready()
     with gateway.client() as c:
         expect(c.must("GET", "refused-silent") is None, "a write answered NOQUORUM and was done")
-    suite.say(f"50 UNKNOWN; service was back {seconds:.2f} s after one node went on")
+    suite.say(f"{PIPELINE} UNKNOWN; service was back {seconds:.2f} s after one node went on")
 
 
 def main():
@@ -163,14 +153,14 @@ def main():
             cluster.start()
             with suite.case("the leader alone answers NOQUORUM, and service returns with a node"):
                 two_down(suite, cluster, cluster.leader())
-            whole(cluster)
+            cluster.make_whole()
             with suite.case("a follower alone answers NOQUORUM, and service returns with a node"):
                 two_down(suite, cluster, cluster.followers()[0])
-            whole(cluster)
+            cluster.make_whole()
             with suite.case("what is in the leader's log answers UNKNOWN, never NOQUORUM"):
                 for i in range(1 if args.short else 10):
                     in_the_log(suite, cluster, i)
-            whole(cluster)
+            cluster.make_whole()
             with suite.case("what was sent to a leader that fell silent answers UNKNOWN"):
                 sent_to_a_silent_leader(suite, cluster)
 

@@ -43,7 +43,7 @@ class Caller:
         self.cluster = cluster
         self.key = name
         self.seq = 0
-        self.id = retry(cluster.nodes, ("Q.SESSION", "OPEN", "600"))
+        self.id = retry(cluster.nodes, ("Q.SESSION", "OPEN", "TTL", "600"))
         expect(isinstance(self.id, bytes), f"Q.SESSION OPEN answered {self.id!r}")
 
     def words(self, seq=None):

@@ -108,7 +108,7 @@ class Node:
         self.env = {}
         self.process = None
         self.paused = False
-        self.ended = False  # a zombie of ours: reaped at the next look
+        self.down = False  # on purpose: killed, stopped, or waited for
 
     def peers(self):
         """This node's own spelling of the members; a proxy between two nodes changes one address."""
@@ -132,7 +132,7 @@ class Node:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **self.env, **env})
-        self.paused = False
+        self.paused = self.down = False
         return self
 
     @property
@@ -150,6 +150,7 @@ class Node:
             self.process.send_signal(number)
 
     def kill9(self):
+        self.down = True
         self._signal(signal.SIGKILL)
         if self.process:
             self.process.wait(10)
@@ -158,6 +159,7 @@ class Node:
         """A clean stop; its exit code."""
         if not self.process:
             return None
+        self.down = True
         if self.paused:
             self.resume()
         self._signal(signal.SIGTERM)
@@ -168,6 +170,7 @@ class Node:
             raise Failed(f"node {self.id} did not stop within {seconds} s of SIGTERM") from error
 
     def wait_dead(self, seconds):
+        self.down = True
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired as error:
@@ -270,11 +273,23 @@ class Cluster:
                 n.start()
         return self.wait_ready(seconds)
 
+    def make_whole(self):
+        """Start what is down, wake what is paused, whatever a case left behind."""
+        for n in self.nodes:
+            if n.paused:
+                n.resume()
+            if not n.alive():
+                n.start()
+        leader = self.wait_ready(30)
+        for n in self.nodes:
+            self.wait_caught_up(n)
+        return leader
+
     def wait_ready(self, seconds=20):
         """Every living node serves; the leader."""
         def all_ready():
             for n in self.nodes:
-                if n.process and not n.alive():
+                if n.process and not n.alive() and not n.down:
                     raise Failed(f"node {n.id} ended with {n.process.returncode}: "
                                  f"{n.log_since_start()[-600:]}")
             return all(n.is_ready() for n in self.nodes if n.serving())
@@ -283,6 +298,7 @@ class Cluster:
 
     def kill_all(self):
         for n in self.nodes:
+            n.down = True
             if n.process and n.alive():
                 n.process.kill()
         for n in self.nodes:
