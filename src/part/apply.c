@@ -11,6 +11,9 @@ static const char session_gone[] =
     "-SESSION this seq was answered before and its result is not kept any more. Nothing was executed again\r\n";
 static const char session_not_kept[] =
     "-SESSION done before; the result was longer than 1024 bytes and is not kept\r\n";
+/* The same for a client without a session, whose gateway had to ask twice. */
+static const char reply_not_kept[] =
+    "-UNKNOWN the command was done, but its reply was lost on the way and was too long to be kept\r\n";
 static const char session_too_late[] =
     "-SESSION EXPIRED this request was first issued longer ago than the session lives. Nothing was executed\r\n";
 static const char session_window[] =
@@ -57,7 +60,9 @@ static err apply_command(struct part *p, const struct raft_entry *re, struct buf
         buf_append_str(reply, known);
         p->stats.duplicates++;
         return OK;
-    case SESSION_NOT_KEPT: buf_append_text(reply, session_not_kept); return OK;
+    case SESSION_NOT_KEPT:
+        buf_append_text(reply, session_is_client(&e.session) ? session_not_kept : reply_not_kept);
+        return OK;
     case SESSION_GONE: buf_append_text(reply, session_gone); return OK;
     case SESSION_UNKNOWN: buf_append_text(reply, session_unknown); return OK;
     case SESSION_TOO_LATE: buf_append_text(reply, session_too_late); return OK;

@@ -151,9 +151,9 @@ static void replay_hard_state(struct boot_log *b, str payload)
         .vote = get_u32(payload.at + 8),
         .impaired = get_u32(payload.at + 12) & 1,
     };
-    if (b->saw_hard && hs.term < b->hard.term) return;
-    b->hard = hs;
     b->saw_hard = true;
+    if (hs.term >= b->hard.term) b->hard = hs;
+    else b->hard.impaired = hs.impaired; /* written when newer ones could not be read; now they can */
 }
 
 /* A snapshot was installed: the log starts behind it, unless it already held that entry. */
@@ -198,6 +198,7 @@ void part_on_damage(void *context, const struct wal_damage *d)
     p->boot.saw_anything = true;
     if (!MUTANT(damage_taken_for_torn_tail)) p->boot.damaged = true;
     if (d->accepted) return; /* an earlier start dealt with it: its TRUNC_REPAIR follows */
+    if (!MUTANT(damage_taken_for_torn_tail)) p->boot.suspect = true;
     snprintf(line, sizeof line,
              "log damaged: acknowledged bytes cannot be read; this replica will not vote until it is refilled "
              "lsn_from=%llu lsn_to=%llu file=%llu",
@@ -233,14 +234,13 @@ static bool connect_to_marker(struct part *p, struct boot_log *b)
     return had;
 }
 
-static void note_damage(struct part *p, struct boot_log *b)
+static void cut_damaged(struct part *p, struct boot_log *b)
 {
     struct wal_frame cut = {.type = WAL_TRUNC_SUFFIX,
                             .flags = TRUNC_REPAIR,
                             .part = p->options.id,
                             .index = boot_last(b) + 1};
 
-    b->hard.impaired = true;
     wal_stage(p->wal, &cut, NULL, 0);
 }
 
@@ -260,9 +260,10 @@ err part_boot(struct part *p, struct wal *wal)
     if (p->options.blank && !b->saw_anything && p->checkpoint.marker.index == 0 &&
         !MUTANT(blank_disk_votes))
         b->hard.impaired = true; /* this directory may have had a past that voted and acknowledged */
-    if (b->damaged) note_damage(p, b);
-    if (b->damaged || !b->saw_hard) log_stage_hard_state(p, &b->hard);
-    if (b->damaged) wal_accept_damage(wal);
+    if (b->suspect) b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
+    if (b->damaged) cut_damaged(p, b);
+    if (b->suspect || !b->saw_hard) log_stage_hard_state(p, &b->hard);
+    if (b->suspect) wal_accept_damage(wal);
     u64 term = u64_max(b->hard.term, p->checkpoint.marker.term);
     if (b->count) term = u64_max(term, boot_at(b, b->count - 1)->pos.term);
     if (term > b->hard.term) b->hard.vote = 0;

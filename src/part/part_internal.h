@@ -31,7 +31,9 @@ struct boot_log { /* boot.c: what replay has found so far */
     u64 bytes;
     struct log_pos before; /* the position before the first entry, when known from a marker */
     struct raft_hard_state hard;
-    bool saw_hard, damaged, saw_anything;
+    bool saw_hard, saw_anything;
+    bool damaged; /* behind a hole: entries are not trusted until a repair mark or a snapshot */
+    bool suspect; /* a hole that no earlier start has dealt with */
 };
 
 struct staged { /* log.c: what a durable LSN will mean */

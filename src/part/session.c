@@ -53,7 +53,6 @@ static void ids_add(struct ids *ids, struct session_id id)
     ids->at[ids->count++] = id;
 }
 
-static bool is_client(const struct session_id *id) { return id->bytes[15] & 0x80; }
 static bool same_id(const struct session_id *a, const struct session_id *b)
 {
     return mem_equal(a->bytes, b->bytes, 16);
@@ -133,7 +132,7 @@ static struct session *add(struct session_table *t, const struct session_id *id,
     t->buckets[b] = s;
     list_push(&t->by_use, &s->by_use);
     t->count++;
-    t->clients += is_client(id);
+    t->clients += session_is_client(id);
     t->last = s;
     return s;
 }
@@ -147,7 +146,7 @@ static void drop(struct session_table *t, struct session *s)
     ids_add(&t->dropped, s->id);
     list_remove(&s->by_use);
     t->count--;
-    t->clients -= is_client(&s->id);
+    t->clients -= session_is_client(&s->id);
     if (t->last == s) t->last = NULL;
     session_release(s);
 }
@@ -181,7 +180,7 @@ static void touch(struct session_table *t, struct session *s, u64 hlc)
 
 static u64 window(const struct session *s)
 {
-    return is_client(&s->id) ? SESSION_CLIENT_WINDOW : SESSION_GATEWAY_WINDOW;
+    return session_is_client(&s->id) ? SESSION_CLIENT_WINDOW : SESSION_GATEWAY_WINDOW;
 }
 
 static struct result *slot(struct session *s, u64 seq) { return &s->ring[seq & (s->cap - 1)]; }
@@ -228,7 +227,7 @@ enum session_verdict session_judge(struct session_table *t, const struct entry *
     }
     expire(t, e->hlc);
     s = find(t, &e->session);
-    if (!s && is_client(&e->session)) return SESSION_UNKNOWN;
+    if (!s && session_is_client(&e->session)) return SESSION_UNKNOWN;
     u64 ttl_ms = s ? s->ttl_ms : SESSION_GATEWAY_TTL_MS;
     if (e->first_hlc < e->hlc && hlc_ms(e->hlc) - hlc_ms(e->first_hlc) >= ttl_ms) return SESSION_TOO_LATE;
     if (!s) {
@@ -319,13 +318,20 @@ static void encode(const struct session *s, struct buf *out)
     }
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(((const struct session_id *)a)->bytes, ((const struct session_id *)b)->bytes, 16);
+}
+
 void session_each_changed(struct session_table *t, bool all, session_row_fn fn, void *context)
 {
     struct buf row;
 
     buf_init(&row, 0);
     t->visited.count = 0;
-    for (u64 i = 0; i < t->dropped.count; i++) {
+    if (t->dropped.count) qsort(t->dropped.at, t->dropped.count, sizeof *t->dropped.at, by_id);
+    for (u64 i = 0; i < t->dropped.count; i++) { /* a session may have come back, and gone again */
+        if (i > 0 && same_id(&t->dropped.at[i], &t->dropped.at[i - 1])) continue;
         if (find(t, &t->dropped.at[i])) continue;
         fn(context, str_from(t->dropped.at[i].bytes, 16), (str){0});
         ids_add(&t->visited, t->dropped.at[i]);

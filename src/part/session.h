@@ -17,6 +17,9 @@
 
 struct session_table;
 
+/* Q.SESSION's sessions, as against those that gateways make by themselves. */
+static inline bool session_is_client(const struct session_id *id) { return id->bytes[15] & 0x80; }
+
 struct session_table *session_table_new(void);
 void session_table_free(struct session_table *t);
 

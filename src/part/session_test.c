@@ -228,7 +228,24 @@ TEST(session, tells_changes_and_losses_once_and_again_after_a_failure)
     buf_done(&rows.bytes);
 }
 
-TEST_MAIN(RUN(session, runs_a_request_once_and_repeats_its_reply),
+TEST(session, tells_one_loss_of_a_session_that_went_twice)
+{
+    struct session_table *t = session_table_new();
+    struct rows rows = {.count = 0};
+    struct entry open = client_request(0, 1000);
+
+    for (u32 i = 0; i < 2; i++) { /* an OPEN that was sent twice may run again after the CLOSE */
+        CHECK(session_open(t, &open, 5000));
+        CHECK(session_close(t, &open));
+    }
+    session_each_changed(t, false, collect, &rows);
+    CHECK_EQ(rows.gone, 1);
+    session_table_free(t);
+    buf_done(&rows.bytes);
+}
+
+TEST_MAIN(RUN(session, tells_one_loss_of_a_session_that_went_twice),
+          RUN(session, runs_a_request_once_and_repeats_its_reply),
           RUN(session, keeps_every_reply_not_yet_acknowledged_in_any_order),
           RUN(session, forgets_below_acked_and_refuses_what_it_forgot),
           RUN(session, a_write_waits_for_the_one_before_it),

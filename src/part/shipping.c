@@ -4,6 +4,9 @@
  * Source: Ongaro 2014 §5; the install rules answer RELIABILITY group E (stale, mixed, torn installs). */
 #include "part/part_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define CHUNK_BYTES (256 * KIB)
 #define RESEND_AFTER (500 * NANOS_MS)
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
@@ -35,14 +38,23 @@ static void outgoing_reset_chunks(struct outgoing *o)
     o->read_all = false;
 }
 
-static void outgoing_end(struct part *p, struct outgoing *o, bool tell, bool failed)
+static void tell(struct part *p, const char *what, node_id peer, u64 index)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "%s node=%u index=%" PRIu64, what, peer, index);
+    p->host.log(p->host.context, LOG_INFO, line);
+}
+
+static void outgoing_end(struct part *p, struct outgoing *o, bool report, bool failed)
 {
     struct raft_event ev = {.kind = RAFT_SNAPSHOT_SENT, .peer = o->to, .index = o->index, .rejected = failed};
 
+    tell(p, failed ? "snapshot not taken" : "snapshot taken", o->to, o->index);
     outgoing_reset_chunks(o);
     if (o->snapshot) store_snapshot_free(o->snapshot);
     *o = (struct outgoing){0};
-    if (!tell || !raft_is_leader(p->raft)) return;
+    if (!report || !raft_is_leader(p->raft)) return;
     if (!failed) p->stats.snapshots_sent++;
     log_step_or_fail(p, &ev);
 }
@@ -104,6 +116,7 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
         o->index = p->checkpoint.marker.index;
         o->index_term = p->checkpoint.marker.term;
         o->snap_id = (u64)p->options.boot << 32 | ++p->shipping.next_snap_id;
+        tell(p, "snapshot begins", o->to, o->index);
     }
     if (p->now >= o->last_progress + GIVE_UP_AFTER) {
         outgoing_end(p, o, true, true);
@@ -283,6 +296,7 @@ static err restart_from_marker(struct part *p, node_id leader)
     struct raft_event ev = {.kind = RAFT_RESTORED, .pos = pos, .config = &config, .peer = leader};
     log_step_or_fail(p, &ev);
     p->stats.snapshots_installed++;
+    tell(p, "snapshot installed", leader, pos.index);
     return OK;
 }
 

@@ -12,6 +12,7 @@ static struct raft_message *reply_to(struct raft *r, struct raft_outbox *outbox,
     reply->round = m->round;
     reply->prev = m->prev; /* which APPEND this answers */
     reply->impaired = r->election.hard.impaired;
+    reply->life = reply->impaired ? r->election.life : 0;
     reply->full = r->refuse_entries;
     return reply;
 }
@@ -107,10 +108,10 @@ static u64 take_entries(struct raft *r, const struct raft_message *m)
 }
 
 /* An impaired replica is whole again once its disk holds all that a leader, confirmed by a quorum without
- * it (m->impaired), has committed, an entry of that leader's own term included. */
+ * it (m->life), has committed, an entry of that leader's own term included. */
 static void heal_if_refilled(struct raft *r, const struct raft_message *m)
 {
-    if (!r->election.hard.impaired || !m->impaired) return;
+    if (!r->election.hard.impaired || m->life != r->election.life) return;
     if (r->marks.durable < m->commit || r->following.matched < m->commit) return;
     if (tail_term_at(&r->tail, m->commit) != m->term) return;
     election_heal(r);

@@ -58,7 +58,9 @@ static void draw_mixed(struct world *w, struct faults *f)
 static void draw_storm(struct world *w, struct faults *f)
 {
     f->crash = 1000 + pick(w, 10000);
-    f->crash_at_save = pick(w, 300000);
+    f->crash_at_save = maybe(w, 300000);
+    f->crash_at_lead = maybe(w, 700000);
+    f->lonely_leader = maybe(w, 5000);
     f->restart_after = (1 + pick(w, 40)) * NANOS_MS;
     f->wipe = maybe(w, 20000);
     f->cut = pick(w, 20000);
@@ -118,7 +120,7 @@ static struct raft_options draw_options(struct world *w, node_id self)
         .drift_ppm = 10000,
         .inflight_messages_max = 1 + pick(w, 8),
         .inflight_bytes_max = 100 + pick(w, 2000),
-        .append_bytes_max = 50 + pick(w, 500),
+        .append_bytes_max = 1 + (profile == STORM ? pick(w, 30) : pick(w, 500)),
         .tail_bytes_max = 100000,
         .uncommitted_bytes_max = 1000 + pick(w, 5000),
     };

@@ -35,7 +35,7 @@ struct asked_read {
 struct faults { /* drawn per seed; chances are parts per million, per message or per millisecond */
     u32 drop, duplicate, crash, wipe, cut, mend, pause, transfer, disk_full, snapshot, unreachable,
         backlog, lonely_leader,
-        crash_at_save;
+        crash_at_save, crash_at_lead;
     u64 restart_after, delay_min, delay_max, disk_min, disk_max;
     u32 slow_message; /* delayed by slow_extra */
     u64 slow_extra;
@@ -317,6 +317,8 @@ static inline err world_step(struct world *w, struct host *h, struct raft_event 
     w->steps++;
     if (e) return e;
     if (w->out->save && !w->calm && chance(w, w->faults.crash_at_save)) h->dies = true;
+    bool leads = w->out->events & RAFT_BECAME_LEADER;
+    if (leads && !w->calm && chance(w, w->faults.crash_at_lead)) h->dies = true;
     carry_out(w, h);
     return OK;
 }

@@ -8,8 +8,8 @@
  *   16 term:u64
  *   24 prev.term:u64  32 prev.index:u64
  *   40 hint.term:u64  48 hint.index:u64
- *   56 match:u64  64 commit:u64  72 round:u64  80 sent_at:u64
- *   88 entries, back to back:
+ *   56 match:u64  64 commit:u64  72 round:u64  80 life:u64  88 sent_at:u64
+ *   96 entries, back to back:
  *        0 term:u64
  *        8 kind:u8    enum raft_entry_kind
  *        9 zero:u8[3]
@@ -25,7 +25,7 @@
 #include "base/crc.h"
 #include "base/mem.h"
 
-#define HEADER_BYTES 88u
+#define HEADER_BYTES 96u
 #define ENTRY_HEADER_BYTES 20u
 
 enum flag { PRE = 1, TRANSFER = 2, GRANTED = 4, REJECTED = 8, IMPAIRED = 16, FULL = 32, FLAGS = 63 };
@@ -72,8 +72,8 @@ void raft_message_encode(const struct raft_message *m, struct buf *out)
     buf_append_u32(out, m->count);
     buf_append_u32(out, m->from);
     buf_append_u32(out, m->to);
-    const u64 words[] = {m->term,       m->prev.term, m->prev.index, m->hint.term, m->hint.index,
-                         m->match,      m->commit,    m->round,      m->sent_at};
+    const u64 words[] = {m->term,  m->prev.term, m->prev.index, m->hint.term, m->hint.index,
+                         m->match, m->commit,    m->round,      m->life,      m->sent_at};
     _Static_assert(16 + sizeof words == HEADER_BYTES, "the header is what the format says");
     for (size_t i = 0; i < ARRAY_LEN(words); i++) buf_append_u64(out, words[i]);
     for (u32 i = 0; i < m->count; i++) {
@@ -98,6 +98,7 @@ static err decode_header(struct reader *in, struct raft_message *m)
     m->match = reader_u64(in);
     m->commit = reader_u64(in);
     m->round = reader_u64(in);
+    m->life = reader_u64(in);
     m->sent_at = reader_u64(in);
     m->pre = flags & PRE;
     m->transfer = flags & TRANSFER;

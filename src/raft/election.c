@@ -5,6 +5,8 @@
  * candidate counts itself when the host reports RAFT_SAVED. */
 #include "raft/raft_internal.h"
 
+#include "base/hash.h"
+
 static const u32 may_become[RAFT_ROLES] = {
     [RAFT_FOLLOWER] = BIT(RAFT_PRECANDIDATE) | BIT(RAFT_CANDIDATE),
     [RAFT_PRECANDIDATE] = BIT(RAFT_FOLLOWER) | BIT(RAFT_PRECANDIDATE) | BIT(RAFT_CANDIDATE),
@@ -70,6 +72,7 @@ void election_boot(struct raft *r, nanos booted_at)
 {
     struct election *e = &r->election;
     r->now = booted_at;
+    e->life = hash_mix(prng_next(&r->prng), booted_at) | 1;
     e->saved_term = e->hard.term;
     if (e->hard.term < r->tail.last.term) {
         /* A log newer than the hard state: the latter, and the votes in it, were lost. */

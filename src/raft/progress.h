@@ -27,6 +27,7 @@ struct progress {
     bool full;        /* its disk takes no entries now */
 
     bool impaired;    /* it said so: it does not count */
+    u64 life;         /* which of its lives said so */
     u64 heal_round;   /* once this round is confirmed without it, our commit may heal it */
     bool may_heal;
     nanos heal_from;  /* send time of the first APPEND that may heal; older answers are void */

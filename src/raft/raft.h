@@ -74,15 +74,16 @@ struct raft_message {
      * VOTE_REPLY: pre, granted. A pre-vote request carries the term it would campaign in; its grant echoes it. */
     bool pre, transfer, granted;
     /* APPEND: prev, entries, commit, sent_at (leader's clock, echoed by the reply: leases count from
-     * it), round (read-index round, echoed), impaired (a quorum without the receiver has confirmed the
-     * leader since it learned of the receiver's impairment: this commit may heal it).
+     * it), round (read-index round, echoed), life (not 0: since the leader learned that this life of the
+     * receiver is impaired, a quorum without it has confirmed the leader: the commit may heal it).
      * APPEND_REPLY: rejected; prev = that of the APPEND answered; match: entries <= match are on disk in
      * log of `term`; hint = the last entry known to equal the leader's, on disk or not (or, rejected, where to
-     * try next: §5.3 of the paper, by term); sent_at, round, impaired, full.
+     * try next: §5.3 of the paper, by term); sent_at, round, full, impaired and then life, a number drawn
+     * at boot.
      * TIMEOUT_NOW: prev = the last entry the target must have; void in any other term.
      * SNAPSHOT_STATUS: prev = the snapshot's position, now the follower's and durable; or rejected. */
     struct log_pos prev, hint;
-    u64 match, commit, round;
+    u64 match, commit, round, life;
     nanos sent_at;
     bool rejected, impaired, full; /* full: this follower's disk takes no entries now */
     const struct raft_entry *entries;

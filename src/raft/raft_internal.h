@@ -32,6 +32,7 @@ struct election { /* election.c: role, term, vote, timers */
     nanos deadline;       /* campaign then */
     nanos votes_from;     /* before it, votes are refused: a live leader, or one from before boot */
     bool disk_full;
+    u64 life; /* tells this start from an earlier one, also with the same impairment; never 0 */
 };
 
 struct marks { /* commit.c: how far things are. All are indexes; see commit.c for their order */

@@ -53,7 +53,7 @@ static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
     m->commit = r->marks.commit;
     m->sent_at = r->now;
     m->round = r->reads.round;
-    m->impaired = p->may_heal;
+    m->life = p->may_heal ? p->life : 0;
     return m;
 }
 
@@ -170,15 +170,16 @@ void replicate_on_unreachable(struct raft *r, node_id peer)
  * of its earlier life. False: such an answer. */
 static bool note_impairment(struct raft *r, struct progress *p, const struct raft_message *m)
 {
-    if (m->impaired && !p->impaired) {
+    if (m->impaired && (!p->impaired || p->life != m->life)) {
         TRACE(r, "%u is impaired -> its acknowledgements are void", m->from);
         p->impaired = true;
+        p->life = m->life;
         p->acked = false;
         p->acked_round = p->match = 0;
         progress_become_probe(p, u64_min(m->hint.index, r->tail.last.index) + 1);
+        p->may_heal = false;
         read_begin_round(r);
         p->heal_round = r->reads.round;
-        p->may_heal = false;
     } else if (!m->impaired && p->impaired) {
         if (!p->may_heal || m->sent_at < p->heal_from) return false;
         TRACE(r, "%u is healed -> it counts again", m->from);

@@ -7,6 +7,7 @@
 #define EVENTS_PER_TURN 4096
 #define STATUS_EVERY (200 * NANOS_MS)
 #define STOP_WAIT (3 * NANOS_SEC)
+#define STALL_MAX NANOS_SEC
 
 struct node {
     struct env *env;
@@ -20,7 +21,7 @@ struct node {
     struct gateway *gateway;
     struct redis_door *redis;
     struct admin_door *admin;
-    nanos now, started_at, next_status_at;
+    nanos now, started_at, next_status_at, next_resign_at;
     bool was_full, founded, resigned, stopped;
     nanos stop_asked_at; /* 0: not asked */
     bool failed;
@@ -355,6 +356,19 @@ static void watch_founding(struct node *n)
     part_on_founding(n->part);
 }
 
+/* A leader whose own disk has not answered for a second keeps everyone waiting: let another one lead. */
+static void watch_stall(struct node *n)
+{
+    nanos oldest = wal_oldest_write(n->wal);
+
+    if (oldest == NANOS_NEVER || n->now < oldest + STALL_MAX || n->now < n->next_resign_at) return;
+    if (!raft_is_leader(part_raft(n->part)) || MUTANT(leads_with_a_stalled_disk)) return;
+    n->next_resign_at = n->now + STALL_MAX;
+    env_log(n->env, LOG_WARN, "the disk has not answered: leadership is handed over write_ms=%" PRIu64,
+            (n->now - oldest) / NANOS_MS);
+    part_resign(n->part);
+}
+
 static void watch_disk(struct node *n)
 {
     bool full = wal_stats(n->wal)->full;
@@ -402,6 +416,7 @@ bool node_turn(struct node *n)
     gateway_turn(n->gateway, n->now);
     watch_founding(n);
     watch_disk(n);
+    watch_stall(n);
     if (n->failed) return false;
     err e = part_turn(n->part, &more);
     if (e) {

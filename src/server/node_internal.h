@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "base/prng.h"
 #include "part/part.h"
 #include "server/admin/admin.h"

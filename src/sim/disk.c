@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SLOW_FACTOR 50
+#define STALL_LOOK (100 * NANOS_MS)
 #define ALIGNMENT 4096
 #define ENGINE_STEP_BYTES (64 * KIB) /* what a checkpoint needs to find free */
 
@@ -231,7 +232,8 @@ static void fire_disk(struct world *w, void *context, u64 arg)
         return;
     }
     if (w->now < d->stalled_until) {
-        world_at(w, d->stalled_until, EVENT_DISK, h->id, fire_disk, wr, arg);
+        nanos look = u64_min(d->stalled_until, w->now + STALL_LOOK); /* a mended disk goes on */
+        world_at(w, look, EVENT_DISK, h->id, fire_disk, wr, arg);
         return;
     }
     if (d->die_in > 0 && --d->die_in == 0) {
@@ -275,8 +277,7 @@ static void disk_submit(struct env *env, struct disk_op *op)
     }
     nanos lasts = d->character.write_base + chance_exponential(p, d->character.write_jitter) + op->bytes / 2;
     if (prng_chance(p, d->character.slow_ppm)) lasts *= SLOW_FACTOR;
-    world_at(h->world, u64_max(host_now(h) + lasts, d->stalled_until), EVENT_DISK, h->id, fire_disk, wr,
-             op->offset);
+    world_at(h->world, host_now(h) + lasts, EVENT_DISK, h->id, fire_disk, wr, op->offset);
 }
 
 void disk_ops_fill(struct env_ops *ops)

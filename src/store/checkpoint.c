@@ -1,5 +1,5 @@
-/* Checkpoints: the current generation becomes the frozen one, a job writes it to the kvs in one atomic
- * step together with the partition-local rows, and store_tidy looks after its rows.
+/* Checkpoints: the current generation becomes the frozen one, a job writes it to the kvs in one
+ * atomic step together with the partition-local rows, and store_tidy looks after its rows.
  *
  *   reactor   store_freeze: swap lists, copy the local rows          O(local rows)
  *   job       encode ranges, sort, kvs ingest                        reads frozen rows only
@@ -31,8 +31,8 @@ static int compare_kvs_rows(const void *a, const void *b)
     return str_compare(x->key, y->key);
 }
 
-/* The frozen rows in order, without those of dropped keyspaces: a row and a range never meet, because
- * nobody writes to a keyspace that was dropped. */
+/* The frozen rows in order, without those of dropped keyspaces: a row and a range never meet,
+ * because nobody writes to a keyspace that was dropped. */
 static size_t sort_rows(const struct checkpoint *c, struct sort_item *items)
 {
     size_t count = 0;
@@ -96,8 +96,8 @@ static void run_checkpoint(struct env_job *job)
 
 bool store_checkpoint_running(const struct store *s) { return s->running || s->settling.count; }
 
-static void copy_local_rows(struct checkpoint *c, const struct store *s, const struct kvs_row *local,
-                            size_t count)
+static void copy_local_rows(struct checkpoint *c, const struct store *s,
+                            const struct kvs_row *local, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) bytes += local[i].key.len + local[i].value.len;
@@ -117,7 +117,8 @@ static void copy_local_rows(struct checkpoint *c, const struct store *s, const s
     }
 }
 
-struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *local, size_t local_count)
+struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *local,
+                                      size_t local_count)
 {
     assert(!s->running);
     assert(!s->installing);

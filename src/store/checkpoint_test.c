@@ -156,7 +156,8 @@ TEST(checkpoint, dropping_during_a_checkpoint_waits_for_the_next_one)
 }
 
 TEST_MAIN(RUN(checkpoint, nothing_is_durable_before_the_job_and_all_of_it_after),
-          RUN(checkpoint, a_row_changed_during_a_checkpoint_stays_dirty_and_the_old_value_is_written),
+          RUN(checkpoint,
+              a_row_changed_during_a_checkpoint_stays_dirty_and_the_old_value_is_written),
           RUN(checkpoint, a_deleted_key_stays_away_after_its_tombstone_was_written),
           RUN(checkpoint, a_checkpoint_that_finds_no_space_is_thawed_and_can_be_repeated),
           RUN(checkpoint, a_freeze_right_after_the_last_checkpoint_needs_no_tidy_between),

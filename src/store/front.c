@@ -2,9 +2,11 @@
  *
  *   clean      equal to the kvs; may be evicted
  *   dirty      in the current generation: newer than the kvs, changed in place
- *   frozen     dirty, in the generation a checkpoint is writing (or wrote, and store_tidy has not seen
- *              yet): immutable; a change makes a new row in the current generation, and the old one
- *              stays, detached, until store_tidy frees it
+ *   frozen     dirty, in the generation a checkpoint is writing, or wrote and store_tidy has not
+ *              looked at yet: immutable
+ *
+ * A change of a frozen row makes a new row in the current generation; the old one stays, detached,
+ * until store_tidy frees it.
  */
 #include "store/store_internal.h"
 
@@ -91,7 +93,8 @@ static bool put_in_place(struct store *s, struct keyspace *ks, struct row *r, st
     return true;
 }
 
-static void write_row(struct store *s, enum row_kind kind, u32 keyspace, str key, str head, str body)
+static void write_row(struct store *s, enum row_kind kind, u32 keyspace, str key, str head,
+                      str body)
 {
     struct keyspace *ks = store_keyspace_ensure(s, keyspace);
     u64 position = store_position(key);
@@ -119,10 +122,10 @@ void store_delete(struct store *s, u32 keyspace, str key)
     write_row(s, ROW_TOMBSTONE, keyspace, key, (str){0}, (str){0});
 }
 
-/* Ask the kvs; what it has becomes a clean row. Absence is not cached: the filters of the kvs answer it
- * fast enough, and nobody can fill the memory by asking for keys that do not exist. */
-static err read_through(struct store *s, struct keyspace *ks, struct place at, u64 position, str key,
-                        str *value, bool *found)
+/* Ask the kvs; what it has becomes a clean row. Absence is not cached: the filters of the kvs
+ * answer it fast enough, and nobody can fill the memory by asking for keys that do not exist. */
+static err read_through(struct store *s, struct keyspace *ks, struct place at, u64 position,
+                        str key, str *value, bool *found)
 {
     buf_clear(&s->key);
     head_key_append(&s->key, ks->id, position, key);
@@ -132,7 +135,8 @@ static err read_through(struct store *s, struct keyspace *ks, struct place at, u
     err e = s->kvs->ops->get(s->kvs, buf_str(&s->key), &s->value, found);
     if (e || !*found) return e;
 
-    struct row *r = front_row_new(s, ROW_VALUE, ks->id, position, key, buf_str(&s->value), (str){0});
+    struct row *r = front_row_new(s, ROW_VALUE, ks->id, position, key, buf_str(&s->value),
+                                  (str){0});
     if (s->value.cap > MIB) buf_done(&s->value);
     *value = row_value(r);
     if (at.found) { /* a mutant's doing */

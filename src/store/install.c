@@ -1,5 +1,5 @@
-/* Rows in: chunks of a snapshot are staged beside the live rows; a job makes them the store's in one
- * atomic step. */
+/* Rows in: chunks of a snapshot are staged beside the live rows; a job makes them the store's in
+ * one atomic step. */
 #include "store/store_internal.h"
 
 err store_install_new(struct store *s, struct store_install **out)
@@ -14,8 +14,8 @@ err store_install_new(struct store *s, struct store_install **out)
     return OK;
 }
 
-/* Chunks come from another node, frame-checked; that they are rows of this partition, each once and in
- * order, is checked here, before the kvs sees them. */
+/* Chunks come from another node, frame-checked; that they are rows of this partition, each once and
+ * in order, is checked here, before the kvs sees them. */
 err store_install_chunk(struct store_install *in, str chunk)
 {
     const struct kvs_ops *ops = in->store->kvs->ops;

@@ -1,5 +1,5 @@
-/* Chunks of a snapshot are bytes from outside: whatever they are, they are refused or staged. The input is
- * cut into chunks by its own bytes: a length (u16), then that much. */
+/* Chunks of a snapshot are bytes from outside: whatever they are, they are refused or staged. The
+ * input is cut into chunks by its own bytes: a length (u16), then that much. */
 #include "store/store_internal.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);

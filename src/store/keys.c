@@ -37,12 +37,11 @@ static const u16 crc16_table[256] = {
 static u16 crc16(str s)
 {
     u16 crc = 0;
-    for (size_t i = 0; i < s.len; i++)
-        crc = (u16)((crc << 8) ^ crc16_table[(crc >> 8) ^ s.at[i]]);
+    for (size_t i = 0; i < s.len; i++) crc = (u16)((crc << 8) ^ crc16_table[(crc >> 8) ^ s.at[i]]);
     return crc;
 }
 
-/* The bytes that choose the slot: those between the first '{' and the first '}' after it, if any. */
+/* The bytes that choose the slot: those between the first '{' and the '}' after it, if any. */
 static str slot_part(str key)
 {
     const u8 *open = key.len ? memchr(key.at, '{', key.len) : NULL;

@@ -31,7 +31,7 @@ TEST(keys, only_the_first_tag_counts_and_only_if_it_holds_a_byte)
 {
     CHECK_EQ(store_slot(STR("x{abc}y{def}")), store_slot(STR("abc")));
     CHECK_EQ(store_slot(STR("foo{{bar}}zap")), store_slot(STR("{bar")));
-    CHECK(store_slot(STR("a{}{abc}")) != store_slot(STR("abc"))); /* the first is empty: the whole key */
+    CHECK(store_slot(STR("a{}{abc}")) != store_slot(STR("abc"))); /* empty: the whole key counts */
     CHECK(store_slot(STR("a{abc")) != store_slot(STR("abc")));
     CHECK(store_slot(STR("}abc{")) != store_slot(STR("abc")));
 }

@@ -69,8 +69,8 @@ bool store_is_dropped(const struct store *s, u32 id)
     return id_set_has(&s->dropped, id) || (s->running && id_set_has(&s->running->dropped, id));
 }
 
-/* No row in the kvs: asked once, when the keyspace is first met. A new id never has any; after a restart
- * an old one may. No checkpoint in flight can add some either, for its rows were met. */
+/* No row in the kvs: asked once, when the keyspace is first met. A new id never has any; after a
+ * restart an old one may. No checkpoint in flight can add some either, for its rows were met. */
 static bool kvs_has_none(struct store *s, u32 id)
 {
     const struct kvs_ops *ops = s->kvs->ops;
@@ -128,7 +128,7 @@ void store_retire_all(struct store *s)
     for (u32 i = 0; i < s->keyspace_count; i++) retire(s, s->keyspaces[i]);
     s->keyspace_count = 0;
     id_set_done(&s->dropped);
-    /* The rows stay marked with a generation that no list holds: tidy frees them with their tables. */
+    /* The rows keep a generation that no list holds: tidy frees them with their tables. */
     generation_done(&s->current);
     s->generation++;
     s->settling_is_retired = true;

@@ -65,22 +65,22 @@ struct kvs_rocks_options {
     u32 threads; /* background compaction */
 };
 
-/* Open or create the RocksDB in dir (an absolute or working-directory path). The sentence of a failure
- * goes to problem. */
+/* Open or create the RocksDB in dir (an absolute or working-directory path). The sentence of a
+ * failure goes to problem. */
 MUST_USE err kvs_rocks_open(const char *dir, const struct kvs_rocks_options *options,
                             struct kvs **out, char *problem, size_t problem_size);
 
-/* The durable image of a memory engine outlives the engine, as a disk outlives a process. One engine at
- * a time; single-threaded: jobs run between events. */
+/* The durable image of a memory engine outlives the engine, as a disk outlives a process. One
+ * engine at a time; single-threaded: jobs run between events. */
 struct kvs_image;
 struct kvs_image *kvs_image_new(void);
 void kvs_image_free(struct kvs_image *image); /* closes what is open on it, as a crash does */
 struct kvs *kvs_memory_open(struct kvs_image *image);
 u64 kvs_image_hash(const struct kvs_image *image); /* of all rows, in order */
 
-/* The process dies: the engine goes, with all its iterators, snapshots and stages, and the image keeps what
- * ingest and stage_commit had returned. Both are one step here, so a job that had not run has left
- * nothing and one that had has left everything. Accepts an image that is not open. */
+/* The process dies: the engine goes, with all its iterators, snapshots and stages, and the image
+ * keeps what ingest and stage_commit had returned. Both are one step here, so a job that had not
+ * run has left nothing and one that had has left everything. Accepts an image that is not open. */
 void kvs_image_crash(struct kvs_image *image);
 
 /* From now on ingest, stage_add and stage_commit change nothing and return e, until e is OK again:

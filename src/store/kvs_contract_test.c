@@ -56,7 +56,8 @@ static void pair_done(struct pair *p)
 
 static str key_text(u64 n, char out[24])
 {
-    int len = snprintf(out, 24, "k%0*llu", 1 + (int)(n % 5), (unsigned long long)(n * 7919 % 10007));
+    int len = snprintf(out, 24, "k%0*llu", 1 + (int)(n % 5),
+                       (unsigned long long)(n * 7919 % 10007));
     return str_from(out, (size_t)len);
 }
 
@@ -158,7 +159,8 @@ static void compare_gets(struct pair *p, u32 count)
     buf_done(&b);
 }
 
-static void compare_iterators(struct pair *p, struct kvs_snapshot *pin_a, struct kvs_snapshot *pin_b)
+static void compare_iterators(struct pair *p, struct kvs_snapshot *pin_a,
+                              struct kvs_snapshot *pin_b)
 {
     struct kvs_iter *a = p->memory->ops->iter_new(p->memory, pin_a);
     struct kvs_iter *b = p->rocks->ops->iter_new(p->rocks, pin_b);
@@ -229,7 +231,8 @@ TEST(kvs, the_memory_engine_and_rocksdb_agree_on_any_script)
     for (u64 seed = 1; seed <= 6; seed++) run_script(seed, 60);
 }
 
-/* Files are cut at 64 MiB: a stage and an ingest over several of them replace all, and only, their range. */
+/* Files are cut at 64 MiB: a stage and an ingest over several of them replace all, and only, their
+ * range. */
 TEST(kvs, a_replacement_of_many_files_leaves_no_old_row)
 {
     struct test_dir dir;

@@ -1,5 +1,5 @@
-/* The kvs of the simulator: an image that is one version of a persistent map. A snapshot or an iterator
- * is a reference to a version, and an ingest becomes visible by one assignment. */
+/* The kvs of the simulator: an image that is one version of a persistent map. A snapshot or an
+ * iterator is a reference to a version, and an ingest becomes visible by one assignment. */
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/mutant.h"
@@ -15,7 +15,7 @@ struct kvs_image {
 struct memory {
     struct kvs base;
     struct kvs_image *image;
-    struct list snapshots, iters, stages; /* what is open: a close with any is a bug, a crash is not */
+    struct list snapshots, iters, stages; /* what is open: nothing may be, at a close */
 };
 
 struct kvs_snapshot {
@@ -146,7 +146,7 @@ static err memory_ingest(struct kvs *k, const struct kvs_range *ranges, u32 rang
     for (size_t i = 0; i < row_count; i++) {
         assert(i == 0 || str_compare(rows[i - 1].key, rows[i].key) < 0);
         root = treap_with(root, rows[i].key,
-                        rows[i].is_delete ? NULL : treap_one(rows[i].key, rows[i].value));
+                          rows[i].is_delete ? NULL : treap_one(rows[i].key, rows[i].value));
     }
     treap_unref(image->root);
     image->root = root;
@@ -192,8 +192,7 @@ static struct treap *merge_rows(struct treap *root, const struct treap *rows)
 {
     if (!rows) return root;
     root = merge_rows(root, rows->left);
-    root = treap_with(root, treap_key(rows),
-                    treap_one(treap_key(rows), treap_value(rows)));
+    root = treap_with(root, treap_key(rows), treap_one(treap_key(rows), treap_value(rows)));
     return merge_rows(root, rows->right);
 }
 
@@ -281,10 +280,10 @@ void kvs_image_crash(struct kvs_image *image)
 {
     struct memory *m = image->open;
     if (!m) return;
-    LIST_EACH_SAFE(l, &m->snapshots)
+    LIST_EACH_SAFE (l, &m->snapshots)
         memory_snapshot_free(&m->base, CONTAINER_OF(l, struct kvs_snapshot, link));
-    LIST_EACH_SAFE(l, &m->iters) memory_iter_free(CONTAINER_OF(l, struct kvs_iter, link));
-    LIST_EACH_SAFE(l, &m->stages) memory_stage_abort(CONTAINER_OF(l, struct kvs_stage, link));
+    LIST_EACH_SAFE (l, &m->iters) memory_iter_free(CONTAINER_OF(l, struct kvs_iter, link));
+    LIST_EACH_SAFE (l, &m->stages) memory_stage_abort(CONTAINER_OF(l, struct kvs_stage, link));
     memory_close(&m->base);
 }
 

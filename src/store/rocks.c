@@ -1,7 +1,7 @@
 /* RocksDB 7.8 behind kvs.h, through its C API: opening and reading. rocks_sst.c writes.
  *
- * The memtable and the write-ahead log stay empty: every change is an ingest of sorted files, which is
- * atomic and durable by the manifest's one record. The database is the default column family of
+ * The memtable and the write-ahead log stay empty: every change is an ingest of sorted files, which
+ * is atomic and durable by the manifest's one record. The database is the default column family of
  * `dir`; files on their way in are built in `dir`.sst, which is emptied at every open. */
 #include "store/rocks_internal.h"
 
@@ -25,8 +25,8 @@ struct kvs_iter {
 
 /* ---- errors ---- */
 
-/* The C API gives text only. RocksDB 7.8 writes statuses as "IO error: No space left on device: ...",
- * "Corruption: ...". */
+/* The C API gives text only. RocksDB 7.8 writes statuses as "IO error: No space left on device:
+ * ...", "Corruption: ...". */
 static err text_err(const char *text)
 {
     if (strstr(text, "No space left") || strstr(text, "NoSpace")) return ERR_NO_SPACE;
@@ -63,10 +63,11 @@ u64 rocks_free_bytes(const struct rocks *r)
 /* ---- options ---- */
 
 enum { OPEN_FILES_MAX = 256 };
-enum { INFO_LOG_HEADERS = 5 };          /* InfoLogLevel::HEADER_LEVEL */
-enum { OPEN_BYTES = 2 * 1024 * 1024 }; /* manifest, options, log: opening writes, and must not run dry */
+enum { INFO_LOG_HEADERS = 5 };         /* InfoLogLevel::HEADER_LEVEL */
+enum { OPEN_BYTES = 2 * 1024 * 1024 }; /* must be free: opening writes, and may not run dry */
 
-static rocksdb_options_t *make_options(const struct kvs_rocks_options *options, rocksdb_cache_t *cache)
+static rocksdb_options_t *make_options(const struct kvs_rocks_options *options,
+                                       rocksdb_cache_t *cache)
 {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(table, cache);
@@ -114,8 +115,8 @@ static err rocks_get(struct kvs *k, str key, struct buf *out, bool *found)
 {
     struct rocks *r = rocks_of(k);
     char *text = NULL;
-    rocksdb_pinnableslice_t *p =
-        rocksdb_get_pinned(r->db, r->read, (const char *)key.at, key.len, &text);
+    rocksdb_pinnableslice_t *p = rocksdb_get_pinned(r->db, r->read, (const char *)key.at, key.len,
+                                                    &text);
     *found = false;
     if (text) return rocks_err(r, text);
     if (!p) return OK;

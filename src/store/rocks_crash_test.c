@@ -1,5 +1,6 @@
-/* kill -9 at random moments: after it, the database shows exactly one ingest or stage, whole. A child
- * writes generations; each deletes a range and writes all rows with its number, marker included. */
+/* kill -9 at random moments: after it, the database shows exactly one ingest or stage, whole. A
+ * child writes generations; each deletes a range and writes all rows with its number, marker
+ * included. */
 #include "base/prng.h"
 #include "base/test.h"
 #include "store/test_dir.h"
@@ -86,7 +87,8 @@ static int write_for_ever(const char *dir)
     for (u64 generation = read_generation(k) + 1;; generation++) {
         put_u64(value, generation);
         str v = str_from(value, sizeof value);
-        err e = generation % 4 ? write_by_ingest(k, generation, v) : write_by_stage(k, generation, v);
+        err e = generation % 4 ? write_by_ingest(k, generation, v)
+                               : write_by_stage(k, generation, v);
         if (e) return 1;
         if (write(1, &generation, sizeof generation) != sizeof generation) return 0;
     }

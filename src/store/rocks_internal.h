@@ -14,7 +14,7 @@ struct rocks {
     rocksdb_readoptions_t *read;
     rocksdb_envoptions_t *file_options;
     rocksdb_ingestexternalfileoptions_t *ingest;
-    char *sst_dir;     /* beside the database: files being written; emptied at open */
+    char *sst_dir;         /* beside the database: files being written; emptied at open */
     _Atomic u64 next_file; /* jobs and stages name their files by it */
     _Atomic u32 open;      /* snapshots, iterators, stages: none may be left at close */
     _Atomic u32 failures;

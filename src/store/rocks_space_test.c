@@ -1,5 +1,5 @@
-/* A file system that fills up: writes are refused with ERR_NO_SPACE, reads go on, and writes return when
- * space does. Needs the right to mount a small tmpfs; skipped without. */
+/* A file system that fills up: writes are refused with ERR_NO_SPACE, reads go on, and writes return
+ * when space does. Needs the right to mount a small tmpfs; skipped without. */
 #include "base/test.h"
 #include "store/test_dir.h"
 

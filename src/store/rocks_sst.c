@@ -2,9 +2,10 @@
  *
  * A *run* is what one such call takes: ranges to delete and rows, both ascending, cut into files
  * of about 64 MiB that do not overlap. A file holds the parts of the ranges between its own bounds
- * (range tombstones) beside its rows. RocksDB gives all of a file one sequence number, and a tombstone
- * hides only what is older; so a row in the same file as the tombstone over it stays, and replacing a range
- * by other rows is one atomic step. (CockroachDB applied Raft snapshots so while it ran on RocksDB.)
+ * (range tombstones) beside its rows. RocksDB gives all of a file one sequence number, and a
+ * tombstone hides only what is older; so a row in the same file as the tombstone over it stays, and
+ * replacing a range by other rows is one atomic step. (CockroachDB applied Raft snapshots so while
+ * it ran on RocksDB.)
  *
  * Durability: Finish syncs each file, ingest syncs the link's directory and the manifest. */
 #include "store/rocks_internal.h"
@@ -18,9 +19,9 @@ enum { RESERVE_BYTES = 8 * 1024 * 1024 }; /* must be free at an ingest, so that 
 
 struct run {
     struct rocks *rocks;
-    const struct kvs_range *ranges; /* borrowed */
-    u32 range_count, range_at;      /* ranges before range_at are written */
-    struct buf from;                /* of ranges[range_at], what is before is written */
+    const struct kvs_range *ranges;  /* borrowed */
+    u32 range_count, range_at;       /* ranges before range_at are written */
+    struct buf from;                 /* of ranges[range_at], what is before is written */
     rocksdb_sstfilewriter_t *writer; /* NULL: no file is open */
     size_t file_bytes;
     char **files;
@@ -38,7 +39,8 @@ static const char *chars(str s) { return (const char *)s.at; }
 static void run_from(struct run *run)
 {
     buf_clear(&run->from);
-    if (run->range_at < run->range_count) buf_append_str(&run->from, run->ranges[run->range_at].lower);
+    if (run->range_at < run->range_count)
+        buf_append_str(&run->from, run->ranges[run->range_at].lower);
 }
 
 static void run_init(struct run *run, struct rocks *r, const struct kvs_range *ranges, u32 count)
@@ -106,8 +108,8 @@ static err run_delete_range(struct run *run, str lower, str upper)
     err e = run_open_file(run);
     if (e) return e;
     char *text = NULL;
-    rocksdb_sstfilewriter_delete_range(run->writer, chars(lower), lower.len, chars(upper), upper.len,
-                                       &text);
+    rocksdb_sstfilewriter_delete_range(run->writer, chars(lower), lower.len, chars(upper),
+                                       upper.len, &text);
     return rocks_err(run->rocks, text);
 }
 
@@ -170,8 +172,8 @@ static err run_commit(struct run *run)
     char *text = NULL;
     rocksdb_ingest_external_file(run->rocks->db, (const char *const *)run->files, run->file_count,
                                  run->rocks->ingest, &text);
-    /* A manifest that could not be written is no refusal: RocksDB 7.8 clears the error by itself but
-     * keeps a flag that makes the next ingest use file number 0. The node must stop. */
+    /* A manifest that could not be written is no refusal: RocksDB 7.8 clears the error by itself
+     * but keeps a flag that makes the next ingest use file number 0. The node must stop. */
     bool manifest_failed = text && strstr(text, "MANIFEST");
     e = rocks_err(run->rocks, text);
     return e && manifest_failed ? ERR_IO : e;

@@ -37,10 +37,12 @@ static void append_row(struct buf *out, str key, str value)
 
 static bool is_session_row(str key)
 {
-    return key.at[0] == ZONE_LOCAL && key.len > LOCAL_PREFIX_BYTES && key.at[LOCAL_PREFIX_BYTES] == 2;
+    return key.at[0] == ZONE_LOCAL && key.len > LOCAL_PREFIX_BYTES &&
+           key.at[LOCAL_PREFIX_BYTES] == 2;
 }
 
-err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t bytes, struct buf *out, bool *last)
+err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t bytes, struct buf *out,
+                         bool *last)
 {
     const struct kvs_ops *ops = sn->kvs->ops;
     struct kvs_range whole = store_whole_range();

@@ -43,7 +43,7 @@ void store_free(struct store *s)
         checkpoint_free(s->running);
     }
     for (u32 i = 0; i < s->keyspace_count; i++) keyspace_free_all(s->keyspaces[i]);
-    LIST_EACH_SAFE(l, &s->dying) keyspace_free_all(CONTAINER_OF(l, struct keyspace, link));
+    LIST_EACH_SAFE (l, &s->dying) keyspace_free_all(CONTAINER_OF(l, struct keyspace, link));
     mem_free(s->keyspaces);
     generation_done(&s->current);
     id_set_done(&s->dropped);

@@ -37,8 +37,9 @@ void store_drop_keyspace(struct store *s, u32 keyspace);
  * until `visit` has been called at least `count` times AND the position changes: rows that share a
  * position are visited together, so a cursor never splits them. Returns the next position, or 0 at
  * the end. Fewer than `count` may be visited before the end only if very many deleted rows stand in
- * between (some thousand; turns must be short): *next is then not 0. visit must not write to the store; it returns false to stop early (next position as if
- * the count were reached, still only between positions). */
+ * between (some thousand; turns must be short): *next is then not 0. visit must not write to the
+ * store; it returns false to stop early (next position as if the count were reached, still only
+ * between positions). */
 typedef bool (*store_visit_fn)(void *context, str key, str value);
 MUST_USE err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, store_visit_fn visit,
                         void *context, u64 *next);
@@ -60,9 +61,9 @@ const struct store_stats *store_stats(const struct store *s);
 
 /* A checkpoint: freeze the dirty generation together with the partition-local rows (marker, sessions:
  * encoded keys and values, copied), in O(local rows); run the job off the reactor; tell the store.
- * One at a time: store_checkpoint_running, which stays true until store_tidy has also looked at the rows
- * that were written (store_freeze does the rest of that at once if it is not waited for). Rows changed
- * meanwhile go to the next generation. */
+ * One at a time: store_checkpoint_running, which stays true until store_tidy has also looked at the
+ * rows that were written (store_freeze does the rest of that at once if it is not waited for). Rows
+ * changed meanwhile go to the next generation. */
 struct store_checkpoint {
     struct env_job job; /* submit it; job.result is the outcome */
     struct store *store;

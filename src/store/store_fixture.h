@@ -62,7 +62,10 @@ static inline err finish(struct fixture *f, struct store_checkpoint *c)
     return e;
 }
 
-static inline void checkpoint(struct fixture *f) { CHECK_OK(finish(f, store_freeze(f->store, NULL, 0))); }
+static inline void checkpoint(struct fixture *f)
+{
+    CHECK_OK(finish(f, store_freeze(f->store, NULL, 0)));
+}
 
 static inline void reopen(struct fixture *f)
 {

@@ -18,10 +18,10 @@
 /* ---- keys.c ---- */
 
 enum { ZONE_LOCAL = 0x01, ZONE_HEAD = 0x10, ZONE_END = 0xff };
-enum { LOCAL_PREFIX_BYTES = 9 };  /* zone, part */
-enum { HEAD_PREFIX_BYTES = 13 };  /* zone, keyspace, position */
+enum { LOCAL_PREFIX_BYTES = 9 }; /* zone, part */
+enum { HEAD_PREFIX_BYTES = 13 }; /* zone, keyspace, position */
 enum { STORE_SLOTS = 16384, HASH48_BITS = 48 };
-#define HASH48_MASK (((u64)1 << HASH48_BITS) - 1)
+#define HASH48_MASK  (((u64)1 << HASH48_BITS) - 1)
 #define POSITION_MAX (((u64)1 << 62) - 1)
 
 void head_key_put(u8 out[HEAD_PREFIX_BYTES], u32 keyspace, u64 position);
@@ -70,8 +70,8 @@ static inline size_t heap_bytes(size_t bytes)
     return size_max(32, round_up(bytes + 8, 16));
 }
 
-/* The usable part of such a block. Rows are allocated up to it, so that a value may change in place as
- * long as heap_bytes stays the same, whatever the allocator. */
+/* The usable part of such a block. Rows are allocated up to it, so that a value may change in place
+ * as long as heap_bytes stays the same, whatever the allocator. */
 static inline size_t heap_usable(size_t heap) { return heap - (heap >= 128 * KIB ? 16 : 8); }
 
 static inline size_t row_heap_bytes(size_t klen, size_t vlen)
@@ -84,8 +84,8 @@ static inline size_t row_memory(const struct row *r) { return row_heap_bytes(r->
 struct row *row_new(enum row_kind kind, u32 keyspace, u64 position, str key, str head, str body);
 bool row_overlaps(const struct row *r, str bytes); /* do these borrowed bytes lie inside r? */
 
-/* The rows of one generation, in no order; each knows its index, so leaving is O(1). Chunked, so that
- * growing never copies more than one small array. */
+/* The rows of one generation, in no order; each knows its index, so leaving is O(1). Chunked, so
+ * that growing never copies more than one small array. */
 struct generation {
     struct row ***chunks;
     u32 chunk_count, chunk_cap;
@@ -107,10 +107,9 @@ struct keyspace {
     u32 id;
     u64 rows;          /* entries: values and tombstones */
     u64 values, clean; /* of these */
-    bool complete;     /* every row the kvs has is in memory too: what is not found does not exist */
+    bool complete;     /* all its rows are in memory: what is not found here does not exist */
     size_t *memory;    /* the store's account */
     u64 free_position; /* dying: everything before is gone */
-    u32 free_page;
     struct list link; /* in store.dying */
     u64 *pages[64];   /* of 256 slots each; a word is nothing, a leaf or an inner node */
 };
@@ -158,7 +157,7 @@ void id_set_add(struct id_set *set, u32 id); /* adding twice is harmless */
 void id_set_done(struct id_set *set);
 
 struct checkpoint;
-struct keyspace *store_keyspace(struct store *s, u32 id); /* NULL: not met yet, or dropped */
+struct keyspace *store_keyspace(struct store *s, u32 id);        /* NULL: not met yet, or dropped */
 struct keyspace *store_keyspace_ensure(struct store *s, u32 id); /* not one that was dropped */
 bool store_is_dropped(const struct store *s, u32 id);
 void store_retire_all(struct store *s); /* the front table becomes empty, in O(keyspaces) */
@@ -190,12 +189,12 @@ struct store {
     bool installing;            /* a stage's job is submitted or about to be */
 
     /* tidy.c */
-    struct list dying;           /* keyspaces whose rows wait to be freed */
-    struct generation settling;  /* rows of the finished checkpoint that were not looked at yet */
+    struct list dying;          /* keyspaces whose rows wait to be freed */
+    struct generation settling; /* rows of the finished checkpoint that were not looked at yet */
     u16 settling_generation;
-    bool settling_thaws;     /* it failed: its rows go back to current */
+    bool settling_thaws;      /* it failed: its rows go back to current */
     bool settling_is_retired; /* an install came between: all its rows are in dying keyspaces */
-    u32 hand_keyspace;   /* CLOCK */
+    u32 hand_keyspace;        /* CLOCK */
     u64 hand_position;
     u64 cached_since_tidy; /* rows that misses brought in: tidy may evict as many more */
 };

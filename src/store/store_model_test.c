@@ -1,5 +1,6 @@
-/* The store against a naive model: random writes, reads, scans, drops, checkpoints whose jobs run and
- * end at random later points (some find the disk full), eviction, snapshots, installs and crashes. */
+/* The store against a naive model: random writes, reads, scans, drops, checkpoints whose jobs run
+ * and end at random later points (some find the disk full), eviction, snapshots, installs and
+ * crashes. */
 #include "base/hash.h"
 #include "base/prng.h"
 #include "base/test.h"
@@ -9,9 +10,9 @@
 enum { DATABASES = 3, KEYS = 160, SNAPSHOTS = 2, SESSIONS = 6, PART = 5 };
 
 struct state {
-    u32 ids[DATABASES]; /* keyspace of each database */
+    u32 ids[DATABASES];          /* keyspace of each database */
     u64 values[DATABASES][KEYS]; /* number of the value; 0: absent */
-    u64 sessions[SESSIONS]; /* 0: closed */
+    u64 sessions[SESSIONS];      /* 0: closed */
     u64 marker;
 };
 
@@ -279,7 +280,8 @@ static void do_freeze(struct world *w)
         char id[16];
         bool is_marker = i == SESSIONS;
         u64 value = is_marker ? w->now.marker : w->now.sessions[i];
-        store_local_key(PART, is_marker ? 1 : 2, is_marker ? (str){0} : session_id(i, id), &keys[i]);
+        store_local_key(PART, is_marker ? 1 : 2, is_marker ? (str){0} : session_id(i, id),
+                        &keys[i]);
         buf_append_u64(&values[i], value);
         local[i] = (struct kvs_row){buf_str(&keys[i]), buf_str(&values[i]), value == 0};
     }
@@ -361,7 +363,7 @@ static void check_everything(struct world *w)
         }
 }
 
-/* The process dies, perhaps in the middle of a checkpoint; what the last one wrote is there again. */
+/* The process dies, perhaps in a checkpoint; what the last finished one wrote is there again. */
 static void do_crash(struct world *w)
 {
     close_engine(w);
@@ -424,20 +426,34 @@ static void run_script(u64 seed, u32 steps, bool rocks)
         u32 d = (u32)below(&w, DATABASES);
         u64 k = below(&w, KEYS);
         u64 dice = below(&w, 1000);
-        if (dice < 400) do_put(&w, d, k);
-        else if (dice < 480) do_put_aliased(&w, d, k);
-        else if (dice < 620) do_delete(&w, d, k);
-        else if (dice < 720) do_gets(&w);
-        else if (dice < 750) do_scan(&w, false);
-        else if (dice < 770) do_scan(&w, true);
-        else if (dice < 790) do_any(&w);
-        else if (dice < 800) do_drop(&w, d);
-        else if (dice < 860) do_checkpoint_step(&w);
-        else if (dice < 970) store_tidy(w.store, (u32)below(&w, 60));
-        else if (dice < 985) do_snapshot(&w);
-        else if (dice < 992) do_install(&w);
-        else if (dice < 994) do_crash(&w);
-        else check_everything(&w);
+        if (dice < 400)
+            do_put(&w, d, k);
+        else if (dice < 480)
+            do_put_aliased(&w, d, k);
+        else if (dice < 620)
+            do_delete(&w, d, k);
+        else if (dice < 720)
+            do_gets(&w);
+        else if (dice < 750)
+            do_scan(&w, false);
+        else if (dice < 770)
+            do_scan(&w, true);
+        else if (dice < 790)
+            do_any(&w);
+        else if (dice < 800)
+            do_drop(&w, d);
+        else if (dice < 860)
+            do_checkpoint_step(&w);
+        else if (dice < 970)
+            store_tidy(w.store, (u32)below(&w, 60));
+        else if (dice < 985)
+            do_snapshot(&w);
+        else if (dice < 992)
+            do_install(&w);
+        else if (dice < 994)
+            do_crash(&w);
+        else
+            check_everything(&w);
     }
     check_everything(&w);
     if (!w.checkpoint) { /* all of it gives its memory back */

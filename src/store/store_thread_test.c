@@ -1,6 +1,7 @@
-/* The job of a checkpoint runs on another thread while the reactor goes on. For the thread sanitizer the
- * memory engine is the telling one: the keyspace is complete, so the reactor leaves the engine alone, and
- * what remains shared are the frozen rows. RocksDB synchronises in ways the sanitizer cannot see. */
+/* The job of a checkpoint runs on another thread while the reactor goes on. For the thread
+ * sanitizer the memory engine is the telling one: the keyspace is complete, so the reactor leaves
+ * the engine alone, and what remains shared are the frozen rows. RocksDB synchronises in ways the
+ * sanitizer cannot see. */
 #include "base/prng.h"
 #include "base/test.h"
 #include "store/store_internal.h"

@@ -1,25 +1,26 @@
 /* The rows of one keyspace in memory, ordered by (slot, hash48, key), found in O(1).
  *
- *   keyspace -> page (256 slots) -> slot -> leaf, or inner node (64 children by the next 6 bits of the
- *                                           hash) -> leaf or inner node ...
+ *   keyspace -> page (256 slots) -> slot -> leaf
+ *                                        -> inner node (64 children, by 6 bits of the hash) -> leaf
+ *                                                                                           -> ...
  *
- * A leaf is an ordered hash table (Amble and Knuth 1974: linear probing that keeps the cells sorted, the
- * table form of robin-hood hashing): the hash is uniform, so its leading bits say where an entry belongs
- * ("home"); entries stay sorted, each at or after its home without a hole in between. So a lookup probes
- * about one cache line, and a walk is a plain scan.
+ * A leaf is an ordered hash table (Amble and Knuth 1974: linear probing with the cells kept sorted,
+ * which is robin-hood hashing seen from the side): the hash is uniform, so its leading bits say
+ * where an entry belongs, its home; entries stay sorted, each at or after its home without a hole
+ * in between. So a lookup probes about one cache line, and a walk is a plain scan.
  *
- * An entry is 8 bytes: the row's address in the low 48 bits, and in the upper 16 a tag, the 16 hash bits
- * that follow those the path has used. Growing needs tags only; rows are not touched. Leaves of up to 8
- * entries are plain sorted arrays. At LEAF_ENTRIES_MAX a leaf splits into an inner node, so no single
+ * An entry is 8 bytes: the row's address in the low 48 bits, and above it a tag, the 16 hash bits
+ * that follow those the path has used. Growing needs tags only; rows are not touched. Leaves of up
+ * to 8 entries are plain sorted arrays. At LEAF_ENTRIES_MAX a leaf splits into an inner node, so no
  * insertion costs more than that many row visits, however one-sided the slots ({tags}).
  *
- * Many keys of one 48-bit hash would make one long run of cells; XXH3 is not keyed, so a client that
- * goes to great lengths can slow its own keyspace down. */
+ * Many keys of one 48-bit hash would make one long run of cells; XXH3 is not keyed, so a client
+ * that goes to great lengths can slow its own keyspace down. */
 #include "store/store_internal.h"
 
 enum { PAGE_SLOTS = 256 };
 enum { FAN_BITS = 6, FAN = 1 << FAN_BITS };
-enum { DEPTH_MAX = 5 };          /* 30 of the hash's 48 bits; the tag takes the 16 behind */
+enum { DEPTH_MAX = 5 };           /* 30 of the hash's 48 bits; the tag takes the 16 behind */
 enum { LEAF_ENTRIES_MAX = 1024 }; /* except at DEPTH_MAX */
 
 struct leaf {
@@ -36,7 +37,7 @@ _Static_assert(sizeof(void *) == 8, "entries keep a 16-bit tag above a 48-bit ad
 /* ---- words ---- */
 
 #define ADDRESS_MASK (((u64)1 << 48) - 1)
-#define INNER_BIT ((u64)1 << 63)
+#define INNER_BIT    ((u64)1 << 63)
 
 static u64 address_of(const void *p)
 {
@@ -51,38 +52,45 @@ static struct row *entry_row(u64 entry) { return (struct row *)(uintptr_t)(entry
 
 /* A child word: nothing (0), an inner node, or a leaf with its size class. */
 static bool child_is_inner(u64 child) { return child & INNER_BIT; }
-static struct inner *child_inner(u64 child) { return (struct inner *)(uintptr_t)(child & ADDRESS_MASK); }
-static struct leaf *child_leaf(u64 child) { return (struct leaf *)(uintptr_t)(child & ADDRESS_MASK); }
+static struct inner *child_inner(u64 child)
+{
+    return (struct inner *)(uintptr_t)(child & ADDRESS_MASK);
+}
+static struct leaf *child_leaf(u64 child)
+{
+    return (struct leaf *)(uintptr_t)(child & ADDRESS_MASK);
+}
 static u32 child_class(u64 child) { return (u32)(child >> 48) & 0xff; }
-static u64 child_of_leaf(const struct leaf *l, u32 class) { return (u64)class << 48 | address_of(l); }
+static u64 child_of_leaf(const struct leaf *l, u32 size_class)
+{
+    return (u64)size_class << 48 | address_of(l);
+}
 
-/* ---- size classes: 2 4 6 8 as arrays, then 12 14 16 20 24 28 32 40 ... homes ---- */
+/* ---- size classes: arrays of 2 4 6 8 cells, then 16 32 64 128 ... homes ---- */
 
 enum { ARRAY_CLASSES = 4 };
 
-static u64 class_homes(u32 class)
+static u64 class_homes(u32 size_class)
 {
-    if (class < ARRAY_CLASSES) return 1;
-    u32 k = class - ARRAY_CLASSES + 2;
-    return (u64)(4 + k % 4) << (k / 4 + 1);
+    return size_class < ARRAY_CLASSES ? 1 : (u64)16 << (size_class - ARRAY_CLASSES);
 }
 
 /* Cells: homes and some slack behind, for what the last homes push out. */
-static u64 class_room(u32 class)
+static u64 class_room(u32 size_class)
 {
-    if (class < ARRAY_CLASSES) return 2 * (class + 1);
-    u64 homes = class_homes(class);
+    if (size_class < ARRAY_CLASSES) return 2 * (size_class + 1);
+    u64 homes = class_homes(size_class);
     return homes + homes / 8 + 4;
 }
 
-static u64 class_entries_max(u32 class)
+static u64 class_entries_max(u32 size_class)
 {
-    return class < ARRAY_CLASSES ? class_room(class) : class_homes(class) * 7 / 8;
+    return size_class < ARRAY_CLASSES ? class_room(size_class) : class_homes(size_class) * 7 / 8;
 }
 
-static size_t class_bytes(u32 class)
+static size_t class_bytes(u32 size_class)
 {
-    return sizeof(struct leaf) + (class_room(class) + 1) * sizeof(u64);
+    return sizeof(struct leaf) + (class_room(size_class) + 1) * sizeof(u64);
 }
 
 static u64 home_of(u16 tag, u64 homes) { return (tag * homes) >> 16; }
@@ -99,11 +107,11 @@ static u32 fan_at(u64 position, u8 depth)
 
 /* ---- leaves ---- */
 
-static u64 leaf_new(struct keyspace *ks, u32 class)
+static u64 leaf_new(struct keyspace *ks, u32 size_class)
 {
-    struct leaf *l = mem_zalloc(class_bytes(class));
-    *ks->memory += heap_bytes(class_bytes(class));
-    return child_of_leaf(l, class);
+    struct leaf *l = mem_zalloc(class_bytes(size_class));
+    *ks->memory += heap_bytes(class_bytes(size_class));
+    return child_of_leaf(l, size_class);
 }
 
 static void leaf_free(struct keyspace *ks, u64 child)
@@ -112,7 +120,7 @@ static void leaf_free(struct keyspace *ks, u64 child)
     mem_free(child_leaf(child));
 }
 
-/* Move the entries, which are in order, to a fresh leaf. False: too many share a home at the end. */
+/* Move the entries, in order, to a fresh leaf. False: too many share a home at the end. */
 static bool leaf_fill(u64 to, const struct leaf *from, u64 from_room)
 {
     struct leaf *l = child_leaf(to);
@@ -129,10 +137,10 @@ static bool leaf_fill(u64 to, const struct leaf *from, u64 from_room)
     return true;
 }
 
-static void leaf_resize(struct keyspace *ks, u64 *child, u32 class)
+static void leaf_resize(struct keyspace *ks, u64 *child, u32 size_class)
 {
-    for (;; class++) {
-        u64 fresh = leaf_new(ks, class);
+    for (;; size_class++) {
+        u64 fresh = leaf_new(ks, size_class);
         if (leaf_fill(fresh, child_leaf(*child), class_room(child_class(*child)))) {
             leaf_free(ks, *child);
             *child = fresh;
@@ -146,12 +154,12 @@ static void leaf_resize(struct keyspace *ks, u64 *child, u32 class)
 static void leaf_append(struct keyspace *ks, u64 *child, u64 entry)
 {
     struct leaf *l = child_leaf(*child);
-    u32 class = child_class(*child);
-    u64 at = class_room(class);
+    u32 size_class = child_class(*child);
+    u64 at = class_room(size_class);
     while (at > 0 && !l->entry[at - 1]) at--;
-    at = u64_max(at, home_of(entry_tag(entry), class_homes(class)));
-    if (at >= class_room(class) || l->count >= class_entries_max(class)) {
-        leaf_resize(ks, child, class + 1);
+    at = u64_max(at, home_of(entry_tag(entry), class_homes(size_class)));
+    if (at >= class_room(size_class) || l->count >= class_entries_max(size_class)) {
+        leaf_resize(ks, child, size_class + 1);
         leaf_append(ks, child, entry);
         return;
     }
@@ -170,7 +178,7 @@ static void leaf_split(struct keyspace *ks, u64 *child, u8 depth)
         if (!from->entry[i]) continue;
         struct row *r = entry_row(from->entry[i]);
         u64 *to = &n->child[fan_at(row_position(r), depth)];
-        if (!*to) *to = leaf_new(ks, ARRAY_CLASSES + 2);
+        if (!*to) *to = leaf_new(ks, ARRAY_CLASSES + 1);
         leaf_append(ks, to, entry_of(tag_at(row_position(r), (u8)(depth + 1)), r));
     }
     leaf_free(ks, old);
@@ -236,7 +244,8 @@ static void page_ensure(struct keyspace *ks, u64 position)
     *ks->memory += heap_bytes(PAGE_SLOTS * sizeof(u64));
 }
 
-/* Put the entry at index, pushing the run behind it one cell on. False: no cell is free up to the end. */
+/* Put the entry at index, pushing the run behind it one cell on. False: no cell is free up to the
+ * end. */
 static bool leaf_insert(u64 child, u32 index, u64 entry)
 {
     struct leaf *l = child_leaf(child);
@@ -260,15 +269,15 @@ void table_insert(struct keyspace *ks, struct place at, struct row *r)
         } else if (!*at.child) {
             *at.child = leaf_new(ks, 0);
         } else {
-            u32 class = child_class(*at.child);
+            u32 size_class = child_class(*at.child);
             u64 count = child_leaf(*at.child)->count;
-            if (count < class_entries_max(class) &&
+            if (count < class_entries_max(size_class) &&
                 leaf_insert(*at.child, at.index, entry_of(tag_at(position, at.depth), r)))
                 break;
             if (count >= LEAF_ENTRIES_MAX && at.depth < DEPTH_MAX)
                 leaf_split(ks, at.child, at.depth);
             else
-                leaf_resize(ks, at.child, class + 1);
+                leaf_resize(ks, at.child, size_class + 1);
         }
         at = table_locate(ks, position, row_user_key(r));
     }
@@ -279,8 +288,8 @@ void table_remove(struct keyspace *ks, struct place at)
 {
     assert(at.found);
     struct leaf *l = child_leaf(*at.child);
-    u32 class = child_class(*at.child);
-    u64 homes = class_homes(class);
+    u32 size_class = child_class(*at.child);
+    u64 homes = class_homes(size_class);
     u64 i = at.index;
     for (; l->entry[i + 1] && home_of(entry_tag(l->entry[i + 1]), homes) <= i; i++)
         l->entry[i] = l->entry[i + 1];
@@ -290,8 +299,8 @@ void table_remove(struct keyspace *ks, struct place at)
     if (l->count == 0) {
         leaf_free(ks, *at.child);
         *at.child = 0;
-    } else if (class > 0 && l->count < class_entries_max(class) / 4) {
-        u32 smaller = class;
+    } else if (size_class > 0 && l->count < class_entries_max(size_class) / 4) {
+        u32 smaller = size_class;
         while (smaller > 0 && class_entries_max(smaller - 1) >= 2 * l->count) smaller--;
         leaf_resize(ks, at.child, smaller);
     }

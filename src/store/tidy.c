@@ -70,10 +70,9 @@ static void release_row(void *context, struct row *r)
         r->flags |= ROW_DETACHED;
         return;
     }
-    /* A dirty row of the current generation leaves it; one of a generation that an install discarded
-     * is in no list. */
-    if ((r->flags & ROW_DIRTY) && r->generation == s->generation)
-        generation_remove(&s->current, r);
+    /* A dirty row of the current generation leaves it; one of a generation that an install
+     * discarded is in no list. */
+    if ((r->flags & ROW_DIRTY) && r->generation == s->generation) generation_remove(&s->current, r);
     store_row_free(s, r);
 }
 

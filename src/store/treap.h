@@ -1,9 +1,9 @@
 /* A persistent ordered map from bytes to bytes: the rows of the memory engine.
  *
- * A treap (Aragon and Seidel 1989) with path copying (Driscoll, Sarnak, Sleator and Tarjan 1989). Nodes
- * count their references and never change while shared, so a version of the map is one reference to
- * its root. Priorities are hashes of the keys: the shape is a function of the contents, and the depth
- * about 2 log2(rows). NULL is the empty map.
+ * A treap (Aragon and Seidel 1989) with path copying (Driscoll, Sarnak, Sleator and Tarjan 1989).
+ * Nodes count their references and never change while shared, so a version of the map is one
+ * reference to its root. Priorities are hashes of the keys: the shape is a function of the
+ * contents, and the depth about 2 log2(rows). NULL is the empty map.
  *
  * Functions that return a map take over the references they are given. */
 #pragma once
@@ -35,9 +35,11 @@ struct treap *treap_one(str key, str value); /* copies */
 
 /* low: keys < key; high: keys >= key. Takes over t. */
 void treap_split(struct treap *t, str key, struct treap **low, struct treap **high);
-struct treap *treap_join(struct treap *low, struct treap *high); /* every key of low is below high's */
+/* Every key of low is below every key of high. */
+struct treap *treap_join(struct treap *low, struct treap *high);
 
 struct treap *treap_without(struct treap *t, str lower, str upper); /* [lower, upper) */
-struct treap *treap_with(struct treap *t, str key, struct treap *row); /* row NULL: without the key */
+/* With the row at its key, replacing what is there; row NULL: only without the key. */
+struct treap *treap_with(struct treap *t, str key, struct treap *row);
 const struct treap *treap_find(const struct treap *t, str key);
 u64 treap_hash(const struct treap *t); /* of all rows, in order */

@@ -18,9 +18,7 @@ void redis_admission_init(struct admission *a, size_t budget)
 static void grant(struct client *c)
 {
     struct admission *a = &c->door->admission;
-    size_t more = c->input_want - c->stream.in.limit;
-
-    a->granted += more;
+    a->granted += c->input_want - c->stream.in.limit;
     c->stream.in.limit = c->input_want;
     buf_reserve(&c->stream.in, c->input_want - c->stream.in.len); /* once, not in steps */
     redis_client_touch(c);                                        /* its flush resumes reading */
@@ -52,13 +50,15 @@ void redis_admission_ask(struct client *c, size_t bytes)
 void redis_admission_release(struct client *c)
 {
     struct admission *a = &c->door->admission;
+    size_t keep = c->gone ? 0 : c->stream.in.len;
 
     if (list_is_empty(&c->large)) return;
-    if (!c->gone && c->stream.in.len > INPUT_SMALL_BYTES) return; /* more is buffered already */
-    list_remove(&c->large);
-    a->granted -= c->stream.in.limit - INPUT_SMALL_BYTES;
-    c->stream.in.limit = INPUT_SMALL_BYTES;
+    keep = size_max(keep, INPUT_SMALL_BYTES); /* what is buffered already must have its room */
+    a->granted -= c->stream.in.limit - keep;
+    c->stream.in.limit = keep;
     c->input_want = 0;
+    list_remove(&c->large);
+    if (keep > INPUT_SMALL_BYTES) list_push(&a->large, &c->large); /* behind those who wait */
     pump(a);
 }
 

@@ -117,6 +117,7 @@ void redis_client_protocol_error(struct client *c, const char *problem)
 
 bool redis_client_set_name(char **name, str value)
 {
+    if (value.len > CLIENT_NAME_MAX) return false;
     for (size_t i = 0; i < value.len; i++)
         if (value.at[i] < '!' || value.at[i] > '~') return false;
     mem_free(*name);

@@ -122,7 +122,7 @@ static bool check_data(struct call *call, const struct kv_command *cmd)
     const char *name = cmd->name;
     i32 arity = cmd->arity;
 
-    if (UNLIKELY(strcmp(name, "object") == 0 && call->argc > 1)) {
+    if (UNLIKELY(cmd->flags & KV_MOVABLE && call->argc > 1)) { /* OBJECT alone has subcommands */
         const struct door_command *row = redis_subcommand_find(redis_object_subcommands,
                                                                call->argv[1]);
         if (!row) {

@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-#define STOP_WAIT_MAX   (3 * NANOS_SEC) /* for what is under way when the node stops */
-#define REJECTED_MAX    64u             /* refused connections that may wait to read why */
-#define ADMISSION_SHARE 20              /* 1/20 of the node's memory holds large requests */
+#define STOP_WAIT_MAX (3 * NANOS_SEC) /* for what is under way when the node stops */
+#define REJECTED_MAX  64u             /* refused connections that may wait to read why */
+#define MEMORY_SHARE  20 /* 1/20 of the node's memory for large requests, and for transactions */
 
 static const struct door_command *const families[] = {
     redis_connection_commands,  redis_client_command_rows, redis_server_commands,
@@ -66,7 +66,8 @@ err redis_door_new(struct node *n, char *problem, size_t problem_size, struct re
     list_init(&d->free_slots);
     buf_init(&d->scratch, 0);
     buf_init(&d->exec, 0);
-    redis_admission_init(&d->admission, size_max(d->config->memory_bytes / ADMISSION_SHARE, MIB));
+    d->transaction_budget = size_max(d->config->memory_bytes / MEMORY_SHARE, MIB);
+    redis_admission_init(&d->admission, size_max(d->config->memory_bytes / MEMORY_SHARE, MIB));
     index_commands(d);
     err e = start_listening(d, problem, problem_size);
     if (e) {

@@ -28,9 +28,14 @@ u16 redis_door_port(const struct redis_door *d);
 
 struct redis_door_stats {
     u64 connected, accepted, rejected, commands, bytes_in, bytes_out, protocol_errors;
-    u64 too_big;                                        /* requests refused with TOOBIG */
-    u64 pipeline_pauses, output_pauses, gateway_pauses; /* parsing stopped at that limit */
-    u64 output_dropped, input_waits,
-        input_dropped; /* slow readers; waits for and losers of request memory */
+    /* at the limits */
+    u64 too_big;              /* requests refused with TOOBIG */
+    u64 pipeline_pauses;      /* times a connection was not parsed on: too much under way, ... */
+    u64 output_pauses;        /* ... replies not read, ... */
+    u64 gateway_pauses;       /* ... the whole node full */
+    u64 output_dropped;       /* connections dropped: replies never read */
+    u64 input_waits;          /* large requests that waited for memory */
+    u64 input_dropped;        /* connections dropped: they held that memory and sent nothing */
+    u64 transactions_refused; /* OVERLOADED: MULTI holds too much memory */
 };
 const struct redis_door_stats *redis_door_stats(const struct redis_door *d);

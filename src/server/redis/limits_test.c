@@ -325,6 +325,37 @@ TEST(limits, grants_memory_for_large_requests_in_turn)
     fixture_free(f);
 }
 
+TEST(limits, a_stream_of_large_requests_does_not_keep_others_waiting)
+{
+    struct fixture *f = fixture_new();
+
+    f->config.memory_bytes = 20 * 10 * MIB;
+    fixture_start(f);
+    struct far_end *a = fixture_connect(f), *b = fixture_connect(f);
+    struct buf one = {0}, many = {0};
+    append_set(&one, "a", 8 * MIB);
+    for (u32 i = 0; i < 3; i++) buf_append_str(&many, buf_str(&one));
+    size_t a_sent = fixture_stream(f, a, str_from(buf_bytes(&many), one.len / 2));
+    size_t b_sent = fixture_stream(f, b, buf_str(&one));
+    CHECK(b_sent < one.len);
+
+    /* a goes on with its first request and into its second: now it is behind b */
+    for (u32 i = 0; i < 1000 && f->request_count == 0; i++)
+        a_sent += fixture_stream(f, a, str_from(buf_bytes(&many) + a_sent, 10000));
+    a_sent += fixture_stream(f, a, str_from(buf_bytes(&many) + a_sent, many.len - a_sent));
+    CHECK_EQ(f->request_count, 1);
+    b_sent += fixture_stream(f, b, str_from(buf_bytes(&one) + b_sent, one.len - b_sent));
+    CHECK_EQ(b_sent, one.len);
+    CHECK_EQ(f->request_count, 2);
+    a_sent += fixture_stream(f, a, str_from(buf_bytes(&many) + a_sent, many.len - a_sent));
+    CHECK_EQ(a_sent, many.len);
+    CHECK_EQ(f->request_count, 4);
+    CHECK_EQ(f->door->admission.granted, 0);
+    buf_done(&one);
+    buf_done(&many);
+    fixture_free(f);
+}
+
 TEST(limits, drops_who_holds_that_memory_and_sends_nothing_while_others_wait)
 {
     struct fixture *f = fixture_new();
@@ -450,6 +481,7 @@ TEST_MAIN(
     RUN(limits, closes_on_a_length_that_redis_would_not_take_either),
     RUN(limits, closes_when_what_follows_a_skipped_value_makes_no_sense),
     RUN(limits, takes_the_largest_value), RUN(limits, grants_memory_for_large_requests_in_turn),
+    RUN(limits, a_stream_of_large_requests_does_not_keep_others_waiting),
     RUN(limits, drops_who_holds_that_memory_and_sends_nothing_while_others_wait),
     RUN(limits, an_idle_connection_holds_less_than_a_kibibyte),
     RUN(limits, a_turn_parses_a_bounded_number_of_requests_and_every_connection_gets_its_share),

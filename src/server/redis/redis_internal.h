@@ -65,7 +65,7 @@ void redis_reply_end(struct client *c, struct resp_writer *w, size_t request_byt
 
 /* --- client.c: one connection --- */
 
-enum { CLIENT_ADDRESS_MAX = 64 };
+enum { CLIENT_ADDRESS_MAX = 64, CLIENT_NAME_MAX = 1024 };
 
 struct client {
     struct stream stream; /* kind NODE_REDIS, owner this client */
@@ -119,6 +119,7 @@ void redis_client_protocol_error(struct client *c, const char *problem);
 void redis_client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX]);
 /* Back to how it was when it connected, as RESET asks. */
 void redis_client_reset(struct client *c);
+/* false: a byte of it is not printable, or it is longer than CLIENT_NAME_MAX. Empty: no name. */
 bool redis_client_set_name(char **name, str value);
 
 /* --- admission.c: memory for large requests --- */
@@ -258,6 +259,7 @@ struct redis_door {
     size_t reply_from;
 
     struct admission admission;
+    size_t transaction_bytes, transaction_budget; /* all connections' queued and watched */
     struct redis_door_stats stats;
     u64 lookup_hits, lookup_misses, errors;
     struct error_count error_names[ERROR_NAMES_MAX];

@@ -260,6 +260,37 @@ TEST(transaction, over_the_limit_is_refused_and_does_nothing)
     fixture_free(f);
 }
 
+TEST(transaction, of_all_connections_together_hold_a_bounded_amount_of_memory)
+{
+    struct fixture *f = fixture_new();
+
+    f->config.memory_bytes = 20 * 2 * MIB;
+    fixture_start(f);
+    struct far_end *a = fixture_connect(f), *b = fixture_connect(f);
+    struct buf set = {0};
+    buf_append_text(&set, "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$60000\r\n");
+    for (u32 i = 0; i < 60000; i++) buf_append_u8(&set, 'x');
+    buf_append_text(&set, "\r\n");
+
+    fixture_send(f, a, "MULTI\r\n");
+    for (u32 i = 0; i < 40; i++) fixture_stream(f, a, buf_str(&set));
+    CHECK_EQ(redis_door_stats(f->door)->transactions_refused, 6);
+    fixture_send(f, b, "MULTI\r\nSET b 1\r\n"); /* a first command always finds room */
+    buf_clear(&b->got);
+    fixture_stream(f, b, buf_str(&set));
+    CHECK_GOT(b, "-OVERLOADED retry=100 the transactions of all connections hold too much memory; "
+                 "nothing was done\r\n");
+    fixture_send(f, b, "EXEC\r\n");
+    CHECK_GOT(b, "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    buf_clear(&a->got);
+    fixture_send(f, a, "DISCARD\r\nMULTI\r\nSET c 1\r\nSET c 2\r\n");
+    CHECK_GOT(a, "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    fixture_hang_up(f, a);
+    CHECK_EQ(f->door->transaction_bytes, 0);
+    buf_done(&set);
+    fixture_free(f);
+}
+
 TEST_MAIN(RUN(transaction, travels_as_one_entry), RUN(transaction, is_a_read_when_it_only_reads),
           RUN(transaction, with_watched_keys_is_a_write_even_if_it_only_reads),
           RUN(transaction, waits_for_what_watch_saw_and_carries_it_along),
@@ -271,4 +302,5 @@ TEST_MAIN(RUN(transaction, travels_as_one_entry), RUN(transaction, is_a_read_whe
           RUN(transaction, that_was_not_run_selects_nothing),
           RUN(transaction, without_data_commands_needs_nobody),
           RUN(transaction, says_unknown_when_its_replies_do_not_fit_its_commands),
-          RUN(transaction, over_the_limit_is_refused_and_does_nothing))
+          RUN(transaction, over_the_limit_is_refused_and_does_nothing),
+          RUN(transaction, of_all_connections_together_hold_a_bounded_amount_of_memory))

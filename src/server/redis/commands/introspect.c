@@ -1,10 +1,8 @@
 /* COMMAND: what commands there are, in the ten-element form of Redis 7. All of it is read off the
  * rows of the keyspace's commands and the door's, and off command_docs.c. */
-#include "server/redis/redis_internal.h"
+#include "server/redis/commands/introspect.h"
 
 #include <stdio.h>
-
-enum { NAME_BYTES_MAX = 64 };
 
 struct flag_name {
     u32 flag;
@@ -43,17 +41,7 @@ static const struct flag_name category_names[] = {
     {CATEGORY_SCRIPTING, "@scripting"},
 };
 
-/* A command of either kind, as COMMAND shows it. */
-struct shown {
-    const char *name;
-    i32 arity;
-    u32 flags, categories;
-    i32 first_key, last_key, key_step;
-    const struct command_doc *doc;
-    const struct door_command *subcommands;
-};
-
-static struct shown show_door(const struct door_command *row)
+struct shown introspect_show_door(const struct door_command *row)
 {
     struct shown s = {.name = row->name,
                       .arity = row->arity,
@@ -179,7 +167,7 @@ static void reply_key_specs(struct resp_writer *w, const struct shown *s)
     }
 }
 
-static u32 count_rows(const struct door_command *rows)
+u32 introspect_count_rows(const struct door_command *rows)
 {
     u32 count = 0;
 
@@ -207,9 +195,9 @@ static void reply_one(struct resp_writer *w, const struct shown *s)
 static void reply_info(struct resp_writer *w, const struct shown *s)
 {
     reply_one(w, s);
-    resp_set(w, count_rows(s->subcommands));
+    resp_set(w, introspect_count_rows(s->subcommands));
     for (const struct door_command *row = s->subcommands; row && row->name; row++) {
-        struct shown sub = show_door(row);
+        struct shown sub = introspect_show_door(row);
         reply_one(w, &sub);
         resp_set(w, 0);
     }
@@ -217,9 +205,7 @@ static void reply_info(struct resp_writer *w, const struct shown *s)
 
 /* --- all of them --- */
 
-typedef void (*shown_fn)(void *context, const struct shown *s);
-
-static void each_command(const struct redis_door *d, shown_fn fn, void *context)
+void introspect_each_command(const struct redis_door *d, shown_fn fn, void *context)
 {
     u32 count;
     const struct kv_command *data = kv_commands(&count);
@@ -229,7 +215,7 @@ static void each_command(const struct redis_door *d, shown_fn fn, void *context)
         fn(context, &s);
     }
     for (u32 i = 0; i < d->command_count; i++) {
-        struct shown s = show_door(d->commands[i]);
+        struct shown s = introspect_show_door(d->commands[i]);
         fn(context, &s);
     }
 }
@@ -250,12 +236,12 @@ static bool shown_find(const struct redis_door *d, str name, struct shown *out)
     struct command_ref ref = redis_command_find(d, container);
 
     if (!ref.data && !ref.door) return false;
-    *out = ref.data ? show_data(ref.data) : show_door(ref.door);
+    *out = ref.data ? show_data(ref.data) : introspect_show_door(ref.door);
     if (!bar) return true;
     const struct door_command *row = redis_subcommand_find(
         out->subcommands, str_from(bar + 1, name.len - container.len - 1));
     if (!row) return false;
-    *out = show_door(row);
+    *out = introspect_show_door(row);
     return true;
 }
 
@@ -267,7 +253,7 @@ static void write_info(void *context, const struct shown *s)
 static void cmd_command(struct call *call)
 {
     resp_array(&call->w, command_total(call->door));
-    each_command(call->door, write_info, &call->w);
+    introspect_each_command(call->door, write_info, &call->w);
 }
 
 static void cmd_info(struct call *call)
@@ -312,7 +298,7 @@ static void reply_docs(struct resp_writer *w, const struct shown *s)
     resp_bulk_text(w, doc->complexity);
     if (!s->subcommands) return;
     resp_bulk_text(w, "subcommands");
-    resp_map(w, count_rows(s->subcommands));
+    resp_map(w, introspect_count_rows(s->subcommands));
     for (const struct door_command *row = s->subcommands; row->name; row++) {
         const struct command_doc *sub = redis_command_doc_find(str_of(row->name));
         if (!sub) sub = &none;
@@ -337,174 +323,21 @@ static void cmd_docs(struct call *call)
 
     if (call->argc == 2) {
         resp_map(&call->w, command_total(call->door));
-        each_command(call->door, write_docs, &call->w);
+        introspect_each_command(call->door, write_docs, &call->w);
         return;
     }
-    for (u32 i = 2; i < call->argc; i++) found += shown_find(call->door, call->argv[i], &s);
+    for (u32 i = 2; i < call->argc; i++)
+        found += shown_find(call->door, call->argv[i], &s);
     resp_map(&call->w, found);
     for (u32 i = 2; i < call->argc; i++)
         if (shown_find(call->door, call->argv[i], &s)) reply_docs(&call->w, &s);
 }
 
-/* --- COMMAND LIST --- */
-
-struct list_filter {
-    const struct call *call;
-    bool by_pattern, by_category, nothing;
-    u32 category, count;
-    str pattern;
-    struct resp_writer *w; /* NULL: only count */
-};
-
-static bool is_listed(const struct list_filter *f, const struct shown *s)
-{
-    if (f->nothing) return false;
-    if (f->by_category) return s->categories & f->category;
-    return !f->by_pattern || redis_glob_matches_name(f->pattern, s->name);
-}
-
-static void list_one(struct list_filter *f, const struct shown *s)
-{
-    if (!is_listed(f, s)) return;
-    f->count++;
-    if (f->w) resp_bulk_text(f->w, s->name);
-}
-
-static void list_shown(void *context, const struct shown *s)
-{
-    struct list_filter *f = context;
-
-    list_one(f, s);
-    if (!f->by_pattern && !f->by_category) return; /* without a filter Redis lists no subcommands */
-    for (const struct door_command *row = s->subcommands; row && row->name; row++) {
-        struct shown sub = show_door(row);
-        list_one(f, &sub);
-    }
-}
-
-static u32 category_of(str name)
+u32 introspect_category_of(str name)
 {
     for (size_t i = 0; i < ARRAY_LEN(category_names); i++)
         if (str_is_word(name, category_names[i].name + 1)) return category_names[i].flag;
     return 0;
-}
-
-static void cmd_list(struct call *call)
-{
-    struct list_filter f = {.call = call};
-
-    if (call->argc == 5 && str_is_word(call->argv[2], "filterby")) {
-        f.pattern = call->argv[4];
-        f.by_pattern = str_is_word(call->argv[3], "pattern");
-        f.by_category = str_is_word(call->argv[3], "aclcat");
-        f.nothing = str_is_word(call->argv[3], "module"); /* there are none */
-        f.category = category_of(call->argv[4]);
-    }
-    if (call->argc != 2 && !f.by_pattern && !f.by_category && !f.nothing) {
-        resp_error(&call->w, "ERR syntax error");
-        return;
-    }
-    each_command(call->door, list_shown, &f);
-    resp_array(&call->w, f.count);
-    f.w = &call->w;
-    each_command(call->door, list_shown, &f);
-}
-
-/* --- COMMAND GETKEYS --- */
-
-static void reply_keys(struct call *call, const str *argv, u32 argc, i32 first, i32 last, i32 step)
-{
-    u32 end = last < 0 ? argc - (u32)-last : (u32)last;
-
-    resp_array(&call->w, (end - (u32)first) / (u32)step + 1);
-    for (u32 i = (u32)first; i <= end; i += (u32)step) resp_bulk(&call->w, argv[i]);
-}
-
-static void reply_data_keys(struct call *call, const struct kv_command *cmd, const str *argv,
-                            u32 argc)
-{
-    u32 index = 0;
-
-    if (cmd->flags & KV_MOVABLE) {
-        if (kv_command_keys(cmd, argv, argc, &index, 1) == 1) {
-            resp_array(&call->w, 1);
-            resp_bulk(&call->w, argv[index]);
-        } else {
-            resp_error(&call->w, "ERR The command has no key arguments");
-        }
-        return;
-    }
-    reply_keys(call, argv, argc, cmd->first_key, cmd->last_key, cmd->key_step);
-}
-
-static void cmd_getkeys(struct call *call)
-{
-    const str *argv = call->argv + 2;
-    u32 argc = call->argc - 2;
-    struct command_ref ref = redis_command_find(call->door, argv[0]);
-    const struct door_command *row = ref.door;
-
-    if (row && row->subcommands && argc > 1) row = redis_subcommand_find(row->subcommands, argv[1]);
-    if (ref.data && ref.data->flags & KV_MOVABLE &&
-        !redis_subcommand_find(redis_object_subcommands, argv[1]))
-        ref.data = NULL;
-    if (!ref.data && !row) {
-        resp_error(&call->w, "ERR Invalid command specified");
-    } else if (ref.data ? !ref.data->first_key && !(ref.data->flags & KV_MOVABLE)
-                        : !row->first_key) {
-        resp_error(&call->w, "ERR The command has no key arguments");
-    } else if (!redis_arity_is_good(ref.data ? ref.data->arity : row->arity, argc)) {
-        resp_error(&call->w, "ERR Invalid number of arguments specified for command");
-    } else if (ref.data) {
-        reply_data_keys(call, ref.data, argv, argc);
-    } else {
-        reply_keys(call, argv, argc, row->first_key, row->last_key, row->key_step);
-    }
-}
-
-/* --- for other families, too --- */
-
-bool redis_glob_matches_name(str pattern, const char *name)
-{
-    u8 lower[NAME_BYTES_MAX];
-
-    if (pattern.len > sizeof lower)
-        return false; /* no name is that long, and no one writes so many stars */
-    for (size_t i = 0; i < pattern.len; i++) {
-        u8 c = pattern.at[i];
-        lower[i] = c >= 'A' && c <= 'Z' ? (u8)(c | 0x20) : c;
-    }
-    return glob_match(str_from(lower, pattern.len), str_of(name));
-}
-
-void redis_reply_help(struct call *call)
-{
-    size_t len = strcspn(call->command->name, "|");
-    char container[NAME_BYTES_MAX], line[256];
-    const struct door_command *rows = redis_object_subcommands;
-    struct command_ref ref = redis_command_find(call->door, str_from(call->command->name, len));
-
-    if (ref.door) rows = ref.door->subcommands;
-    for (size_t i = 0; i < len; i++) {
-        char c = call->command->name[i];
-        container[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
-    }
-    container[len] = 0;
-    resp_array(&call->w, 1 + 2 * count_rows(rows));
-    snprintf(line, sizeof line,
-             "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container);
-    resp_simple(&call->w, line);
-    for (; rows->name; rows++) {
-        const struct command_doc *doc = redis_command_doc_find(str_of(rows->name));
-        const char *name = rows->name + len + 1;
-        for (len = 0; name[len]; len++)
-            line[len] = (char)(name[len] >= 'a' && name[len] <= 'z' ? name[len] - 32 : name[len]);
-        line[len] = 0;
-        resp_simple(&call->w, line);
-        snprintf(line, sizeof line, "    %s", doc ? doc->summary : "");
-        resp_simple(&call->w, line);
-        len = strcspn(call->command->name, "|");
-    }
 }
 
 #define ANYTIME (DOOR_LOADING | DOOR_STALE)
@@ -512,10 +345,10 @@ void redis_reply_help(struct call *call)
 static const struct door_command subcommands[] = {
     {"command|count", 2, ANYTIME, cmd_count, NULL, 0, 0, 0},
     {"command|docs", -2, ANYTIME, cmd_docs, NULL, 0, 0, 0},
-    {"command|getkeys", -4, ANYTIME, cmd_getkeys, NULL, 0, 0, 0},
+    {"command|getkeys", -4, ANYTIME, introspect_getkeys, NULL, 0, 0, 0},
     {"command|help", 2, ANYTIME, redis_reply_help, NULL, 0, 0, 0},
     {"command|info", -2, ANYTIME, cmd_info, NULL, 0, 0, 0},
-    {"command|list", -2, ANYTIME, cmd_list, NULL, 0, 0, 0},
+    {"command|list", -2, ANYTIME, introspect_list, NULL, 0, 0, 0},
     {0},
 };
 

@@ -19,6 +19,7 @@ struct transaction {
     struct buf commands; /* likewise */
     struct buf steps;    /* per queued command a STEP_ byte */
     struct buf locals;   /* the door's own among them, in the form of commands */
+    size_t bytes;        /* of those four; part of the door's transaction_bytes */
 };
 
 enum { STEP_DATA = 'd', STEP_LOCAL = 'l', WATCHES_COMPARED_MAX = 256 };
@@ -35,14 +36,21 @@ static struct transaction *transaction_of(struct client *c)
     return c->tx;
 }
 
+/* Gives back all it holds; what t points to, too. */
+static void transaction_done(struct redis_door *d, struct transaction *t)
+{
+    assert(d->transaction_bytes >= t->bytes);
+    d->transaction_bytes -= t->bytes;
+    buf_done(&t->watches);
+    buf_done(&t->commands);
+    buf_done(&t->steps);
+    buf_done(&t->locals);
+    mem_free(t);
+}
+
 void redis_transaction_drop(struct client *c)
 {
-    if (!c->tx) return;
-    buf_done(&c->tx->watches);
-    buf_done(&c->tx->commands);
-    buf_done(&c->tx->steps);
-    buf_done(&c->tx->locals);
-    mem_free(c->tx);
+    if (c->tx) transaction_done(c->door, c->tx);
     c->tx = NULL;
 }
 
@@ -65,21 +73,40 @@ void redis_transaction_flag(struct client *c)
     if (redis_transaction_is_open(c)) c->tx->dirty = true;
 }
 
-static bool is_too_big(const struct client *c, size_t more)
+static void recount(struct redis_door *d, struct transaction *t)
 {
-    const struct transaction *t = c->tx;
-    size_t bytes = t ? t->watches.len + t->commands.len + t->steps.len + t->locals.len : 0;
+    size_t bytes = t->watches.len + t->commands.len + t->steps.len + t->locals.len;
 
-    return bytes + more > c->door->config->value_bytes_max + REQUEST_ROOM_BYTES;
+    d->transaction_bytes += bytes - t->bytes;
+    t->bytes = bytes;
 }
 
-static void refuse_size(struct resp_writer *w, const struct client *c)
+/* Is there room for `more` bytes in this transaction, and in all of them? Replies with the error if
+ * not. */
+static bool has_room(struct client *c, size_t more, struct resp_writer *w)
 {
-    resp_errorf(w,
-                "TOOBIG transaction is over the limit of %zu bytes (--value-max and 1 MiB); "
-                "nothing was done",
-                c->door->config->value_bytes_max + REQUEST_ROOM_BYTES);
-    c->door->stats.too_big++;
+    struct redis_door *d = c->door;
+    size_t limit = d->config->value_bytes_max + REQUEST_ROOM_BYTES;
+    size_t bytes = c->tx ? c->tx->bytes : 0;
+
+    if (bytes + more > limit) {
+        resp_errorf(
+            w,
+            "TOOBIG transaction is over the limit of %zu bytes (--value-max and 1 MiB); nothing "
+            "was done",
+            limit);
+        d->stats.too_big++;
+        return false;
+    }
+    /* the first request of a transaction is always taken, so that a large one can be run at all */
+    if (bytes && d->transaction_bytes + more > d->transaction_budget) {
+        resp_error(w,
+                   "OVERLOADED retry=100 the transactions of all connections hold too much memory; "
+                   "nothing was done");
+        d->stats.transactions_refused++;
+        return false;
+    }
+    return true;
 }
 
 /* A queued SELECT moves the commands behind it. */
@@ -97,8 +124,7 @@ void redis_transaction_queue(struct call *call, const struct command_ref *ref)
     struct transaction *t = c->tx;
     struct resp_writer w = redis_reply_begin(c);
 
-    if (is_too_big(c, call->request_bytes)) {
-        refuse_size(&w, c);
+    if (!has_room(c, call->request_bytes, &w)) {
         t->dirty = true;
     } else {
         if (ref->data) {
@@ -111,6 +137,7 @@ void redis_transaction_queue(struct call *call, const struct command_ref *ref)
             t->local_count++;
         }
         buf_append_u8(&t->steps, ref->data ? STEP_DATA : STEP_LOCAL);
+        recount(c->door, t);
         resp_simple(&w, "QUEUED");
     }
     redis_reply_end(c, &w, call->request_bytes);
@@ -265,19 +292,15 @@ static void cmd_exec(struct call *call)
         resp_error(&call->w, "ERR EXEC without MULTI");
         return;
     }
-    struct transaction t = *c->tx;
-    mem_free(c->tx); /* its buffers are t's now: a queued command may begin a new one */
-    c->tx = NULL;
-    if (t.dirty)
+    struct transaction *t = c->tx;
+    c->tx = NULL; /* what was queued may begin a new one */
+    if (t->dirty)
         resp_error(&call->w, "EXECABORT Transaction discarded because of previous errors.");
-    else if (t.command_count == 0 && t.watch_count == 0)
-        exec_here(call, &t);
+    else if (t->command_count == 0 && t->watch_count == 0)
+        exec_here(call, t);
     else
-        exec_submit(call, &t);
-    buf_done(&t.watches);
-    buf_done(&t.commands);
-    buf_done(&t.steps);
-    buf_done(&t.locals);
+        exec_submit(call, t);
+    transaction_done(call->door, t);
 }
 
 static void cmd_multi(struct call *call)
@@ -349,6 +372,7 @@ static void finish_watch(struct slot *s, const struct gateway_reply *reply)
             u64 ver = reader_u64(&seen);
             add_watch(t, keys.db, exists, ver, keys.argv[i]);
         }
+        recount(c->door, t);
         redis_slot_answer(s, STR("+OK\r\n"));
     } else {
         redis_slot_answer(
@@ -366,10 +390,7 @@ static void cmd_watch(struct call *call)
         resp_error(&call->w, "ERR WATCH inside MULTI is not allowed");
         return;
     }
-    if (is_too_big(c, call->request_bytes)) {
-        refuse_size(&call->w, c);
-        return;
-    }
+    if (!has_room(c, call->request_bytes, &call->w)) return;
     call->later = true;
     struct slot *s = redis_slot_push(c, call->request_bytes);
     entry_encode_command(c->db, call->argv + 1, call->argc - 1, &s->bytes);
