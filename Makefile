@@ -39,7 +39,7 @@ chaos: build
 	@LONG=1 BUILD=$(BUILD) tests/run.sh chaos
 
 bench: build
-	@$(BUILD)/quorate bench $(ARGS)
+	@QUORATE_BIN=$(BUILD)/quorate bench/run.py $(ARGS)
 
 tidy: setup
 	@test -f $(BUILD)/build.ninja || cmake -S . -B $(BUILD) -G Ninja >/dev/null

@@ -114,7 +114,6 @@ u64 part_applied(const struct part *p);
 u64 part_marker(const struct part *p);
 bool part_is_blank(const struct part *p);
 bool part_is_damaged(const struct part *p);
-bool part_is_full(const struct part *p); /* its queue is at its limit */
 
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,

@@ -38,12 +38,6 @@ void part_submit(struct part *p, struct part_request *req)
     p->stats.queue_bytes = p->submit.queue_bytes;
 }
 
-bool part_is_full(const struct part *p)
-{
-    return p->submit.queue_bytes > p->options.queue_bytes_max / 2 || wal_room(p->wal) == 0 ||
-           p->apply.stalled;
-}
-
 static void queue_pop(struct part *p)
 {
     struct queued *q = fifo_first(&p->submit.queue);

@@ -138,6 +138,7 @@ static struct world *world_new(u64 seed, u32 nodes)
     prng_init(&w->prng, seed, 1);
     w->flying = mem_zalloc_array(WORLD_FLYING_MAX, sizeof *w->flying);
     w->committed = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->committed);
+    w->committed_in = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->committed_in);
     w->states = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->states);
     w->out = mem_zalloc(sizeof *w->out);
     buf_init(&w->scratch, 0);
@@ -168,6 +169,7 @@ static void world_free(struct world *w)
     buf_done(&w->scratch);
     mem_free(w->flying);
     mem_free(w->committed);
+    mem_free(w->committed_in);
     mem_free(w->states);
     mem_free(w->out);
     mem_free(w);

@@ -112,6 +112,12 @@ static void write_row(struct store *s, enum row_kind kind, u32 keyspace, str key
     }
 }
 
+void store_prefetch(struct store *s, u32 keyspace, str key)
+{
+    struct keyspace *ks = store_keyspace(s, keyspace);
+    if (ks) table_prefetch(ks, store_position(key));
+}
+
 void store_put(struct store *s, u32 keyspace, str key, str head, str body)
 {
     write_row(s, ROW_VALUE, keyspace, key, head, body);

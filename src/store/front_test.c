@@ -12,6 +12,19 @@ TEST(front, a_value_is_the_concatenation_of_head_and_body)
     done(&f);
 }
 
+TEST(front, a_prefetch_is_only_a_hint)
+{
+    struct fixture f = fixture(MIB);
+    store_prefetch(f.store, KS, STR("k")); /* neither the keyspace nor the key exists */
+    CHECK_EQ(f.store->keyspace_count, 0);
+    put(&f, "k", "v");
+    store_prefetch(f.store, KS, STR("k"));
+    store_prefetch(f.store, KS, STR("other"));
+    CHECK_EQ(store_stats(f.store)->hits + store_stats(f.store)->misses, 0);
+    CHECK(is(&f, "k", "v"));
+    done(&f);
+}
+
 TEST(front, keyspaces_do_not_see_each_other)
 {
     struct fixture f = fixture(MIB);
@@ -141,6 +154,7 @@ TEST(front, memory_is_accounted_for_to_the_byte)
 }
 
 TEST_MAIN(RUN(front, a_value_is_the_concatenation_of_head_and_body),
+          RUN(front, a_prefetch_is_only_a_hint),
           RUN(front, keyspaces_do_not_see_each_other),
           RUN(front, a_body_borrowed_from_the_row_itself_is_copied_before_the_row_changes),
           RUN(front, what_a_get_returned_outlives_other_reads_even_over_budget),

@@ -126,6 +126,7 @@ struct keyspace *keyspace_new(u32 id, bool complete, size_t *memory);
 void keyspace_free_nodes(struct keyspace *ks); /* the leaves are gone; frees ks */
 
 struct place table_locate(struct keyspace *ks, u64 position, str key);
+void table_prefetch(struct keyspace *ks, u64 position);
 struct row *table_row(struct place at); /* of a found place */
 void table_replace(struct place at, struct row *with);
 void table_insert(struct keyspace *ks, struct place at, struct row *r); /* of a place not found */

@@ -201,18 +201,31 @@ static int row_compare(const struct row *r, u64 position, str key)
     return str_compare(row_user_key(r), key);
 }
 
-struct place table_locate(struct keyspace *ks, u64 position, str key)
+/* Down to the word that holds the leaf of this position, or would. */
+static struct place place_of(struct keyspace *ks, u64 position)
 {
     struct place at = {.child = slot_word(ks, position)};
-    if (!at.child) return at;
-    while (child_is_inner(*at.child))
+    while (at.child && child_is_inner(*at.child))
         at.child = &child_inner(*at.child)->child[fan_at(position, at.depth++)];
-    if (!*at.child) return at;
+    return at;
+}
 
+/* The first cell from the home on that is empty or has this tag or a greater one. */
+static u64 probe(const struct place *at, u16 tag)
+{
+    const u64 *entry = child_leaf(*at->child)->entry;
+    u64 i = home_of(tag, class_homes(child_class(*at->child)));
+    while (entry[i] && entry_tag(entry[i]) < tag) i++;
+    return i;
+}
+
+struct place table_locate(struct keyspace *ks, u64 position, str key)
+{
+    struct place at = place_of(ks, position);
+    if (!at.child || !*at.child) return at;
     const u64 *entry = child_leaf(*at.child)->entry;
     u16 tag = tag_at(position, at.depth);
-    u64 i = home_of(tag, class_homes(child_class(*at.child)));
-    while (entry[i] && entry_tag(entry[i]) < tag) i++;
+    u64 i = probe(&at, tag);
     for (; entry[i] && entry_tag(entry[i]) == tag; i++) {
         int order = row_compare(entry_row(entry[i]), position, key);
         if (order < 0) continue;
@@ -221,6 +234,14 @@ struct place table_locate(struct keyspace *ks, u64 position, str key)
     }
     at.index = (u32)i;
     return at;
+}
+
+void table_prefetch(struct keyspace *ks, u64 position)
+{
+    struct place at = place_of(ks, position);
+    if (!at.child || !*at.child) return;
+    u64 entry = child_leaf(*at.child)->entry[probe(&at, tag_at(position, at.depth))];
+    if (entry) __builtin_prefetch(entry_row(entry));
 }
 
 struct row *table_row(struct place at)
@@ -319,13 +340,11 @@ static u64 position_behind(u64 position, u8 depth)
 static bool find_leaf(struct keyspace *ks, u64 *position, struct place *out)
 {
     while (*position <= POSITION_MAX) {
-        struct place at = {.child = slot_word(ks, *position)};
+        struct place at = place_of(ks, *position);
         if (!at.child) {
             *position = ((*position >> (HASH48_BITS + 8)) + 1) << (HASH48_BITS + 8);
             continue;
         }
-        while (child_is_inner(*at.child))
-            at.child = &child_inner(*at.child)->child[fan_at(*position, at.depth++)];
         if (*at.child) {
             *out = at;
             return true;

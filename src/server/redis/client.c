@@ -40,13 +40,6 @@ struct client *redis_client_new(struct redis_door *d, bool rejected)
     return c;
 }
 
-static void parser_give_back(struct client *c)
-{
-    if (!c->parser) return;
-    redis_door_parser_give(c->door, c->parser);
-    c->parser = NULL;
-}
-
 static void uncount(struct client *c)
 {
     if (c->rejected)
@@ -63,7 +56,7 @@ void redis_client_free(struct client *c)
     c->gone = true;
     redis_admission_release(c);
     redis_transaction_drop(c);
-    parser_give_back(c);
+    if (c->parser) redis_door_parser_give(c->door, c->parser, false);
     list_remove(&c->all);
     list_remove(&c->ready);
     list_remove(&c->dirty);
@@ -227,7 +220,10 @@ u32 redis_client_parse(struct client *c, u32 max)
         }
         if (!parse_one(c, &parsed)) break;
     }
-    if (c->stream.in.len == 0 && !c->skipping) parser_give_back(c);
+    if (c->parser && c->stream.in.len == 0 && !c->closing) {
+        redis_door_parser_give(c->door, c->parser, true);
+        c->parser = NULL;
+    }
     if (parsed >= max) redis_client_wake(c);
     if (c->gone) redis_client_touch(c);
     return parsed;

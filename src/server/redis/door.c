@@ -115,14 +115,14 @@ struct resp_parser *redis_door_parser_take(struct redis_door *d)
     return p;
 }
 
-void redis_door_parser_give(struct redis_door *d, struct resp_parser *p)
+void redis_door_parser_give(struct redis_door *d, struct resp_parser *p, bool between_requests)
 {
-    if (p->at || p->args_wanted >= 0 || p->problem[0] || d->parser_count == PARSER_POOL_MAX) {
-        resp_parser_done(p); /* it stopped inside a request, or there are enough */
-        mem_free(p);
+    if (between_requests && d->parser_count < PARSER_POOL_MAX) {
+        d->parsers[d->parser_count++] = p;
         return;
     }
-    d->parsers[d->parser_count++] = p;
+    resp_parser_done(p);
+    mem_free(p);
 }
 
 void redis_door_count_error(struct redis_door *d, str reply)

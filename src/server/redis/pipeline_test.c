@@ -188,6 +188,24 @@ TEST(pipeline, executes_writes_that_arrived_just_before_the_end)
     fixture_free(f);
 }
 
+TEST(pipeline, forgets_the_half_request_of_a_client_that_hangs_up)
+{
+    static const char *const halves[] = {"PIN", "*2\r\n$4\r\nECHO\r\n$5\r\nab", "*1", "*3\r\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(halves); i++) {
+        struct fixture *f = fixture_open();
+        struct far_end *a = fixture_connect(f);
+
+        fixture_send(f, a, halves[i]);
+        fixture_hang_up(f, a);
+        struct far_end *b = fixture_connect(f);
+        fixture_send(f, b, "P");
+        fixture_send(f, b, "ING\r\n*1\r\n$4\r\nPING\r\n");
+        CHECK_GOT(b, "+PONG\r\n+PONG\r\n");
+        fixture_free(f);
+    }
+}
+
 TEST(pipeline, quits_after_the_replies_due)
 {
     struct fixture *f = fixture_open();
@@ -286,6 +304,7 @@ TEST_MAIN(RUN(pipeline, answers_ping_at_once_when_nothing_is_under_way),
           RUN(pipeline, says_in_the_entry_which_protocol_the_client_speaks),
           RUN(pipeline, cancels_reads_of_a_client_that_hangs_up_and_lets_its_writes_go_on),
           RUN(pipeline, executes_writes_that_arrived_just_before_the_end),
+          RUN(pipeline, forgets_the_half_request_of_a_client_that_hangs_up),
           RUN(pipeline, quits_after_the_replies_due),
           RUN(pipeline, reports_a_protocol_error_behind_the_replies_due_and_closes),
           RUN(pipeline, sends_no_replies_while_they_are_off_or_skipped),

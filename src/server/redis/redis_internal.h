@@ -269,7 +269,8 @@ struct redis_door {
 };
 
 struct resp_parser *redis_door_parser_take(struct redis_door *d);
-void redis_door_parser_give(struct redis_door *d, struct resp_parser *p);
+/* A parser that stopped inside a request remembers it, and is of no use to anyone else. */
+void redis_door_parser_give(struct redis_door *d, struct resp_parser *p, bool between_requests);
 void redis_door_count_error(struct redis_door *d, str reply);
 void redis_door_reset_stats(struct redis_door *d);
 

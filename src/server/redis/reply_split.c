@@ -8,7 +8,7 @@ static size_t header(str bytes, u8 *type, i64 *number)
 {
     if (bytes.len < 3) return 0;
     const u8 *end = memchr(bytes.at, '\n', bytes.len);
-    if (!end || end[-1] != '\r') return 0;
+    if (!end || end < bytes.at + 2 || end[-1] != '\r') return 0;
     size_t len = (size_t)(end - bytes.at) + 1;
     *type = bytes.at[0];
     *number = 0;
