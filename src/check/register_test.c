@@ -63,6 +63,14 @@ TEST(session, rejects_a_pipeline_that_reads_before_its_own_write)
     REJECTS(check_session, SET(1, "a", 0, 5), GET(1, NULL, 1, 6));
 }
 
+TEST(session, rejects_a_pipeline_whose_writes_changed_places)
+{
+    ACCEPTS(check_session, SET(1, "a", 10, 20), SET(1, "b", 10, 20), GET(2, "a", 15, 16), GET(2, "b", 21, 22));
+    REJECTS(check_session, SET(1, "a", 10, 20), SET(1, "b", 10, 20), GET(1, "a", 21, 22));
+    REJECTS(check_session, SET(1, "a", 10, 20), SET(1, "b", 10, 20), GET(2, "b", 15, 16), GET(2, "a", 21, 22));
+    ACCEPTS(check_session, SET(1, "a", 10, OPEN), SET(1, "b", 10, 20), GET(2, "b", 15, 16), GET(2, "a", 21, 22));
+}
+
 /* The naive model: small random histories, made by a register that works or by one that sometimes
  * answers from its past, must get the verdict of the search. */
 TEST(register, agrees_with_the_search_on_random_histories)
@@ -105,4 +113,5 @@ TEST_MAIN(RUN(register, accepts_reads_of_the_latest_write),
           RUN(register, rejects_the_value_of_a_failed_write),
           RUN(register, rejects_values_from_nowhere_and_from_the_future),
           RUN(session, rejects_a_pipeline_that_reads_before_its_own_write),
+          RUN(session, rejects_a_pipeline_whose_writes_changed_places),
           RUN(register, agrees_with_the_search_on_random_histories))

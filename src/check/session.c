@@ -8,10 +8,13 @@ struct seen { /* the latest write that a process knows of, and where it learned 
     u32 write, at;
 };
 
-/* Was a over before b began? */
+/* Must a come before b? It was over before b began, or one process asked for both in this order (perhaps in
+ * one pipeline) and both were done. */
 static bool precedes(const struct history *h, u32 a, u32 b)
 {
-    return h->items[a].returned < h->items[b].invoked;
+    const struct history_entry *x = &h->items[a], *y = &h->items[b];
+    if (x->returned < y->invoked) return true;
+    return x->process == y->process && a < b && x->outcome == HISTORY_OK && y->outcome == HISTORY_OK;
 }
 
 void check_session(const struct history *h, const u32 *places, u32 count, struct findings *f)

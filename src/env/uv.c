@@ -40,7 +40,17 @@ static u64 random_u64(struct env *env)
 
 static void wake_at(struct env *env, nanos at) { real_of(env)->wish = at; }
 
-static void on_timer(uv_timer_t *timer) { ((struct real_env *)timer->data)->armed = NANOS_NEVER; }
+/* libuv runs due timers before it polls, and then polls without a limit if none is left. The timer may be
+ * early (armed for a wish that has moved since, or by the rounding of its clock), so the poll behind it
+ * must not block: uv_stop ends this round, and the loop arms the timer anew. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct real_env *r = timer->data;
+
+    r->armed = NANOS_NEVER;
+    uv_stop(&r->loop);
+}
+
 static void on_signal(uv_signal_t *signal, int number)
 {
     (void)number;

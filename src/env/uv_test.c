@@ -66,6 +66,31 @@ TEST(timer, a_nearer_wish_replaces_a_farther_one)
     CHECK(env_mono(f.env) - start < 50 * NANOS_SEC);
 }
 
+static nanos first_wish;
+static bool moves_its_wish(struct fixture *fx)
+{
+    if (fx->turns == 1) {
+        first_wish = env_mono(fx->env) + 2 * NANOS_MS;
+        env_wake_at(fx->env, first_wish);
+        raise(SIGTERM); /* an event before that time */
+        return false;
+    }
+    if (due) return env_mono(fx->env) >= due;
+    while (env_mono(fx->env) < first_wish + 3 * NANOS_MS) { /* a turn longer than the time armed */
+    }
+    due = env_mono(fx->env) + 10 * NANOS_MS;
+    env_wake_at(fx->env, due);
+    return false;
+}
+
+TEST(timer, one_that_runs_out_before_the_poll_does_not_make_it_endless)
+{
+    due = 0;
+    fixture_run(&f, moves_its_wish);
+    CHECK(env_mono(f.env) >= due);
+    CHECK(env_mono(f.env) < due + 5 * NANOS_SEC);
+}
+
 static bool busy_turn(void *context)
 {
     struct fixture *fx = context;
@@ -266,6 +291,7 @@ int main(void)
         WITH_ENV(clock, monotonic_never_goes_back_and_is_read_afresh),
         WITH_ENV(timer, a_wish_brings_a_turn_not_before_its_time),
         WITH_ENV(timer, a_nearer_wish_replaces_a_farther_one),
+        WITH_ENV(timer, one_that_runs_out_before_the_poll_does_not_make_it_endless),
         WITH_ENV(turn, is_called_again_at_once_while_there_is_more),
         WITH_ENV(stop, sigterm_becomes_an_event),
         WITH_ENV(stop, sigint_works_although_the_parent_ignored_it),

@@ -28,15 +28,19 @@ u32 client_key(struct client *c, const char *format, ...)
     return history_intern(client_history(c), str_of(text));
 }
 
+u32 client_unique_padded(struct client *c, u64 pad)
+{
+    unsigned long long number = ++c->values;
+    if (pad == 0) return client_key(c, "c%u.%llu", c->number, number);
+    return client_key(c, "c%u.%llu:%llu:", c->number, number, (unsigned long long)pad);
+}
+
 /* One value in ten is a large one: logs and snapshots must move bytes too. */
 u32 client_unique(struct client *c)
 {
-    u64 number = ++c->values;
     u64 kind = prng_below(&c->chance, 100);
     u64 pad = kind < 90 ? 0 : kind < 99 ? prng_between(&c->chance, 100, 3000) : prng_between(&c->chance, 3000, 30000);
-
-    if (pad == 0) return client_key(c, "c%u.%llu", c->number, (unsigned long long)number);
-    return client_key(c, "c%u.%llu:%llu:", c->number, (unsigned long long)number, (unsigned long long)pad);
+    return client_unique_padded(c, pad);
 }
 
 static u64 pad_of(str value)

@@ -58,6 +58,7 @@ struct history *client_history(struct client *c);
 nanos client_now(const struct client *c);
 u32 client_key(struct client *c, const char *format, ...) PRINTF_LIKE(2, 3); /* an interned text */
 u32 client_unique(struct client *c); /* a value nobody else ever writes */
+u32 client_unique_padded(struct client *c, u64 pad);
 str client_text(struct client *c, u32 id);
 
 /* Open an operation in the history. */

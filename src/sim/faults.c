@@ -71,6 +71,27 @@ static bool strike_io_crash(struct world *w, struct prng *p)
     return true;
 }
 
+/* Nodes lose power at the very moment at which an answer has left: what it promised must be on disks. */
+static bool strike_answer_crash(struct world *w, struct prng *p)
+{
+    w->crash_at_answer = 1 + (u32)prng_below(p, 20);
+    return true;
+}
+
+static void fire_answer_crash(struct world *w, void *context, u64 spared)
+{
+    (void)context;
+    for (u32 i = 0; i < w->nodes; i++)
+        if (w->hosts[i]->id != spared) host_crash(w->hosts[i], true, "power cut at an answer");
+}
+
+void faults_on_answer(struct world *w, nanos at)
+{
+    struct prng *p = world_chance(w, CHANCE_FAULT);
+    u64 spared = chance_one_in(p, 2) ? 0 : 1 + prng_below(p, w->nodes);
+    if (!w->faults->over) world_at(w, at, EVENT_CRASH, 0, fire_answer_crash, w, spared);
+}
+
 static bool strike_pause(struct world *w, struct prng *p)
 {
     u32 leader = observe_leader(w);
@@ -214,6 +235,7 @@ static const struct fault_row rows[] = {
     {"crash", 6 * NANOS_SEC, strike_crash},
     {"power", 40 * NANOS_SEC, strike_power},
     {"io-crash", 10 * NANOS_SEC, strike_io_crash},
+    {"answer-crash", 20 * NANOS_SEC, strike_answer_crash},
     {"pause", 5 * NANOS_SEC, strike_pause},
     {"wipe", 60 * NANOS_SEC, strike_wipe},
     {"partition", 5 * NANOS_SEC, strike_partition},
@@ -266,6 +288,7 @@ void faults_heal(struct world *w)
     struct faults *f = w->faults;
 
     f->over = true;
+    w->crash_at_answer = 0;
     f->partition_number++;
     world_say(w, NULL, "all faults end");
     struct net_character *c = net_character(w->net);

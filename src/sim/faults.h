@@ -21,6 +21,9 @@ bool faults_are_over(const struct world *w);
 /* A node has just died: when it comes back. */
 void faults_plan_restart(struct world *w, struct host *h);
 
+/* world.crash_at_answer has come: an answer to a client is on the wire at this time, and no later. */
+void faults_on_answer(struct world *w, nanos at);
+
 /* The names of the table, for --help and for checking --faults. */
 const char *faults_name(u32 row); /* NULL: no such row */
 

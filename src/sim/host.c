@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "sim/disk.h"
 #include "sim/engine.h"
+#include "sim/faults.h"
 #include "sim/net.h"
 
 #include <stdio.h>
@@ -98,12 +99,15 @@ static void fire_turn(struct world *w, void *context, u64 number)
     h->in_turn = true;
     h->ahead = 0;
     h->bytes_moved = 0;
+    h->answered = false;
     bool more = h->turn(h);
     h->in_turn = false;
     if (h->boot != boot) return; /* it died in this turn */
 
     h->busy_until = w->now + h->ahead + TURN_COST + h->bytes_moved / BYTES_PER_NS;
     h->ahead = 0;
+    if (h->answered && h->is_node && w->crash_at_answer > 0 && --w->crash_at_answer == 0)
+        faults_on_answer(w, h->busy_until);
     if (more || h->queue.count > 0) host_turn_by(h, h->busy_until);
     nanos wake = clocks_when(&h->clocks, h->wake_mono);
     if (wake != NANOS_NEVER) host_turn_by(h, u64_max(wake, h->busy_until));

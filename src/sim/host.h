@@ -33,6 +33,7 @@ struct host {
     u64 turn_number;  /* of the scheduled turn; an older event is void */
     nanos wake_mono;  /* the wish of env_wake_at */
     u64 bytes_moved;  /* by this turn, for its cost */
+    bool answered;    /* a client, in this turn */
     u32 pause_in_calls; /* 0: none; else the pause below strikes at that env call */
     nanos pause;
     u64 pauses;

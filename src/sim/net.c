@@ -303,6 +303,7 @@ static void move_out(struct conn *c, u32 from, nanos at)
     if (bytes > 0) {
         struct prng *chance = world_chance(n->world, CHANCE_NET);
         e->host->bytes_moved += bytes;
+        e->host->answered |= !c->ends[!from].host->is_node;
         size_t left = copy_out(c, from, bytes, at);
         while (left > 1 && prng_chance(chance, n->character.split_ppm)) {
             size_t piece = prng_between(chance, 1, left - 1);

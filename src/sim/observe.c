@@ -28,6 +28,17 @@ struct watched { /* one node, as of its latest turn */
     nanos turns_since;
 };
 
+/* What a node's disk must still hold after a crash: entries that it counted as durable, and the term and vote
+ * whose frames the log called durable. It outlives the node. */
+struct promise {
+    u64 durable, durable_term; /* the entry */
+    u64 term;
+    node_id vote;
+    u64 seen_term; /* at an earlier turn: a promise once the log has reached seen_lsn */
+    node_id seen_vote;
+    u64 seen_lsn;
+};
+
 struct observer {
     struct world *world;
     struct committed *entries; /* owned; by index - 1 */
@@ -38,6 +49,7 @@ struct observer {
     u32 *leaders; /* owned; by term */
     u64 leader_cap;
     struct watched nodes[WORLD_NODES_MAX + 1];
+    struct promise promises[WORLD_NODES_MAX + 1];
 };
 
 struct observer *observer_new(struct world *w)
@@ -120,11 +132,58 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
 
 /* ---- turns ---- */
 
+static void check_promise(struct world *w, struct host *h)
+{
+    struct promise *m = &w->observer->promises[h->id];
+    struct part *p = node_part(h->node);
+    struct raft *r = part_raft(p);
+    const struct raft_hard_state *hs = raft_hard_state(r);
+    u64 term = raft_term_at(r, m->durable);
+    bool known = m->durable > raft_first(r).index; /* else: in the store, behind the marker */
+
+    if (part_is_damaged(p)) { /* it says itself that it does not know what it lost */
+        *m = (struct promise){0};
+        return;
+    }
+    if (known && term != m->durable_term)
+        world_violation(w, "node %u lost entry %llu of term %llu in a crash, though it was durable (now: term %llu)",
+                        h->id, (unsigned long long)m->durable, (unsigned long long)m->durable_term,
+                        (unsigned long long)term);
+    if (hs->term < m->term || (hs->term == m->term && m->vote && hs->vote != m->vote))
+        world_violation(w, "node %u forgot in a crash its term %llu and vote for %u: now %llu and %u", h->id,
+                        (unsigned long long)m->term, m->vote, (unsigned long long)hs->term, hs->vote);
+    m->seen_term = 0;
+}
+
+static void note_promise(struct observer *o, struct host *h)
+{
+    struct promise *m = &o->promises[h->id];
+    const struct raft *r = part_raft(node_part(h->node));
+    const struct raft_hard_state *hs = raft_hard_state(r);
+    const struct wal *wal = node_wal(h->node);
+
+    if (raft_durable(r) > raft_first(r).index) {
+        m->durable = raft_durable(r);
+        m->durable_term = raft_term_at(r, m->durable);
+    }
+    if (m->seen_term && wal_durable(wal) >= m->seen_lsn) {
+        m->term = m->seen_term;
+        m->vote = m->seen_vote;
+        m->seen_term = 0;
+    }
+    if (!m->seen_term && (hs->term != m->term || hs->vote != m->vote)) {
+        m->seen_term = hs->term;
+        m->seen_vote = hs->vote;
+        m->seen_lsn = wal_staged(wal);
+    }
+}
+
 void observe_start(struct world *w, struct host *h)
 {
     struct part *p = node_part(h->node);
     w->observer->nodes[h->id] = (struct watched){.turns_since = w->now};
     part_observe(p, on_apply, h);
+    check_promise(w, h);
 }
 
 static void note_leader(struct observer *o, struct host *h, u64 term)
@@ -177,12 +236,13 @@ void observe_turn(struct world *w, struct host *h)
     n->term = term;
     n->commit = commit;
     n->applied = u64_max(n->applied, applied);
+    note_promise(o, h);
     if (n->turns % CHECK_CORE_EVERY == 0) raft_check(r);
 }
 
 void observe_end_of_life(struct world *w, struct host *h) { w->observer->nodes[h->id] = (struct watched){0}; }
 
-void observe_wiped(struct world *w, struct host *h) { w->observer->nodes[h->id] = (struct watched){0}; }
+void observe_wiped(struct world *w, struct host *h) { w->observer->promises[h->id] = (struct promise){0}; }
 
 u32 observe_leader(const struct world *w)
 {

@@ -331,14 +331,15 @@ class Cluster:
         return [n for n in self.nodes if n is not leader and n.serving()]
 
     def caught_up(self, node, at_least=0):
-        """node has applied what the leader had committed when asked."""
+        """node has applied what the leader had committed when asked, and may vote: an emptied or damaged
+        one counts again only when a quorum without it has confirmed what it was given."""
         leader = self.leader_now()
         row = leader and leader.own_row()
         if not row:
             return False
         target = max(row["commit"], at_least)
         own = node.own_row()
-        return bool(own and own["applied"] >= target)
+        return bool(own and own["applied"] >= target and not node.metric("replica_impaired"))
 
     def wait_caught_up(self, node, seconds=30):
         """Returns the seconds it took."""

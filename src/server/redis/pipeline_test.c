@@ -206,6 +206,19 @@ TEST(pipeline, forgets_the_half_request_of_a_client_that_hangs_up)
     }
 }
 
+TEST(pipeline, forgets_the_half_request_of_a_client_that_is_killed)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *a = fixture_connect(f), *b = fixture_connect(f);
+
+    fixture_send(f, a, "*2\r\n$4\r\nECHO\r\n$5\r\nab");
+    fixture_send(f, b, "CLIENT KILL ID 1\r\n");
+    fixture_hang_up(f, a);
+    fixture_send(f, b, "*1\r\n$4\r\nPING\r\n");
+    CHECK_GOT(b, ":1\r\n+PONG\r\n");
+    fixture_free(f);
+}
+
 TEST(pipeline, quits_after_the_replies_due)
 {
     struct fixture *f = fixture_open();
@@ -305,6 +318,7 @@ TEST_MAIN(RUN(pipeline, answers_ping_at_once_when_nothing_is_under_way),
           RUN(pipeline, cancels_reads_of_a_client_that_hangs_up_and_lets_its_writes_go_on),
           RUN(pipeline, executes_writes_that_arrived_just_before_the_end),
           RUN(pipeline, forgets_the_half_request_of_a_client_that_hangs_up),
+          RUN(pipeline, forgets_the_half_request_of_a_client_that_is_killed),
           RUN(pipeline, quits_after_the_replies_due),
           RUN(pipeline, reports_a_protocol_error_behind_the_replies_due_and_closes),
           RUN(pipeline, sends_no_replies_while_they_are_off_or_skipped),

@@ -10,6 +10,7 @@ extern const struct workload workload_transfers; /* MULTI/EXEC: sums stay, a tex
 extern const struct workload workload_expiry;    /* SET PX: not gone early, not served late, never back */
 extern const struct workload workload_pipelines; /* many commands at once, answers in order */
 extern const struct workload workload_watchers;  /* WATCH as compare-and-set, among GETSET, SETNX, DEL */
+extern const struct workload workload_wide;      /* more and larger values than the front table holds */
 extern const struct workload workload_mixture;   /* many commands, only for replicas to agree on */
 
 /* NULL: no such row. */
