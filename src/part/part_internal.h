@@ -162,6 +162,7 @@ err submit_turn(struct part *p, bool *more);
 void submit_on_leadership_end(struct part *p);
 void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply);
 void submit_on_became_leader(struct part *p);
+u64 submit_tick_under_way(const struct part *p, u64 now_us); /* its index; 0: none that late */
 u64 submit_tick(struct part *p, u64 now_us, str body); /* index of the TICK, 0: could not be proposed */
 void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index, str reply);
 

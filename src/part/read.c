@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define TICK_KEYS_MAX 64
+
 void read_admit(struct part *p, const struct queued *q)
 {
     struct queued *place = fifo_push(q->req.kind == PART_WAIT ? &p->read.waits : &p->read.ready);
@@ -37,6 +39,31 @@ static err run_watch(struct part *p, const struct entry *e, u64 now_us, struct b
     return failed;
 }
 
+/* A TICK of this time that also removes the keys the command read, those that have expired (as Redis removes
+ * an expired key that is asked for). */
+static u64 propose_tick(struct part *p, const struct entry *e, u64 now_us)
+{
+    struct reader r = reader_of(e->body);
+    struct entry_command c;
+    struct buf body = {0};
+    u32 keys[TICK_KEYS_MAX], count = 0;
+
+    if (e->op != ENTRY_COMMAND || entry_decode_command(&r, &c)) return submit_tick(p, now_us, str_from("", 0));
+    const struct kv_command *command = kv_command_find(c.argv[0]);
+    if (command) count = kv_command_keys(command, c.argv, c.argc, keys, TICK_KEYS_MAX);
+    if (count > TICK_KEYS_MAX) count = TICK_KEYS_MAX;
+    buf_append_u32(&body, count);
+    for (u32 i = 0; i < count; i++) {
+        buf_append_u8(&body, c.db);
+        buf_append_u32(&body, (u32)c.argv[keys[i]].len);
+        buf_append_str(&body, c.argv[keys[i]]);
+    }
+    entry_command_done(&c);
+    u64 index = submit_tick(p, now_us, buf_str(&body));
+    buf_done(&body);
+    return index;
+}
+
 /* Run one read on the applied state and answer it. A key whose time ran out after the last applied entry must
  * not be served and must not come back: such a read proposes a TICK of its time and runs again behind it. A
  * read behind its connection's own write needs none: it reads at that write's time. */
@@ -64,7 +91,8 @@ static err run_read(struct part *p, struct queued *q)
         if (reply->cap > MIB) buf_done(reply);
         return OK;
     }
-    q->target = submit_tick(p, now_us, str_from("", 0));
+    q->target = submit_tick_under_way(p, now_us);
+    if (!q->target) q->target = propose_tick(p, &e, now_us);
     q->read_round = 0;
     q->ticked = true; /* the next time at the TICK's time: fresh expiries do not start it over */
     if (q->target) read_admit(p, q);

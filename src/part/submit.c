@@ -108,6 +108,11 @@ static err propose(struct part *p, struct raft_proposal *batch, const struct par
     return OK;
 }
 
+u64 submit_tick_under_way(const struct part *p, u64 now_us)
+{
+    return p->submit.tick_index > p->apply.applied && p->submit.tick_us >= now_us ? p->submit.tick_index : 0;
+}
+
 u64 submit_tick(struct part *p, u64 now_us, str body)
 {
     static const struct part_waiter nobody;
@@ -115,8 +120,6 @@ u64 submit_tick(struct part *p, u64 now_us, str body)
     struct buf bytes;
     struct entry e = {.apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK};
 
-    if (body.len == 0 && p->submit.tick_index > p->apply.applied && p->submit.tick_us >= now_us)
-        return p->submit.tick_index; /* one under way serves this reader too */
     if (body.len == 0) body = str_from(no_keys, 4);
     e.body = body;
     buf_init(&bytes, 0);

@@ -204,8 +204,8 @@ WAIT 1
 WAIT x 0
 WAIT 0 x
 WAIT 0 -1
-WAIT 0 0
-WAIT -1 0
+?int:0:2 WAIT 0 0
+?int:0:2 WAIT -1 0
 WAIT 0 0 0
 """
 
