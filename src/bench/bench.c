@@ -13,7 +13,8 @@ static void print_help(void)
     const struct bench_workload *w = bench_workloads(&count);
 
     puts("usage: quorate bench [--seconds N] [--dir DIR] [WORKLOAD...]\n\n"
-         "What the parts cost on this machine, each by itself on one thread. For the whole cluster beside\n"
+         "What the parts cost on this machine, each by itself on one thread. For the whole cluster "
+         "beside\n"
          "Redis: make bench.\n");
     for (u32 i = 0; i < count; i++) printf("  %-6s %s\n", w[i].name, w[i].what);
     puts("\n  --seconds N  per workload (default 2)\n"
@@ -35,8 +36,8 @@ static bool run_one(const struct bench_workload *w, nanos budget, const char *di
         return false;
     }
     double seconds = (double)r.took / 1e9;
-    printf("%12.0f /s   %9.0f ns per %s\n", (double)r.operations / seconds, (double)r.took / (double)r.operations,
-           r.unit);
+    printf("%12.0f /s   %9.0f ns per %s\n", (double)r.operations / seconds,
+           (double)r.took / (double)r.operations, r.unit);
     return true;
 }
 
@@ -63,9 +64,12 @@ int bench_main(int argc, char **argv)
             mem_free(names);
             return 0;
         }
-        if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = strtod(argv[++i], NULL);
-        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) dir = argv[++i];
-        else names[asked++] = argv[i];
+        if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+            seconds = strtod(argv[++i], NULL);
+        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
+            dir = argv[++i];
+        else
+            names[asked++] = argv[i];
     }
     for (int i = 0; i < asked; i++)
         for (u32 j = 0; j < count; j++) known += strcmp(names[i], w[j].name) == 0;
@@ -75,7 +79,8 @@ int bench_main(int argc, char **argv)
         return 2;
     }
     for (u32 i = 0; i < count; i++)
-        if (is_asked(w[i].name, names, asked)) failed += !run_one(&w[i], (nanos)(seconds * 1e9), dir);
+        if (is_asked(w[i].name, names, asked))
+            failed += !run_one(&w[i], (nanos)(seconds * 1e9), dir);
     mem_free(names);
     return failed ? 1 : 0;
 }

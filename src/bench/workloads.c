@@ -16,7 +16,8 @@ nanos bench_now(void)
 
 /* ---- RESP: SET of 16 B key and 256 B value, parsed from one long pipeline ---- */
 
-static bool run_resp(nanos budget, const char *dir, struct bench_result *out, char *problem, size_t size)
+static bool run_resp(nanos budget, const char *dir, struct bench_result *out, char *problem,
+                     size_t size)
 {
     struct resp_parser p;
     struct buf input = {0};
@@ -81,8 +82,10 @@ static bool run_store(nanos budget, bool put, struct bench_result *out)
     while (bench_now() - start < budget && ok)
         for (u32 i = 0; i < 1000 && ok; i++) {
             str key = key_of((u32)out->operations++, text);
-            if (put) store_put(s, 1, key, str_from(value, sizeof value), str_from("", 0));
-            else ok = store_get(s, 1, key, &got, &found) == OK && found;
+            if (put)
+                store_put(s, 1, key, str_from(value, sizeof value), str_from("", 0));
+            else
+                ok = store_get(s, 1, key, &got, &found) == OK && found;
         }
     out->took = bench_now() - start;
     out->unit = put ? "put" : "get";
@@ -92,14 +95,16 @@ static bool run_store(nanos budget, bool put, struct bench_result *out)
     return ok;
 }
 
-static bool run_put(nanos budget, const char *dir, struct bench_result *out, char *problem, size_t size)
+static bool run_put(nanos budget, const char *dir, struct bench_result *out, char *problem,
+                    size_t size)
 {
     (void)dir;
     snprintf(problem, size, "the store refused");
     return run_store(budget, true, out);
 }
 
-static bool run_get(nanos budget, const char *dir, struct bench_result *out, char *problem, size_t size)
+static bool run_get(nanos budget, const char *dir, struct bench_result *out, char *problem,
+                    size_t size)
 {
     (void)dir;
     snprintf(problem, size, "a key was not found");
@@ -135,13 +140,16 @@ static bool disk_turn(void *context)
         if (ev.kind != ENV_DISK_DONE) continue;
         d->failed = ev.result;
         d->done++;
-        if (ev.result || bench_now() >= d->until) env_real_stop(d->env);
-        else write_next(d);
+        if (ev.result || bench_now() >= d->until)
+            env_real_stop(d->env);
+        else
+            write_next(d);
     }
     return false;
 }
 
-static bool run_disk(nanos budget, const char *dir, struct bench_result *out, char *problem, size_t size)
+static bool run_disk(nanos budget, const char *dir, struct bench_result *out, char *problem,
+                     size_t size)
 {
     struct env_real_options o = {.dir = dir, .log_level = LOG_ERROR};
     struct disk_run d = {.blocks = 1024};

@@ -12,7 +12,8 @@ struct bench_result {
 struct bench_workload {
     const char *name, *what;
     /* Runs for about `budget`; false: it could not, `problem` says why. */
-    bool (*run)(nanos budget, const char *dir, struct bench_result *out, char *problem, size_t size);
+    bool (*run)(nanos budget, const char *dir, struct bench_result *out, char *problem,
+                size_t size);
 };
 
 const struct bench_workload *bench_workloads(u32 *count);

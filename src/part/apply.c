@@ -1,24 +1,25 @@
-/* Applying committed entries, in order and exactly once: session first, then the state machine, then the
- * waiter's answer. A turn applies a bounded amount. */
+/* Applying committed entries, in order and exactly once: session first, then the state machine,
+ * then the waiter's answer. A turn applies a bounded amount. */
 #include "part/part_internal.h"
 
 #define APPLY_ENTRIES_PER_TURN 4096
-#define APPLY_BYTES_PER_TURN (4 * MIB)
+#define APPLY_BYTES_PER_TURN   (4 * MIB)
 
 static const char session_unknown[] =
     "-SESSION unknown or expired; open a new one with Q.SESSION OPEN. Nothing was executed\r\n";
-static const char session_gone[] =
-    "-SESSION this seq was answered before and its result is not kept any more. Nothing was executed again\r\n";
+static const char session_gone[] = "-SESSION this seq was answered before and its result is not "
+                                   "kept any more. Nothing was executed again\r\n";
 static const char session_not_kept[] =
     "-SESSION done before; the result was longer than 1024 bytes and is not kept\r\n";
 /* The same for a client without a session, whose gateway had to ask twice. */
-static const char reply_not_kept[] =
-    "-UNKNOWN the command was done, but its reply was lost on the way and was too long to be kept\r\n";
-static const char session_too_late[] =
-    "-SESSION EXPIRED this request was first issued longer ago than the session lives. Nothing was executed\r\n";
+static const char reply_not_kept[] = "-UNKNOWN the command was done, but its reply was lost on the "
+                                     "way and was too long to be kept\r\n";
+static const char session_too_late[] = "-SESSION EXPIRED this request was first issued longer ago "
+                                       "than the session lives. Nothing was executed\r\n";
 static const char session_window[] =
     "-SESSION too far ahead of the oldest unanswered seq. Nothing was executed\r\n";
-static const char session_full[] = "-OVERLOADED retry=1000 the session table is full. Nothing was executed\r\n";
+static const char session_full[] =
+    "-OVERLOADED retry=1000 the session table is full. Nothing was executed\r\n";
 
 static err run(struct part *p, const struct entry *e, u64 ver, struct buf *reply)
 {
@@ -27,8 +28,10 @@ static err run(struct part *p, const struct entry *e, u64 ver, struct buf *reply
         if (e->body.len != 8) return ERR_MALFORMED;
         struct reader r = reader_of(e->body);
         bool opened = session_open(p->sessions, e, reader_u64(&r));
-        if (opened) buf_append_text(reply, "+OK\r\n");
-        else buf_append_text(reply, session_full);
+        if (opened)
+            buf_append_text(reply, "+OK\r\n");
+        else
+            buf_append_text(reply, session_full);
         return OK;
     }
     case ENTRY_SESSION_CLOSE:

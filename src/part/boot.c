@@ -1,5 +1,6 @@
-/* Boot: the store's marker, then what the write-ahead log says, then the core. "The marker wins": entries
- * that do not connect to it are dropped; hard state never is. docs/formats/marker.md, docs/formats/wal.md. */
+/* Boot: the store's marker, then what the write-ahead log says, then the core. "The marker wins":
+ * entries that do not connect to it are dropped; hard state never is. docs/formats/marker.md,
+ * docs/formats/wal.md. */
 #include "part/part_internal.h"
 
 #include "base/bytes.h"
@@ -62,7 +63,9 @@ err boot_load_marker(struct part *p)
 
     buf_init(&bytes, 0);
     err e = store_local_get(p->store, ROW_MARKER, str_from("", 0), &bytes, &found);
-    if (!e) e = found ? marker_decode(p, buf_str(&bytes), &pos) : kv_state_decode(p->kv, str_from("", 0));
+    if (!e)
+        e = found ? marker_decode(p, buf_str(&bytes), &pos)
+                  : kv_state_decode(p->kv, str_from("", 0));
     if (!e) e = boot_load_sessions(p);
     buf_done(&bytes);
     p->checkpoint.marker = pos;
@@ -73,7 +76,10 @@ err boot_load_marker(struct part *p)
 
 /* The entries found so far. Those at or below the marker are kept only to help slow followers, and
  * only up to a limit. */
-static struct raft_entry *boot_at(struct boot_log *b, u64 i) { return &b->entries[b->start + i]; }
+static struct raft_entry *boot_at(struct boot_log *b, u64 i)
+{
+    return &b->entries[b->start + i];
+}
 static u64 boot_last(const struct boot_log *b)
 {
     return b->count ? b->entries[b->start + b->count - 1].pos.index : b->before.index;
@@ -138,7 +144,8 @@ static void replay_entry(struct part *p, struct boot_log *b, const struct wal_re
     if (b->damaged) return; /* what lies behind a hole cannot be trusted to continue this log */
     if (b->count || b->before.index) {
         if (index <= boot_last(b)) boot_truncate(b, index);
-        if (index != boot_last(b) + 1) boot_clear(b, (struct log_pos){0, 0}); /* a snapshot came between */
+        if (index != boot_last(b) + 1)
+            boot_clear(b, (struct log_pos){0, 0}); /* a snapshot came between */
     }
     boot_push(p, b, r);
 }
@@ -152,8 +159,11 @@ static void replay_hard_state(struct boot_log *b, str payload)
         .impaired = get_u32(payload.at + 12) & 1,
     };
     b->saw_hard = true;
-    if (hs.term >= b->hard.term) b->hard = hs;
-    else b->hard.impaired = hs.impaired; /* written when newer ones could not be read; now they can */
+    if (hs.term >= b->hard.term)
+        b->hard = hs;
+    else
+        b->hard.impaired =
+            hs.impaired; /* written when newer ones could not be read; now they can */
 }
 
 /* A snapshot was installed: the log starts behind it, unless it already held that entry. */
@@ -200,7 +210,8 @@ void part_on_damage(void *context, const struct wal_damage *d)
     if (d->accepted) return; /* an earlier start dealt with it: its TRUNC_REPAIR follows */
     if (!MUTANT(damage_taken_for_torn_tail)) p->boot.suspect = true;
     snprintf(line, sizeof line,
-             "log damaged: acknowledged bytes cannot be read; this replica will not vote until it is refilled "
+             "log damaged: acknowledged bytes cannot be read; this replica will not vote until it "
+             "is refilled "
              "lsn_from=%llu lsn_to=%llu file=%llu",
              (unsigned long long)d->lsn_from, (unsigned long long)d->lsn_to,
              (unsigned long long)d->file_seq);
@@ -219,7 +230,8 @@ static bool connect_to_marker(struct part *p, struct boot_log *b)
         boot_clear(b, (struct log_pos){0, 0});
         return true;
     }
-    if (had && b->before.index == 0 && boot_at(b, 0)->pos.index == marker.index + 1) b->before = marker;
+    if (had && b->before.index == 0 && boot_at(b, 0)->pos.index == marker.index + 1)
+        b->before = marker;
     /* An older log whose beginning is gone starts behind its own oldest entry. */
     if (b->count && b->before.index == 0 && boot_at(b, 0)->pos.index <= marker.index &&
         boot_at(b, 0)->pos.index > 1)
@@ -259,8 +271,10 @@ err part_boot(struct part *p, struct wal *wal)
     }
     if (p->options.blank && !b->saw_anything && p->checkpoint.marker.index == 0 &&
         !MUTANT(blank_disk_votes))
-        b->hard.impaired = true; /* this directory may have had a past that voted and acknowledged */
-    if (b->suspect) b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
+        b->hard.impaired =
+            true; /* this directory may have had a past that voted and acknowledged */
+    if (b->suspect)
+        b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
     if (b->damaged) cut_damaged(p, b);
     if (b->suspect || !b->saw_hard) log_stage_hard_state(p, &b->hard);
     if (b->suspect) wal_accept_damage(wal);

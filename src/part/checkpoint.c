@@ -1,12 +1,15 @@
-/* Checkpoints: freeze the front table's dirty rows at the applied index together with the marker and the
- * sessions that changed, write them off the reactor, then let the log go. Marker <= durable holds
- * because nothing is applied before it is durable here. */
+/* Checkpoints: freeze the front table's dirty rows at the applied index together with the marker
+ * and the sessions that changed, write them off the reactor, then let the log go. Marker <= durable
+ * holds because nothing is applied before it is durable here. */
 #include "part/part_internal.h"
 
 struct local_rows { /* keys and values live in one buffer until the store has copied them */
     struct part *part;
     struct kvs_row *rows;
-    struct { size_t key_at, key_len, value_at, value_len; bool is_delete; } *places;
+    struct {
+        size_t key_at, key_len, value_at, value_len;
+        bool is_delete;
+    } * places;
     size_t count, cap;
     struct buf bytes;
 };
@@ -43,7 +46,8 @@ static void freeze(struct part *p)
     buf_init(&marker, 0);
     marker_encode(p, &marker);
     add_row(&l, ROW_MARKER, str_from("", 0), buf_str(&marker), false);
-    if (!MUTANT(checkpoint_without_sessions)) session_each_changed(p->sessions, false, add_session, &l);
+    if (!MUTANT(checkpoint_without_sessions))
+        session_each_changed(p->sessions, false, add_session, &l);
     l.rows = mem_zalloc_array(l.count, sizeof *l.rows);
     for (size_t i = 0; i < l.count; i++)
         l.rows[i] = (struct kvs_row){
@@ -53,7 +57,8 @@ static void freeze(struct part *p)
         };
     p->checkpoint.running_pos = (struct log_pos){p->apply.applied_term, p->apply.applied};
     p->checkpoint.running = store_freeze(p->store, l.rows, l.count);
-    if (MUTANT(log_released_before_checkpoint)) wal_release(p->wal, p->options.id, p->apply.applied);
+    if (MUTANT(log_released_before_checkpoint))
+        wal_release(p->wal, p->options.id, p->apply.applied);
     p->checkpoint.running->job.owner = p;
     env_job_submit(p->env, &p->checkpoint.running->job);
     buf_done(&marker);
@@ -64,7 +69,8 @@ static void freeze(struct part *p)
 
 static bool is_due(const struct part *p)
 {
-    if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at) return false;
+    if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
+        return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
     if (p->checkpoint.stopping) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
@@ -76,7 +82,8 @@ static bool is_due(const struct part *p)
 err checkpoint_turn(struct part *p)
 {
     if (is_due(p)) freeze(p);
-    /* What a snapshot under way has kept may go when it ends, though nothing new is checkpointed. */
+    /* What a snapshot under way has kept may go when it ends, though nothing new is checkpointed.
+     */
     if (raft_tail_bytes(p->raft) > 2 * p->options.log_bytes_keep) checkpoint_compact(p);
     return OK;
 }
@@ -86,11 +93,12 @@ bool checkpoint_owns(const struct part *p, const struct env_job *job)
     return p->checkpoint.running && &p->checkpoint.running->job == job;
 }
 
-/* Drop entries the store holds durably, but keep some for followers that are a little behind, and what a
- * running snapshot transfer still needs. */
+/* Drop entries the store holds durably, but keep some for followers that are a little behind, and
+ * what a running snapshot transfer still needs. */
 void checkpoint_compact(struct part *p)
 {
-    u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index, bytes = raft_tail_bytes(p->raft);
+    u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index,
+        bytes = raft_tail_bytes(p->raft);
 
     if (bytes <= 3 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
     while (to < limit && bytes > p->options.log_bytes_keep) {

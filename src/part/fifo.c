@@ -1,6 +1,9 @@
 #include "part/part_internal.h"
 
-void fifo_init(struct fifo *f, size_t item_bytes) { *f = (struct fifo){.item_bytes = item_bytes}; }
+void fifo_init(struct fifo *f, size_t item_bytes)
+{
+    *f = (struct fifo){.item_bytes = item_bytes};
+}
 
 void fifo_done(struct fifo *f)
 {
@@ -32,7 +35,10 @@ void *fifo_push(struct fifo *f)
     return place;
 }
 
-void *fifo_first(struct fifo *f) { return f->count ? fifo_at(f, 0) : NULL; }
+void *fifo_first(struct fifo *f)
+{
+    return f->count ? fifo_at(f, 0) : NULL;
+}
 
 void fifo_pop(struct fifo *f)
 {

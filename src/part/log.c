@@ -1,5 +1,5 @@
-/* Carrying out what the core decides: save, truncate, append into the write-ahead log; messages that may
- * leave at once, and those that wait until everything staged before them is durable. */
+/* Carrying out what the core decides: save, truncate, append into the write-ahead log; messages
+ * that may leave at once, and those that wait until everything staged before them is durable. */
 #include "part/part_internal.h"
 
 #include "base/bytes.h"
@@ -57,7 +57,8 @@ static void stage(struct part *p, const struct raft_actions *a)
 {
     if (a->save) stage_save(p, a->save);
     if (a->truncate_from) {
-        struct wal_frame f = {.type = WAL_TRUNC_SUFFIX, .part = p->options.id, .index = a->truncate_from};
+        struct wal_frame f = {
+            .type = WAL_TRUNC_SUFFIX, .part = p->options.id, .index = a->truncate_from};
         wal_stage(p->wal, &f, NULL, 0);
     }
     if (a->append.from) stage_entries(p, a->append.from, a->append.to);
@@ -130,7 +131,8 @@ err log_advance(struct part *p)
 
     if (durable == p->log.durable_seen) return OK;
     p->log.durable_seen = durable;
-    for (struct staged *s; (s = fifo_first(&p->log.staged)) && s->lsn <= durable; fifo_pop(&p->log.staged)) {
+    for (struct staged *s; (s = fifo_first(&p->log.staged)) && s->lsn <= durable;
+         fifo_pop(&p->log.staged)) {
         if (s->is_save) {
             saved = true;
             saved_term = s->saved_term;
@@ -146,7 +148,8 @@ err log_advance(struct part *p)
         struct raft_event ev = {.kind = RAFT_PERSISTED, .pos = pos};
         log_step_or_fail(p, &ev);
     }
-    for (struct held *h; (h = fifo_first(&p->log.held)) && h->lsn <= durable; fifo_pop(&p->log.held))
+    for (struct held *h; (h = fifo_first(&p->log.held)) && h->lsn <= durable;
+         fifo_pop(&p->log.held))
         log_send(p, &h->message);
     return OK;
 }

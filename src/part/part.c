@@ -8,7 +8,8 @@ err part_new(struct env *env, struct store *store, const struct part_options *op
              const struct part_host *host, struct part **out)
 {
     struct part *p = mem_zalloc(sizeof *p);
-    struct kv_options kv_options = {.value_bytes_max = options->value_bytes_max, .step_budget = STEP_BUDGET};
+    struct kv_options kv_options = {.value_bytes_max = options->value_bytes_max,
+                                    .step_budget = STEP_BUDGET};
 
     p->env = env;
     p->store = store;
@@ -65,7 +66,8 @@ void part_free(struct part *p)
     mem_free(p);
 }
 
-/* A follower that cannot take more entries now treats APPENDs as heartbeats; the leader sends again. */
+/* A follower that cannot take more entries now treats APPENDs as heartbeats; the leader sends
+ * again. */
 static bool takes_entries(struct part *p)
 {
     return !p->shipping.in.committing && wal_room(p->wal) > 0 &&
@@ -158,7 +160,10 @@ err part_on_job(struct part *p, struct env_job *job)
     return shipping_on_job(p);
 }
 
-static bool tick_is_due(const struct part *p) { return p->now >= raft_deadline(p->raft); }
+static bool tick_is_due(const struct part *p)
+{
+    return p->now >= raft_deadline(p->raft);
+}
 
 err part_turn(struct part *p, bool *more)
 {
@@ -183,21 +188,44 @@ nanos part_deadline(const struct part *p)
 {
     nanos at = u64_min(raft_deadline(p->raft), shipping_deadline(p));
 
-    if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running && !p->shipping.in.committing)
-        at = u64_min(at, u64_max(p->checkpoint.last_at + p->options.checkpoint_every, p->checkpoint.retry_at));
+    if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running &&
+        !p->shipping.in.committing)
+        at = u64_min(at, u64_max(p->checkpoint.last_at + p->options.checkpoint_every,
+                                 p->checkpoint.retry_at));
     if (raft_is_leader(p->raft)) at = u64_min(at, p->submit.next_expiry_at);
     if (p->submit.queue.count || p->read.ready.count || p->read.waits.count)
         at = u64_min(at, p->now + 10 * NANOS_MS);
     return at;
 }
 
-struct raft *part_raft(struct part *p) { return p->raft; }
-struct kv *part_kv(struct part *p) { return p->kv; }
-struct store *part_store(struct part *p) { return p->store; }
-u64 part_applied(const struct part *p) { return p->apply.applied; }
-u64 part_marker(const struct part *p) { return p->checkpoint.marker.index; }
-const struct part_stats *part_stats(const struct part *p) { return &p->stats; }
-bool part_is_damaged(const struct part *p) { return raft_hard_state(p->raft)->impaired; }
+struct raft *part_raft(struct part *p)
+{
+    return p->raft;
+}
+struct kv *part_kv(struct part *p)
+{
+    return p->kv;
+}
+struct store *part_store(struct part *p)
+{
+    return p->store;
+}
+u64 part_applied(const struct part *p)
+{
+    return p->apply.applied;
+}
+u64 part_marker(const struct part *p)
+{
+    return p->checkpoint.marker.index;
+}
+const struct part_stats *part_stats(const struct part *p)
+{
+    return &p->stats;
+}
+bool part_is_damaged(const struct part *p)
+{
+    return raft_hard_state(p->raft)->impaired;
+}
 
 bool part_is_blank(const struct part *p)
 {

@@ -31,7 +31,7 @@ enum part_status {
     PART_OVERLOADED,   /* certainly not logged: a limit is reached */
     PART_DISK_FULL,    /* certainly not logged: read-only until space returns */
     PART_OUT_OF_ORDER, /* not done: the connection's earlier write has not run yet */
-    PART_LOST,         /* was in this leader's log, and leadership ended before it was applied: unknown */
+    PART_LOST, /* was in this leader's log, and leadership ended before it was applied: unknown */
 };
 
 struct part_answer {
@@ -46,18 +46,18 @@ struct part_request {
     enum part_kind kind;
     struct part_waiter from;
     struct rcbuf *entry; /* a reference that the partition takes over; NULL for WAIT */
-    u64 after;           /* READ, WATCH: the connection's latest write under way: see it and nothing later */
+    u64 after; /* READ, WATCH: the connection's latest write under way: see it and nothing later */
     nanos deadline;
-    u64 index;           /* WAIT */
-    u32 replicas;        /* WAIT */
+    u64 index;    /* WAIT */
+    u32 replicas; /* WAIT */
 };
 
 /* What the partition asks of its node. */
 struct part_host {
     void *context;
     void (*answer)(void *context, const struct part_answer *a);
-    /* Room and place for one frame to a peer: append the body, then peer_end. NULL: not connected or its
-     * queue is full, the frame is dropped (Raft repairs that). */
+    /* Room and place for one frame to a peer: append the body, then peer_end. NULL: not connected
+     * or its queue is full, the frame is dropped (Raft repairs that). */
     struct buf *(*peer_begin)(void *context, node_id to, const struct frame *f);
     void (*peer_end)(void *context);
     void (*log)(void *context, enum log_level level, const char *line);
@@ -69,13 +69,13 @@ struct part_options {
     u32 boot;
     struct raft_options raft;
     struct raft_config members;
-    bool blank;              /* the directory was made at this start */
-    u64 log_bytes_keep;      /* tail kept for slow followers after a checkpoint */
+    bool blank;         /* the directory was made at this start */
+    u64 log_bytes_keep; /* tail kept for slow followers after a checkpoint */
     u64 checkpoint_dirty_bytes;
     nanos checkpoint_every;
-    u64 dirty_bytes_max;     /* apply waits above it */
-    u64 wal_bytes_max;       /* checkpoint when the log is this long */
-    u64 queue_bytes_max;     /* requests waiting to be proposed */
+    u64 dirty_bytes_max; /* apply waits above it */
+    u64 wal_bytes_max;   /* checkpoint when the log is this long */
+    u64 queue_bytes_max; /* requests waiting to be proposed */
     size_t value_bytes_max;
 };
 
@@ -97,8 +97,8 @@ void part_on_founding(struct part *p);
 void part_on_disk_full(struct part *p, bool full);
 MUST_USE err part_on_job(struct part *p, struct env_job *job);
 
-/* The partition's share of a turn: durable log, proposals, apply, reads, checkpoints, snapshots. *more: call
- * again soon. An err is final: the node must stop. */
+/* The partition's share of a turn: durable log, proposals, apply, reads, checkpoints, snapshots.
+ * *more: call again soon. An err is final: the node must stop. */
 MUST_USE err part_turn(struct part *p, bool *more);
 nanos part_deadline(const struct part *p);
 

@@ -10,7 +10,8 @@
 /* Partition-local row kinds: docs/formats/keys.md. */
 enum { ROW_MARKER = 1, ROW_SESSION = 2 };
 
-/* WAL_TRUNC_SUFFIX flag: written when a damaged log was cut back; replay is whole again from here. */
+/* WAL_TRUNC_SUFFIX flag: written when a damaged log was cut back; replay is whole again from here.
+ */
 enum { TRUNC_REPAIR = 1 };
 
 /* A FIFO of plain structs, for the queues below; grows, reuses its memory. */
@@ -20,7 +21,7 @@ struct fifo {
 };
 void fifo_init(struct fifo *f, size_t item_bytes);
 void fifo_done(struct fifo *f);
-void *fifo_push(struct fifo *f); /* zeroed place at the end */
+void *fifo_push(struct fifo *f);  /* zeroed place at the end */
 void *fifo_first(struct fifo *f); /* NULL when empty */
 void *fifo_at(struct fifo *f, size_t i);
 void fifo_pop(struct fifo *f);
@@ -55,9 +56,9 @@ struct pending { /* submit.c: one per proposed index, in order */
 
 struct queued { /* submit.c: requests not yet proposed or read */
     struct part_request req;
-    u64 target;      /* reads: run exactly when this index has been applied */
-    bool ticked;     /* reads: a TICK was proposed for it */
-    u64 read_round;  /* reads: needs this ReadIndex confirmation; 0: the lease is enough */
+    u64 target;     /* reads: run exactly when this index has been applied */
+    bool ticked;    /* reads: a TICK was proposed for it */
+    u64 read_round; /* reads: needs this ReadIndex confirmation; 0: the lease is enough */
 };
 
 struct outgoing { /* shipping.c: one snapshot under way to one peer */
@@ -65,7 +66,11 @@ struct outgoing { /* shipping.c: one snapshot under way to one peer */
     u64 snap_id, index, index_term;
     struct store_snapshot *snapshot;
     struct buf last_key;
-    struct sent_chunk { struct buf bytes; u64 seq; bool last, used; } window[4];
+    struct sent_chunk {
+        struct buf bytes;
+        u64 seq;
+        bool last, used;
+    } window[4];
     u64 next_seq, acked_seq;
     bool read_all;
     nanos last_progress, resend_at;
@@ -110,8 +115,8 @@ struct part {
         bool stalled;
     } apply;
 
-    struct { /* submit.c */
-        struct fifo queue;   /* struct queued: writes and reads as they came */
+    struct {               /* submit.c */
+        struct fifo queue; /* struct queued: writes and reads as they came */
         u64 queue_bytes;
         struct fifo pending; /* struct pending */
         struct prng seeds;   /* for the entries this leader stamps */
@@ -122,9 +127,9 @@ struct part {
         bool ended_leadership;
     } submit;
 
-    struct { /* read.c */
-        struct fifo ready;   /* struct queued reads in order of target */
-        struct fifo waits;   /* struct queued WAITs */
+    struct {               /* read.c */
+        struct fifo ready; /* struct queued reads in order of target */
+        struct fifo waits; /* struct queued WAITs */
         u64 next_round, confirmed_round;
         struct buf reply;
     } read;
@@ -163,8 +168,10 @@ void submit_on_leadership_end(struct part *p);
 void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply);
 void submit_on_became_leader(struct part *p);
 u64 submit_tick_under_way(const struct part *p, u64 now_us); /* its index; 0: none that late */
-u64 submit_tick(struct part *p, u64 now_us, str body); /* index of the TICK, 0: could not be proposed */
-void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index, str reply);
+u64 submit_tick(struct part *p, u64 now_us,
+                str body); /* index of the TICK, 0: could not be proposed */
+void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
+                 str reply);
 
 /* apply.c */
 err apply_turn(struct part *p, bool *more);
@@ -191,6 +198,7 @@ err shipping_on_ack(struct part *p, node_id from, str body);
 err shipping_on_job(struct part *p);
 bool shipping_owns(const struct part *p, const struct env_job *job);
 void shipping_on_peer_lost(struct part *p, node_id peer);
-u64 shipping_pins(const struct part *p); /* lowest index a running transfer needs in the tail; UINT64_MAX */
+u64 shipping_pins(
+    const struct part *p); /* lowest index a running transfer needs in the tail; UINT64_MAX */
 void shipping_free(struct part *p);
 nanos shipping_deadline(const struct part *p);

@@ -1,7 +1,8 @@
-/* Linearizable reads. Each is admitted with a target index and answered when exactly that much has been
- * applied (a read behind its connection's own writes sees them and nothing later). The lease is checked in one
- * place per turn, by a clock read after everything the reads came from was received; without a lease
- * the leader confirms itself by a ReadIndex round (Ongaro 2014 §6.4). WAIT's waiters live here too. */
+/* Linearizable reads. Each is admitted with a target index and answered when exactly that much has
+ * been applied (a read behind its connection's own writes sees them and nothing later). The lease
+ * is checked in one place per turn, by a clock read after everything the reads came from was
+ * received; without a lease the leader confirms itself by a ReadIndex round (Ongaro 2014 §6.4).
+ * WAIT's waiters live here too. */
 #include "part/part_internal.h"
 
 #include <stdio.h>
@@ -39,8 +40,8 @@ static err run_watch(struct part *p, const struct entry *e, u64 now_us, struct b
     return failed;
 }
 
-/* A TICK of this time that also removes the keys the command read, those that have expired (as Redis removes
- * an expired key that is asked for). */
+/* A TICK of this time that also removes the keys the command read, those that have expired (as
+ * Redis removes an expired key that is asked for). */
 static u64 propose_tick(struct part *p, const struct entry *e, u64 now_us)
 {
     struct reader r = reader_of(e->body);
@@ -48,7 +49,8 @@ static u64 propose_tick(struct part *p, const struct entry *e, u64 now_us)
     struct buf body = {0};
     u32 keys[TICK_KEYS_MAX], count = 0;
 
-    if (e->op != ENTRY_COMMAND || entry_decode_command(&r, &c)) return submit_tick(p, now_us, str_from("", 0));
+    if (e->op != ENTRY_COMMAND || entry_decode_command(&r, &c))
+        return submit_tick(p, now_us, str_from("", 0));
     const struct kv_command *command = kv_command_find(c.argv[0]);
     if (command) count = kv_command_keys(command, c.argv, c.argc, keys, TICK_KEYS_MAX);
     if (count > TICK_KEYS_MAX) count = TICK_KEYS_MAX;
@@ -64,9 +66,10 @@ static u64 propose_tick(struct part *p, const struct entry *e, u64 now_us)
     return index;
 }
 
-/* Run one read on the applied state and answer it. A key whose time ran out after the last applied entry must
- * not be served and must not come back: such a read proposes a TICK of its time and runs again behind it. A
- * read behind its connection's own write needs none: it reads at that write's time. */
+/* Run one read on the applied state and answer it. A key whose time ran out after the last applied
+ * entry must not be served and must not come back: such a read proposes a TICK of its time and runs
+ * again behind it. A read behind its connection's own write needs none: it reads at that write's
+ * time. */
 static err run_read(struct part *p, struct queued *q)
 {
     struct entry e;
@@ -83,8 +86,11 @@ static err run_read(struct part *p, struct queued *q)
         return OK;
     }
     buf_clear(reply);
-    if (q->req.kind == PART_WATCH) failed = run_watch(p, &e, now_us, reply);
-    else failed = kv_read(p->kv, e.op, e.flags, e.body, now_us, q->req.from.number, reply, &need_tick);
+    if (q->req.kind == PART_WATCH)
+        failed = run_watch(p, &e, now_us, reply);
+    else
+        failed = kv_read(p->kv, e.op, e.flags, e.body, now_us, q->req.from.number, reply,
+                         &need_tick);
     if (failed) return failed;
     if (!need_tick) {
         finish(p, q, PART_DONE, buf_str(reply));
@@ -95,12 +101,15 @@ static err run_read(struct part *p, struct queued *q)
     if (!q->target) q->target = propose_tick(p, &e, now_us);
     q->read_round = 0;
     q->ticked = true; /* the next time at the TICK's time: fresh expiries do not start it over */
-    if (q->target) read_admit(p, q);
-    else finish(p, q, PART_OVERLOADED, str_from("", 0));
+    if (q->target)
+        read_admit(p, q);
+    else
+        finish(p, q, PART_OVERLOADED, str_from("", 0));
     return OK;
 }
 
-/* The reads at the front that have reached their target; those behind one that has not keep their order. */
+/* The reads at the front that have reached their target; those behind one that has not keep their
+ * order. */
 static err run_reached(struct part *p, u64 applied, bool lease)
 {
     struct queued *q;
@@ -109,8 +118,10 @@ static err run_reached(struct part *p, u64 applied, bool lease)
         if (!lease && (!q->read_round || q->read_round > p->read.confirmed_round)) return OK;
         struct queued read = *q;
         fifo_pop(&p->read.ready);
-        if (lease) p->stats.reads_lease++;
-        else p->stats.reads_index++;
+        if (lease)
+            p->stats.reads_lease++;
+        else
+            p->stats.reads_index++;
         err e = run_read(p, &read);
         if (e) return e;
     }
@@ -142,7 +153,8 @@ void read_on_confirmed(struct part *p, const struct raft_read_done *done)
         p->read.confirmed_round = u64_max(p->read.confirmed_round, done->context);
         for (size_t i = 0; i < p->read.ready.count; i++) {
             struct queued *q = fifo_at(&p->read.ready, i);
-            if (q->read_round && q->read_round <= done->context) q->target = u64_max(q->target, done->index);
+            if (q->read_round && q->read_round <= done->context)
+                q->target = u64_max(q->target, done->index);
         }
         return;
     }
@@ -178,8 +190,10 @@ static void expire_reads(struct part *p)
     for (size_t i = 0; i < n; i++) {
         struct queued q = *(struct queued *)fifo_first(&p->read.ready);
         fifo_pop(&p->read.ready);
-        if (p->now >= q.req.deadline) finish(p, &q, PART_EXPIRED, str_from("", 0));
-        else read_admit(p, &q);
+        if (p->now >= q.req.deadline)
+            finish(p, &q, PART_EXPIRED, str_from("", 0));
+        else
+            read_admit(p, &q);
     }
 }
 
@@ -216,6 +230,7 @@ err read_turn(struct part *p)
     if (e) return e;
     struct queued *q = fifo_first(&p->read.ready);
     if (q && p->now >= q->req.deadline) expire_reads(p);
-    if (!lease && p->read.ready.count && p->read.confirmed_round == p->read.next_round) ask_round(p);
+    if (!lease && p->read.ready.count && p->read.confirmed_round == p->read.next_round)
+        ask_round(p);
     return OK;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define RESULT_INLINE 12
-#define LEN_NOT_KEPT UINT32_MAX
+#define LEN_NOT_KEPT  UINT32_MAX
 
 struct result {
     bool present;
@@ -28,17 +28,16 @@ struct session {
     struct result *ring; /* slot seq & (cap - 1) */
     u64 cap;             /* power of two, 0 at first */
     bool changed;
-    struct list by_use;  /* least recently used first */
+    struct list by_use; /* least recently used first */
     struct session *bucket_next;
 };
-
 
 struct session_table {
     struct session **buckets;
     u64 bucket_count, count, clients;
     struct list by_use;
     struct session *last; /* the session looked up most recently */
-    struct ids { /* growing arrays of session ids */
+    struct ids {          /* growing arrays of session ids */
         struct session_id *at;
         u64 count, cap;
     } dropped, visited; /* gone since the last checkpoint; taken by the latest checkpoint */
@@ -120,7 +119,8 @@ static void grow(struct session_table *t)
     mem_free(old);
 }
 
-static struct session *add(struct session_table *t, const struct session_id *id, u64 ttl_ms, u64 acked)
+static struct session *add(struct session_table *t, const struct session_id *id, u64 ttl_ms,
+                           u64 acked)
 {
     if (t->count >= t->bucket_count) grow(t);
     struct session *s = mem_zalloc(sizeof *s);
@@ -161,7 +161,8 @@ static bool is_expired(const struct session *s, u64 hlc)
 static void expire(struct session_table *t, u64 hlc)
 {
     int looked = 0;
-    LIST_EACH_SAFE(l, &t->by_use) {
+    LIST_EACH_SAFE(l, &t->by_use)
+    {
         struct session *s = CONTAINER_OF(l, struct session, by_use);
         if (looked++ >= 4) return;
         if (is_expired(s, hlc)) drop(t, s);
@@ -183,7 +184,10 @@ static u64 window(const struct session *s)
     return session_is_client(&s->id) ? SESSION_CLIENT_WINDOW : SESSION_GATEWAY_WINDOW;
 }
 
-static struct result *slot(struct session *s, u64 seq) { return &s->ring[seq & (s->cap - 1)]; }
+static struct result *slot(struct session *s, u64 seq)
+{
+    return &s->ring[seq & (s->cap - 1)];
+}
 
 static void forget_below(struct session *s, u64 acked)
 {
@@ -229,7 +233,8 @@ enum session_verdict session_judge(struct session_table *t, const struct entry *
     s = find(t, &e->session);
     if (!s && session_is_client(&e->session)) return SESSION_UNKNOWN;
     u64 ttl_ms = s ? s->ttl_ms : SESSION_GATEWAY_TTL_MS;
-    if (e->first_hlc < e->hlc && hlc_ms(e->hlc) - hlc_ms(e->first_hlc) >= ttl_ms) return SESSION_TOO_LATE;
+    if (e->first_hlc < e->hlc && hlc_ms(e->hlc) - hlc_ms(e->first_hlc) >= ttl_ms)
+        return SESSION_TOO_LATE;
     if (!s) {
         s = add(t, &e->session, SESSION_GATEWAY_TTL_MS, e->acked);
         touch(t, s, e->hlc);
@@ -242,7 +247,8 @@ enum session_verdict session_judge(struct session_table *t, const struct entry *
         *reply = str_from(r->len > RESULT_INLINE ? r->bytes.large : r->bytes.small, r->len);
         return SESSION_KNOWN;
     }
-    if (e->after && !has_run(s, u64_max(e->acked, s->acked), e->after) && !MUTANT(pipeline_order_ignored))
+    if (e->after && !has_run(s, u64_max(e->acked, s->acked), e->after) &&
+        !MUTANT(pipeline_order_ignored))
         return SESSION_ORDER;
     if (e->seq - u64_max(e->acked, s->acked) >= window(s)) return SESSION_WINDOW;
     return SESSION_RUN;
@@ -268,8 +274,10 @@ void session_keep(struct session_table *t, const struct entry *e, str reply)
 
     assert(s);
     assert(e->seq >= s->acked);
-    if (!MUTANT(session_forgets_unacked)) forget_below(s, u64_min(e->acked, e->seq));
-    else forget_below(s, e->seq);
+    if (!MUTANT(session_forgets_unacked))
+        forget_below(s, u64_min(e->acked, e->seq));
+    else
+        forget_below(s, e->seq);
     make_room(s, e->seq);
     for (u64 i = s->end; i < e->seq; i++) slot(s, i)->present = false;
     result_set(slot(s, e->seq), reply);
@@ -297,7 +305,10 @@ bool session_close(struct session_table *t, const struct entry *e)
     return true;
 }
 
-u64 session_count(const struct session_table *t) { return t->count; }
+u64 session_count(const struct session_table *t)
+{
+    return t->count;
+}
 
 static void encode(const struct session *s, struct buf *out)
 {
@@ -337,7 +348,8 @@ void session_each_changed(struct session_table *t, bool all, session_row_fn fn, 
         ids_add(&t->visited, t->dropped.at[i]);
     }
     t->dropped.count = 0;
-    LIST_EACH(l, &t->by_use) {
+    LIST_EACH(l, &t->by_use)
+    {
         struct session *s = CONTAINER_OF(l, struct session, by_use);
         if (!s->changed && !all) continue;
         s->changed = false;
@@ -353,8 +365,10 @@ void session_changes_failed(struct session_table *t)
 {
     for (u64 i = 0; i < t->visited.count; i++) {
         struct session *s = find(t, &t->visited.at[i]);
-        if (s) s->changed = true;
-        else ids_add(&t->dropped, t->visited.at[i]);
+        if (s)
+            s->changed = true;
+        else
+            ids_add(&t->dropped, t->visited.at[i]);
     }
     t->visited.count = 0;
 }
@@ -375,7 +389,8 @@ err session_restore(struct session_table *t, str id, str value)
         u64 seq = reader_u64(&r);
         u32 len = reader_u32(&r);
         str reply = len == LEN_NOT_KEPT ? (str){0} : reader_str(&r, len);
-        if (r.bad || seq < s->acked || seq - s->acked >= 2 * SESSION_GATEWAY_WINDOW) return ERR_MALFORMED;
+        if (r.bad || seq < s->acked || seq - s->acked >= 2 * SESSION_GATEWAY_WINDOW)
+            return ERR_MALFORMED;
         make_room(s, seq);
         for (u64 j = s->end; j < seq; j++) slot(s, j)->present = false;
         result_set(slot(s, seq), reply);

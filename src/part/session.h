@@ -1,7 +1,7 @@
-/* The session table: which numbered requests ran, and what they answered (Ongaro 2014 §6.3; Fowler's
- * Idempotent Receiver). Part of the replicated state: it changes only by applying entries, so every
- * replica holds the same rows at the same index, and it is checkpointed and shipped with the data.
- * docs/formats/marker.md has the rows, docs/formats/entry.md the rules. */
+/* The session table: which numbered requests ran, and what they answered (Ongaro 2014 §6.3;
+ * Fowler's Idempotent Receiver). Part of the replicated state: it changes only by applying entries,
+ * so every replica holds the same rows at the same index, and it is checkpointed and shipped with
+ * the data. docs/formats/marker.md has the rows, docs/formats/entry.md the rules. */
 #pragma once
 
 #include "base/buf.h"
@@ -9,32 +9,36 @@
 #include "base/list.h"
 #include "kv/entry.h"
 
-#define SESSION_RESULT_BYTES_MAX 1024    /* longer replies are kept as "done, result not kept" */
-#define SESSION_CLIENT_WINDOW 1024       /* results kept per client session */
-#define SESSION_GATEWAY_WINDOW 65536     /* and per gateway */
-#define SESSION_GATEWAY_TTL_MS 3600000ull
-#define SESSION_CLIENTS_MAX 100000       /* client sessions of one partition */
+#define SESSION_RESULT_BYTES_MAX 1024  /* longer replies are kept as "done, result not kept" */
+#define SESSION_CLIENT_WINDOW    1024  /* results kept per client session */
+#define SESSION_GATEWAY_WINDOW   65536 /* and per gateway */
+#define SESSION_GATEWAY_TTL_MS   3600000ull
+#define SESSION_CLIENTS_MAX      100000 /* client sessions of one partition */
 
 struct session_table;
 
 /* Q.SESSION's sessions, as against those that gateways make by themselves. */
-static inline bool session_is_client(const struct session_id *id) { return id->bytes[15] & 0x80; }
+static inline bool session_is_client(const struct session_id *id)
+{
+    return id->bytes[15] & 0x80;
+}
 
 struct session_table *session_table_new(void);
 void session_table_free(struct session_table *t);
 
 enum session_verdict {
-    SESSION_RUN,       /* execute, then session_keep */
-    SESSION_KNOWN,     /* ran before: *reply is what it answered (borrowed) */
-    SESSION_NOT_KEPT,  /* ran before, its reply was too long to keep */
-    SESSION_GONE,      /* seq is below acked: answered long ago */
-    SESSION_UNKNOWN,   /* a client session that does not exist, or has expired */
-    SESSION_TOO_LATE,  /* first issued longer ago than the session lives: not executed */
-    SESSION_ORDER,     /* the write it must follow has not run: not executed, ask again */
-    SESSION_WINDOW,    /* too many unanswered requests: not executed */
+    SESSION_RUN,      /* execute, then session_keep */
+    SESSION_KNOWN,    /* ran before: *reply is what it answered (borrowed) */
+    SESSION_NOT_KEPT, /* ran before, its reply was too long to keep */
+    SESSION_GONE,     /* seq is below acked: answered long ago */
+    SESSION_UNKNOWN,  /* a client session that does not exist, or has expired */
+    SESSION_TOO_LATE, /* first issued longer ago than the session lives: not executed */
+    SESSION_ORDER,    /* the write it must follow has not run: not executed, ask again */
+    SESSION_WINDOW,   /* too many unanswered requests: not executed */
 };
 
-/* Drop what has expired by this entry's time, then judge it. Gateway sessions come into being here. */
+/* Drop what has expired by this entry's time, then judge it. Gateway sessions come into being here.
+ */
 enum session_verdict session_judge(struct session_table *t, const struct entry *e, str *reply);
 /* After SESSION_RUN: remember the reply of this entry. */
 void session_keep(struct session_table *t, const struct entry *e, str reply);
@@ -48,9 +52,9 @@ bool session_has_run(struct session_table *t, const struct session_id *id, u64 s
 
 u64 session_count(const struct session_table *t);
 
-/* Checkpoint: visit what changed since the last call of session_each_changed, in order of creation: a
- * row's value, or value.at == NULL for a session that is gone. Then start to restore with session_restore per
- * row on an empty table. */
+/* Checkpoint: visit what changed since the last call of session_each_changed, in order of creation:
+ * a row's value, or value.at == NULL for a session that is gone. Then start to restore with
+ * session_restore per row on an empty table. */
 typedef void (*session_row_fn)(void *context, str id, str value);
 void session_each_changed(struct session_table *t, bool all, session_row_fn fn, void *context);
 /* The checkpoint that took those changes failed: they count as changed again. */

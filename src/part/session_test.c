@@ -7,7 +7,8 @@
 
 static struct entry request(u32 node, u64 seq, u64 acked, u64 ms)
 {
-    struct entry e = {.op = ENTRY_COMMAND, .seq = seq, .acked = acked, .hlc = hlc_from_us(ms * 1000)};
+    struct entry e = {
+        .op = ENTRY_COMMAND, .seq = seq, .acked = acked, .hlc = hlc_from_us(ms * 1000)};
     put_u32(e.session.bytes, node);
     e.first_hlc = e.hlc;
     return e;

@@ -1,16 +1,17 @@
-/* Snapshots between replicas, in chunks with a small window: sent from the rows of the last finished
- * checkpoint, staged on the other side, and installed there in one atomic step. A broken
- * connection resumes at the first unacknowledged chunk; a restarted receiver asks for chunk 0 again.
- * Source: Ongaro 2014 §5; the install rules answer RELIABILITY group E (stale, mixed, torn installs). */
+/* Snapshots between replicas, in chunks with a small window: sent from the rows of the last
+ * finished checkpoint, staged on the other side, and installed there in one atomic step. A broken
+ * connection resumes at the first unacknowledged chunk; a restarted receiver asks for chunk 0
+ * again. Source: Ongaro 2014 §5; the install rules answer RELIABILITY group E (stale, mixed, torn
+ * installs). */
 #include "part/part_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define CHUNK_BYTES (256 * KIB)
-#define RESEND_AFTER (500 * NANOS_MS)
+#define CHUNK_BYTES   (256 * KIB)
+#define RESEND_AFTER  (500 * NANOS_MS)
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
-#define WINDOW ARRAY_LEN(((struct outgoing *)0)->window)
+#define WINDOW        ARRAY_LEN(((struct outgoing *)0)->window)
 
 static struct outgoing *outgoing_to(struct part *p, node_id to)
 {
@@ -48,7 +49,8 @@ static void tell(struct part *p, const char *what, node_id peer, u64 index)
 
 static void outgoing_end(struct part *p, struct outgoing *o, bool report, bool failed)
 {
-    struct raft_event ev = {.kind = RAFT_SNAPSHOT_SENT, .peer = o->to, .index = o->index, .rejected = failed};
+    struct raft_event ev = {
+        .kind = RAFT_SNAPSHOT_SENT, .peer = o->to, .index = o->index, .rejected = failed};
 
     tell(p, failed ? "snapshot not taken" : "snapshot taken", o->to, o->index);
     outgoing_reset_chunks(o);
@@ -94,7 +96,8 @@ static str last_key_of(str rows)
 static err read_chunk(struct outgoing *o, struct sent_chunk *c)
 {
     buf_init(&c->bytes, 0);
-    err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key), CHUNK_BYTES, &c->bytes, &c->last);
+    err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key), CHUNK_BYTES, &c->bytes,
+                                 &c->last);
     if (e) return e;
     str key = last_key_of(buf_str(&c->bytes));
     struct buf next;
@@ -111,7 +114,8 @@ static err read_chunk(struct outgoing *o, struct sent_chunk *c)
 static err outgoing_turn(struct part *p, struct outgoing *o)
 {
     if (!o->snapshot) {
-        if (p->checkpoint.running || !p->checkpoint.marker.index) return OK; /* rows and marker must agree */
+        if (p->checkpoint.running || !p->checkpoint.marker.index)
+            return OK; /* rows and marker must agree */
         o->snapshot = store_snapshot_new(p->store);
         o->index = p->checkpoint.marker.index;
         o->index_term = p->checkpoint.marker.term;
@@ -158,7 +162,8 @@ err shipping_on_ack(struct part *p, node_id from, str body)
     o->resend_at = p->now + RESEND_AFTER;
     for (u32 i = 0; i < WINDOW; i++) {
         struct sent_chunk *c = &o->window[i];
-        if (!c->used || c->seq >= a.next_seq || c->last) continue; /* the last one is kept: it asks for the end */
+        if (!c->used || c->seq >= a.next_seq || c->last)
+            continue; /* the last one is kept: it asks for the end */
         buf_done(&c->bytes);
         c->used = false;
     }
@@ -229,8 +234,10 @@ err shipping_on_chunk(struct part *p, node_id from, str body)
         return OK;
     }
     if (!same) {
-        if (c.seq == 0) e = incoming_begin(p, from, &c);
-        else ack(p, from, c.snap_id, 0, SNAPSHOT_WANT);
+        if (c.seq == 0)
+            e = incoming_begin(p, from, &c);
+        else
+            ack(p, from, c.snap_id, 0, SNAPSHOT_WANT);
         if (e == ERR_NO_SPACE) ack(p, from, c.snap_id, 0, SNAPSHOT_REFUSED);
         if (e || c.seq) return e == ERR_NO_SPACE ? OK : e;
     }
@@ -267,8 +274,10 @@ static void incoming_turn(struct part *p)
         ack(p, from, snap_id, 0, SNAPSHOT_INSTALLED);
         return;
     }
-    struct wal_frame f = {
-        .type = WAL_SNAP_BEGIN, .part = p->options.id, .index = in->index, .term = (u32)in->index_term};
+    struct wal_frame f = {.type = WAL_SNAP_BEGIN,
+                          .part = p->options.id,
+                          .index = in->index,
+                          .term = (u32)in->index_term};
     wal_stage(p->wal, &f, NULL, 0);
     in->waiting = false;
     in->committing = true;
@@ -354,7 +363,9 @@ nanos shipping_deadline(const struct part *p)
     nanos at = NANOS_NEVER;
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
         const struct outgoing *o = &p->shipping.out[i];
-        if (o->to) at = u64_min(at, o->snapshot ? u64_max(o->resend_at, p->now + NANOS_MS) : p->now + 20 * NANOS_MS);
+        if (o->to)
+            at = u64_min(at, o->snapshot ? u64_max(o->resend_at, p->now + NANOS_MS)
+                                         : p->now + 20 * NANOS_MS);
     }
     return at;
 }

@@ -1,13 +1,15 @@
-/* Requests on their way into the log: queued in order, stamped and proposed in one batch per turn while this
- * replica is leader with a quorum in reach, and answered when applied. A request still queued can be
- * refused for certain; once proposed, only its application or the loss of leadership ends it. */
+/* Requests on their way into the log: queued in order, stamped and proposed in one batch per turn
+ * while this replica is leader with a quorum in reach, and answered when applied. A request still
+ * queued can be refused for certain; once proposed, only its application or the loss of leadership
+ * ends it. */
 #include "part/part_internal.h"
 
 #define PROPOSALS_PER_BATCH 1024
-#define EXPIRY_EVERY (100 * NANOS_MS)
-#define EXPIRY_ROWS 64
+#define EXPIRY_EVERY        (100 * NANOS_MS)
+#define EXPIRY_ROWS         64
 
-void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index, str reply)
+void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
+                 str reply)
 {
     if (!to->number) return;
     struct part_answer a = {.to = *to,
@@ -83,8 +85,9 @@ void submit_on_became_leader(struct part *p)
 
 static void remember(struct part *p, const struct part_waiter *w, u64 index, u64 term)
 {
-    struct pending *last =
-        p->submit.pending.count ? fifo_at(&p->submit.pending, p->submit.pending.count - 1) : NULL;
+    struct pending *last = p->submit.pending.count
+                               ? fifo_at(&p->submit.pending, p->submit.pending.count - 1)
+                               : NULL;
     assert(!last || last->index < index);
     if (!w->number) return;
     if (MUTANT(reply_before_commit)) part_answer(p, w, PART_DONE, index, STR("+OK\r\n"));
@@ -93,7 +96,8 @@ static void remember(struct part *p, const struct part_waiter *w, u64 index, u64
 }
 
 /* Propose a batch. ERR_FULL: none was taken, the requests stay queued. */
-static err propose(struct part *p, struct raft_proposal *batch, const struct part_waiter *waiters, u32 count)
+static err propose(struct part *p, struct raft_proposal *batch, const struct part_waiter *waiters,
+                   u32 count)
 {
     u64 first = raft_last(p->raft).index + 1, term = raft_term(p->raft);
     struct raft_event ev = {.kind = RAFT_PROPOSE, .proposals = batch, .count = count};
@@ -110,7 +114,9 @@ static err propose(struct part *p, struct raft_proposal *batch, const struct par
 
 u64 submit_tick_under_way(const struct part *p, u64 now_us)
 {
-    return p->submit.tick_index > p->apply.applied && p->submit.tick_us >= now_us ? p->submit.tick_index : 0;
+    return p->submit.tick_index > p->apply.applied && p->submit.tick_us >= now_us
+               ? p->submit.tick_index
+               : 0;
 }
 
 u64 submit_tick(struct part *p, u64 now_us, str body)
@@ -155,7 +161,8 @@ static err propose_some(struct part *p, bool *progress)
         if (p->now >= q->req.deadline) break;
         bytes += q->req.entry->len + 128;
         if (bytes > room || (count && bytes > 8 * MIB)) break;
-        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, 0), prng_next(&p->submit.seeds));
+        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, 0),
+                    prng_next(&p->submit.seeds));
         batch[count] = (struct raft_proposal){.kind = RAFT_COMMAND, .data = q->req.entry};
         waiters[count++] = q->req.from;
     }
@@ -227,8 +234,10 @@ err submit_turn(struct part *p, bool *more)
             if (!progress) break; /* a limit: the queue waits, its deadlines run */
         }
     }
-    if (accepts && !wal_stats(p->wal)->full) find_expired(p, more);
-    else if (p->now >= p->submit.next_expiry_at) p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
+    if (accepts && !wal_stats(p->wal)->full)
+        find_expired(p, more);
+    else if (p->now >= p->submit.next_expiry_at)
+        p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
     return OK;
 }
 
@@ -256,7 +265,8 @@ void submit_on_leadership_end(struct part *p)
     while ((n = fifo_first(&p->submit.pending))) {
         struct pending lost = *n;
         fifo_pop(&p->submit.pending);
-        part_answer(p, &lost.waiter, MUTANT(lost_leadership_means_failed) ? PART_NOT_LEADER : PART_LOST,
-                    0, str_from("", 0));
+        part_answer(p, &lost.waiter,
+                    MUTANT(lost_leadership_means_failed) ? PART_NOT_LEADER : PART_LOST, 0,
+                    str_from("", 0));
     }
 }

@@ -1,6 +1,6 @@
-/* See gateway.h. Two tables: writes, in a ring by their number (the number is the seq of this gateway's
- * session, so the ring's base is the lowest one unanswered: `acked`), and everything else, in slots.
- * Requests not yet handed to a leader wait in one list, in order. */
+/* See gateway.h. Two tables: writes, in a ring by their number (the number is the seq of this
+ * gateway's session, so the ring's base is the lowest one unanswered: `acked`), and everything
+ * else, in slots. Requests not yet handed to a leader wait in one list, in order. */
 #include "server/gateway.h"
 
 #include "base/bytes.h"
@@ -10,12 +10,12 @@
 
 #include <stdio.h>
 
-#define WRITES_MAX 32768 /* unanswered at once; half of what a session keeps */
-#define OTHERS_MAX 65536
-#define GRACE (150 * NANOS_MS) /* the partition expires what it queues; we wait a little longer */
-#define IS_OTHER (1ull << 63)
+#define WRITES_MAX  32768 /* unanswered at once; half of what a session keeps */
+#define OTHERS_MAX  65536
+#define GRACE       (150 * NANOS_MS) /* the partition expires what it queues; we wait a little longer */
+#define IS_OTHER    (1ull << 63)
 #define RETRY_AFTER (20 * NANOS_MS)
-#define WAIT_SLICE NANOS_SEC
+#define WAIT_SLICE  NANOS_SEC
 
 enum request_state { REQUEST_WAITING = 1, REQUEST_SENT };
 
@@ -40,8 +40,8 @@ struct gateway {
     struct list sent;    /* REQUEST_SENT, oldest first */
     u64 serial;
     struct gateway_request *returned; /* the latest one that came back */
-    node_id target;      /* the leader requests go to now; 0: none */
-    nanos retry_at;      /* a refused request waits this long before it is offered again */
+    node_id target;                   /* the leader requests go to now; 0: none */
+    nanos retry_at; /* a refused request waits this long before it is offered again */
     nanos next_sweep;
     size_t bytes_max;
     struct gateway_stats stats;
@@ -64,7 +64,8 @@ struct gateway *gateway_new(struct node *n, u32 boot)
     g->free_others = mem_zalloc_array(OTHERS_MAX, sizeof *g->free_others);
     for (u32 i = 0; i < OTHERS_MAX; i++) g->free_others[g->free_count++] = OTHERS_MAX - 1 - i;
     g->base = g->next = 1;
-    g->bytes_max = size_max(node_config_of(n)->memory_bytes / 10, 2 * node_config_of(n)->value_bytes_max);
+    g->bytes_max = size_max(node_config_of(n)->memory_bytes / 10,
+                            2 * node_config_of(n)->value_bytes_max);
     list_init(&g->waiting);
     list_init(&g->sent);
     return g;
@@ -81,7 +82,10 @@ void gateway_free(struct gateway *g)
     mem_free(g);
 }
 
-static bool is_write(const struct gateway_request *r) { return r->kind == GATEWAY_WRITE; }
+static bool is_write(const struct gateway_request *r)
+{
+    return r->kind == GATEWAY_WRITE;
+}
 
 static struct slot *slot_of(struct gateway *g, u64 number)
 {
@@ -123,7 +127,8 @@ static bool take_number(struct gateway *g, struct gateway_request *r)
         s->generation = (s->generation + 1) & 0x7fffffff;
         r->number = IS_OTHER | (u64)s->generation << 16 | place;
     }
-    *s = (struct slot){.req = r, .deadline = r->deadline, .generation = s->generation, .used = true};
+    *s = (struct slot){
+        .req = r, .deadline = r->deadline, .generation = s->generation, .used = true};
     return true;
 }
 
@@ -140,7 +145,8 @@ bool gateway_is_full(const struct gateway *g)
 
 bool gateway_is_idle(const struct gateway *g)
 {
-    return list_is_empty((const struct list *)&g->waiting) && list_is_empty((const struct list *)&g->sent);
+    return list_is_empty((const struct list *)&g->waiting) &&
+           list_is_empty((const struct list *)&g->sent);
 }
 
 static void set_session(struct gateway *g, struct gateway_request *r)
@@ -149,18 +155,21 @@ static void set_session(struct gateway *g, struct gateway_request *r)
     struct entry e;
 
     r->owned_session = false;
-    if (!is_write(r)) { /* a read names its session too, so that the leader can look up what it must follow */
+    if (!is_write(r)) { /* a read names its session too, so that the leader can look up what it must
+                           follow */
         if (r->entry) entry_set_session(r->entry->data, &g->session, r->after, 0, r->after, 0);
         return;
     }
     err bad = entry_decode(rcbuf_str(r->entry), &e);
     assert(!bad);
-    if (!mem_equal(e.session.bytes, none.bytes, 16)) return; /* the client's own, or a SESSION_OPEN */
+    if (!mem_equal(e.session.bytes, none.bytes, 16))
+        return; /* the client's own, or a SESSION_OPEN */
     r->owned_session = true;
     r->first_hlc = hlc_from_us(env_wall_us(g->env));
 }
 
-static void complete(struct gateway *g, struct gateway_request *r, const struct gateway_reply *reply)
+static void complete(struct gateway *g, struct gateway_request *r,
+                     const struct gateway_reply *reply)
 {
     struct rcbuf *entry = r->entry;
 
@@ -181,13 +190,17 @@ static void fail(struct gateway *g, struct gateway_request *r, const char *text)
     complete(g, r, &reply);
 }
 
-static const char noquorum[] = "-NOQUORUM no leader with a quorum was reached in time; nothing was done, try again\r\n";
-static const char unknown[] =
-    "-UNKNOWN the command was sent to a leader and its outcome was not learned in time; it may have been done\r\n";
-static const char overloaded[] = "-OVERLOADED retry=50 a queue is at its limit; nothing was done\r\n";
-static const char disk_full[] = "-DISKFULL the leader's disk is full and the keyspace is read-only; nothing was done\r\n";
+static const char noquorum[] =
+    "-NOQUORUM no leader with a quorum was reached in time; nothing was done, try again\r\n";
+static const char unknown[] = "-UNKNOWN the command was sent to a leader and its outcome was not "
+                              "learned in time; it may have been done\r\n";
+static const char overloaded[] =
+    "-OVERLOADED retry=50 a queue is at its limit; nothing was done\r\n";
+static const char disk_full[] =
+    "-DISKFULL the leader's disk is full and the keyspace is read-only; nothing was done\r\n";
 
-/* Time is up. A read has no effect to be unsure of; a write is UNKNOWN once it may be in any log. */
+/* Time is up. A read has no effect to be unsure of; a write is UNKNOWN once it may be in any log.
+ */
 static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
 {
     bool maybe = is_write(r) && (r->in_log_maybe || (r->state == REQUEST_SENT && !refused));
@@ -232,8 +245,10 @@ void gateway_cancel(struct gateway *g, struct gateway_request *r)
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);
     if (s && is_write(r) && (r->state == REQUEST_SENT || r->in_log_maybe)) {
-        s->req = NULL; /* an orphan: its number counts as unanswered until its answer or its deadline */
-        s->deadline = u64_min(s->deadline, env_mono(g->env) + 2 * node_config_of(g->node)->request_timeout);
+        s->req =
+            NULL; /* an orphan: its number counts as unanswered until its answer or its deadline */
+        s->deadline = u64_min(s->deadline,
+                              env_mono(g->env) + 2 * node_config_of(g->node)->request_timeout);
     } else if (s) {
         slot_release(g, r->number);
     }
@@ -286,8 +301,8 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
     part_submit(node_part(g->node), &req);
 }
 
-/* What changes between two sends of a write. The entry may sit in a log with a leader's stamp by now, so
- * a retry is a fresh copy. */
+/* What changes between two sends of a write. The entry may sit in a log with a leader's stamp by
+ * now, so a retry is a fresh copy. */
 static void refresh(struct gateway *g, struct gateway_request *r)
 {
     if (r->entry->refs > 1) {
@@ -296,13 +311,16 @@ static void refresh(struct gateway *g, struct gateway_request *r)
         r->entry = copy;
     }
     if (r->owned_session)
-        entry_set_session(r->entry->data, &g->session, r->number, r->first_hlc, g->base, pending_before(g, r));
+        entry_set_session(r->entry->data, &g->session, r->number, r->first_hlc, g->base,
+                          pending_before(g, r));
 }
 
-/* A pipelined read whose connection's later writes went out could see them when it is asked again. */
+/* A pipelined read whose connection's later writes went out could see them when it is asked again.
+ */
 static bool order_is_broken(const struct gateway_request *r)
 {
-    return r->sent && !is_write(r) && r->kind != GATEWAY_WAIT && r->order && r->order->last_write != r->after;
+    return r->sent && !is_write(r) && r->kind != GATEWAY_WAIT && r->order &&
+           r->order->last_write != r->after;
 }
 
 /* Hand a request to the leader. false: the way to it is full or gone, keep the rest waiting. */
@@ -320,8 +338,8 @@ static bool offer(struct gateway *g, struct gateway_request *r)
     return true;
 }
 
-/* Back among the waiting, which are kept in the order of submission. What comes back is older than most, and
- * comes in order: look behind the last one that came. */
+/* Back among the waiting, which are kept in the order of submission. What comes back is older than
+ * most, and comes in order: look behind the last one that came. */
 static void wait_again(struct gateway *g, struct gateway_request *r)
 {
     struct list *at = g->waiting.next;
@@ -339,7 +357,8 @@ static void wait_again(struct gateway *g, struct gateway_request *r)
 
 static void take_back(struct gateway *g)
 {
-    LIST_EACH_SAFE(l, &g->sent) {
+    LIST_EACH_SAFE(l, &g->sent)
+    {
         struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
         if (is_write(r)) r->in_log_maybe = true;
         wait_again(g, r);
@@ -378,7 +397,8 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
         fail(g, r, disk_full);
     } else if (status == PART_EXPIRED && certain) {
         time_out(g, r, true);
-    } else if (r->state == REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
+    } else if (r->state ==
+               REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
         if (status == PART_LOST) r->in_log_maybe = true;
         wait_again(g, r);
         if (status != PART_DONE) g->retry_at = g->now + RETRY_AFTER;
@@ -404,7 +424,8 @@ err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str
 
 static void choose_target(struct gateway *g)
 {
-    node_id self = node_config_of(g->node)->self, leader = raft_leader(part_raft(node_part(g->node)));
+    node_id self = node_config_of(g->node)->self,
+            leader = raft_leader(part_raft(node_part(g->node)));
     node_id target = leader;
 
     if (target && target != self && !peers_is_connected(node_peers(g->node), target)) target = 0;
@@ -426,8 +447,10 @@ static void expire_list(struct gateway *g, struct list *from)
         nanos grace = r->state == REQUEST_SENT ? GRACE : 0;
         if (r->deadline == NANOS_NEVER || g->now < r->deadline + grace) continue;
         struct gateway_reply none = {.bytes = STR(":0\r\n")};
-        if (r->kind == GATEWAY_WAIT) complete(g, r, &none);
-        else time_out(g, r, false);
+        if (r->kind == GATEWAY_WAIT)
+            complete(g, r, &none);
+        else
+            time_out(g, r, false);
     }
 }
 
@@ -437,7 +460,8 @@ static void expire(struct gateway *g)
     g->next_sweep = g->now + 20 * NANOS_MS;
     expire_list(g, &g->waiting);
     expire_list(g, &g->sent);
-    for (u64 n = g->base; n < g->next && n < g->base + 1024; n++) { /* orphans at the base hold `acked` back */
+    for (u64 n = g->base; n < g->next && n < g->base + 1024;
+         n++) { /* orphans at the base hold `acked` back */
         struct slot *s = &g->writes[n & (WRITES_MAX - 1)];
         if (s->used && !s->req && g->now >= s->deadline) slot_release(g, n);
     }
@@ -461,9 +485,12 @@ static void offer_waiting(struct gateway *g)
         struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
         list_remove(l);
         list_push(&g->waiting, l);
-        if (!r->number) refuse_unnumbered(g, r);
-        else if (order_is_broken(r)) time_out(g, r, true);
-        else if (way_open && g->target && (!r->sent || g->now >= g->retry_at)) way_open = offer(g, r);
+        if (!r->number)
+            refuse_unnumbered(g, r);
+        else if (order_is_broken(r))
+            time_out(g, r, true);
+        else if (way_open && g->target && (!r->sent || g->now >= g->retry_at))
+            way_open = offer(g, r);
     }
 }
 
@@ -481,4 +508,7 @@ nanos gateway_deadline(const struct gateway *g)
     return u64_max(g->next_sweep, g->now + 5 * NANOS_MS);
 }
 
-const struct gateway_stats *gateway_stats(const struct gateway *g) { return &g->stats; }
+const struct gateway_stats *gateway_stats(const struct gateway *g)
+{
+    return &g->stats;
+}

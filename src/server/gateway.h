@@ -1,10 +1,8 @@
-/* The gateway takes commands from a door and brings them to the leader, wherever it is: directly into
- * this node's partition, or over the peer connection. It numbers them (node, boot, counter), so that
- * what it sends again after a change of leader runs once (Fowler's Idempotent Receiver). It answers every request exactly
- * once, within its deadline: a reply, or
- *   -NOQUORUM    certainly not done, not in any log
- *   -UNKNOWN     may be done
- *   -OVERLOADED retry=MS   a limit is reached, not done
+/* The gateway takes commands from a door and brings them to the leader, wherever it is: directly
+ * into this node's partition, or over the peer connection. It numbers them (node, boot, counter),
+ * so that what it sends again after a change of leader runs once (Fowler's Idempotent Receiver). It
+ * answers every request exactly once, within its deadline: a reply, or -NOQUORUM    certainly not
+ * done, not in any log -UNKNOWN     may be done -OVERLOADED retry=MS   a limit is reached, not done
  * docs/formats/errors.md. */
 #pragma once
 
@@ -17,29 +15,30 @@ struct gateway;
 enum gateway_kind {
     GATEWAY_WRITE = 1, /* entry: to be logged; op is any */
     GATEWAY_READ,      /* entry: COMMAND or EXEC of reads only */
-    GATEWAY_WATCH,     /* entry: a COMMAND whose args are keys; reply: per key exists:u8 ver:u64le */
-    GATEWAY_WAIT,      /* index, replicas: reply is the number of other nodes that have it on disk */
+    GATEWAY_WATCH, /* entry: a COMMAND whose args are keys; reply: per key exists:u8 ver:u64le */
+    GATEWAY_WAIT,  /* index, replicas: reply is the number of other nodes that have it on disk */
 };
 
-/* The program order of one client connection: a read sees the connection's earlier writes and none of its
- * later ones. Zero to start. */
+/* The program order of one client connection: a read sees the connection's earlier writes and none
+ * of its later ones. Zero to start. */
 struct gateway_order {
     u64 last_write; /* the gateway's number of this connection's latest write */
 };
 
 struct gateway_reply {
-    str bytes;    /* RESP in the request's form (WATCH: binary); borrowed for the call */
-    u64 index;    /* a write's log index, for WAIT; 0 otherwise */
-    bool failed;  /* NOQUORUM, UNKNOWN, OVERLOADED: bytes is that error */
+    str bytes;   /* RESP in the request's form (WATCH: binary); borrowed for the call */
+    u64 index;   /* a write's log index, for WAIT; 0 otherwise */
+    bool failed; /* NOQUORUM, UNKNOWN, OVERLOADED: bytes is that error */
 };
 
 struct gateway_request { /* embedded in the door's own request object, which must stay until done */
     enum gateway_kind kind;
     struct rcbuf *entry;         /* the gateway takes over this reference */
     struct gateway_order *order; /* may die before the request: set order = NULL then */
-    nanos deadline;              /* 0: the node's request_timeout from now. WAIT: when to answer with what there is */
-    u64 index;                   /* WAIT */
-    u32 replicas;                /* WAIT */
+    nanos deadline; /* 0: the node's request_timeout from now. WAIT: when to answer with what there
+                       is */
+    u64 index;      /* WAIT */
+    u32 replicas;   /* WAIT */
     void (*done)(struct gateway_request *req, const struct gateway_reply *reply);
 
     /* the gateway's */
@@ -49,16 +48,16 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     struct list link;
 };
 
-/* Never calls done before it returns. The entry's session fields are filled in unless the door set a
- * client session (session != 0) itself. */
+/* Never calls done before it returns. The entry's session fields are filled in unless the door set
+ * a client session (session != 0) itself. */
 void gateway_submit(struct gateway *g, struct gateway_request *req);
 
-/* The client is gone: done will not be called, the memory is the caller's again. A write already sent
- * goes on; its outcome is nobody's. */
+/* The client is gone: done will not be called, the memory is the caller's again. A write already
+ * sent goes on; its outcome is nobody's. */
 void gateway_cancel(struct gateway *g, struct gateway_request *req);
 
-/* True while the gateway's own limits (requests and bytes in flight) are reached: a door stops reading
- * its connections until it is false. */
+/* True while the gateway's own limits (requests and bytes in flight) are reached: a door stops
+ * reading its connections until it is false. */
 bool gateway_is_full(const struct gateway *g);
 
 struct gateway_stats {

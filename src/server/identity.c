@@ -1,5 +1,5 @@
-/* Who a directory belongs to. `identity` is written once; `boot` grows at every start and is durable
- * before the node serves. docs/formats/identity.md. */
+/* Who a directory belongs to. `identity` is written once; `boot` grows at every start and is
+ * durable before the node serves. docs/formats/identity.md. */
 #include "server/node_internal.h"
 
 #include "base/bytes.h"
@@ -10,9 +10,9 @@
 #include <stdio.h>
 
 #define IDENTITY_BYTES 52 /* magic 8, format 4, cluster 16, node 4, incarnation 16, crc 4 */
-#define BOOT_BYTES 16     /* magic 8, epoch 4, crc 4 */
-#define CLUSTER_AT 12
-#define NODE_AT 28
+#define BOOT_BYTES     16 /* magic 8, epoch 4, crc 4 */
+#define CLUSTER_AT     12
+#define NODE_AT        28
 #define INCARNATION_AT 32
 
 static const char identity_magic[8] = {'Q', 'R', 'T', 'I', 'D', 'E', 'N', 'T'};
@@ -36,7 +36,8 @@ static void derived_id(const struct node_config *c, u8 out[16])
 
     buf_init(&names, 0);
     for (u32 i = 0; i < c->member_count; i++)
-        buf_printf(&names, "%u=%s:%u,", c->members[i].id, c->members[i].host, c->members[i].peer_port);
+        buf_printf(&names, "%u=%s:%u,", c->members[i].id, c->members[i].host,
+                   c->members[i].peer_port);
     put_u64(out, hash64(buf_bytes(&names), names.len));
     buf_append_text(&names, "second half");
     put_u64(out + 8, hash64(buf_bytes(&names), names.len));
@@ -58,7 +59,8 @@ static err write_identity(struct env *env, const struct identity *id)
 
 static bool sealed(str s, size_t bytes, const char magic[8])
 {
-    return s.len == bytes && mem_equal(s.at, magic, 8) && get_u32(s.at + bytes - 4) == crc32c(s.at, bytes - 4);
+    return s.len == bytes && mem_equal(s.at, magic, 8) &&
+           get_u32(s.at + bytes - 4) == crc32c(s.at, bytes - 4);
 }
 
 static err read_identity(struct env *env, struct identity *out)
@@ -98,14 +100,17 @@ static err raise_boot(struct env *env, u32 *out)
     return env_file_replace(env, "boot", str_from(bytes, sizeof bytes));
 }
 
-static err mismatch(char *problem, size_t size, const char *what, const char *has, const char *asked)
+static err mismatch(char *problem, size_t size, const char *what, const char *has,
+                    const char *asked)
 {
-    snprintf(problem, size, "the directory belongs to %s %s, but %s was asked for; use another --dir", what, has,
+    snprintf(problem, size,
+             "the directory belongs to %s %s, but %s was asked for; use another --dir", what, has,
              asked);
     return ERR_WRONG_IDENTITY;
 }
 
-static err check_identity(const struct node_config *c, const struct identity *id, char *problem, size_t size)
+static err check_identity(const struct node_config *c, const struct identity *id, char *problem,
+                          size_t size)
 {
     char has[33], asked[33];
 
@@ -115,9 +120,12 @@ static err check_identity(const struct node_config *c, const struct identity *id
         return mismatch(problem, size, "node", has, asked);
     }
     u8 wanted[16];
-    if (c->has_cluster_id) mem_copy(wanted, c->cluster_id, 16);
-    else if (c->member_count) derived_id(c, wanted);
-    else return OK;
+    if (c->has_cluster_id)
+        mem_copy(wanted, c->cluster_id, 16);
+    else if (c->member_count)
+        derived_id(c, wanted);
+    else
+        return OK;
     if (mem_equal(wanted, id->cluster_id, 16)) return OK;
     hex(id->cluster_id, has);
     hex(wanted, asked);
@@ -128,27 +136,34 @@ static err found_identity(struct env *env, const struct node_config *c, struct i
 {
     id->blank = true;
     id->node = c->self ? c->self : 1;
-    if (c->has_cluster_id) mem_copy(id->cluster_id, c->cluster_id, 16);
-    else if (c->member_count) derived_id(c, id->cluster_id);
-    else random_id(env, id->cluster_id);
+    if (c->has_cluster_id)
+        mem_copy(id->cluster_id, c->cluster_id, 16);
+    else if (c->member_count)
+        derived_id(c, id->cluster_id);
+    else
+        random_id(env, id->cluster_id);
     random_id(env, id->incarnation);
     return write_identity(env, id);
 }
 
-err identity_open(struct env *env, struct node_config *c, char *problem, size_t size, struct identity *out)
+err identity_open(struct env *env, struct node_config *c, char *problem, size_t size,
+                  struct identity *out)
 {
     u64 holder = 0;
 
     *out = (struct identity){0};
     err e = env->ops->dir_lock(env, "lock", &holder);
     if (e) {
-        snprintf(problem, size, "the directory is in use by process %" PRIu64 "; stop it or use another --dir",
+        snprintf(problem, size,
+                 "the directory is in use by process %" PRIu64 "; stop it or use another --dir",
                  holder);
         return e;
     }
     e = read_identity(env, out);
-    if (!e) e = check_identity(c, out, problem, size);
-    else if (e == ERR_NOT_FOUND) e = found_identity(env, c, out);
+    if (!e)
+        e = check_identity(c, out, problem, size);
+    else if (e == ERR_NOT_FOUND)
+        e = found_identity(env, c, out);
     if (!e) e = raise_boot(env, &out->boot);
     if (e && !problem[0])
         snprintf(problem, size, "cannot read or write the directory's identity: %s", err_text(e));

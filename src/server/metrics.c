@@ -5,18 +5,18 @@
 
 static void metric(struct buf *out, const char *name, const char *type, const char *help, u64 value)
 {
-    buf_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s %s\nquorate_%s %" PRIu64 "\n", name, help, name,
-               type, name, value);
+    buf_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s %s\nquorate_%s %" PRIu64 "\n", name,
+               help, name, type, name, value);
 }
 
 static void seconds(struct buf *out, const char *name, const char *help, nanos value)
 {
-    buf_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s gauge\nquorate_%s %.6f\n", name, help, name, name,
-               (double)value / 1e9);
+    buf_printf(out, "# HELP quorate_%s %s\n# TYPE quorate_%s gauge\nquorate_%s %.6f\n", name, help,
+               name, name, (double)value / 1e9);
 }
 
 #define COUNTER(name, help, value) metric(out, name, "counter", help, value)
-#define GAUGE(name, help, value) metric(out, name, "gauge", help, value)
+#define GAUGE(name, help, value)   metric(out, name, "gauge", help, value)
 
 static void raft_metrics(struct node *n, struct buf *out)
 {
@@ -37,7 +37,8 @@ static void raft_metrics(struct node *n, struct buf *out)
     COUNTER("raft_proposed_total", "Entries proposed by this node as leader.", s->proposed);
     COUNTER("raft_applied_total", "Entries applied.", s->applied);
     COUNTER("reads_lease_total", "Linearizable reads served under the lease.", s->reads_lease);
-    COUNTER("reads_index_total", "Linearizable reads confirmed by a ReadIndex round.", s->reads_index);
+    COUNTER("reads_index_total", "Linearizable reads confirmed by a ReadIndex round.",
+            s->reads_index);
     COUNTER("session_duplicates_total", "Requests answered from the session table.", s->duplicates);
     GAUGE("sessions", "Sessions in the table.", s->sessions);
     COUNTER("expiry_ticks_total", "TICK entries proposed.", s->ticks);
@@ -59,9 +60,11 @@ static void wal_metrics(struct node *n, struct buf *out)
     COUNTER("wal_recycled_total", "Log files used again.", s->recycled);
     GAUGE("wal_live_bytes", "Log kept for recovery.", wal_bytes_live(node_wal(n)));
     GAUGE("wal_full", "1 while the disk is full and the keyspace read-only.", s->full);
-    GAUGE("wal_direct_refused", "1 if the file system refused O_DIRECT (buffered writes with fdatasync).",
+    GAUGE("wal_direct_refused",
+          "1 if the file system refused O_DIRECT (buffered writes with fdatasync).",
           node_env(n)->direct_refused);
-    seconds(out, "wal_last_write_seconds", "Latest log write, submit to durable.", s->last_write_ns);
+    seconds(out, "wal_last_write_seconds", "Latest log write, submit to durable.",
+            s->last_write_ns);
     seconds(out, "wal_max_write_seconds", "Slowest log write since start.", s->max_write_ns);
 }
 
@@ -93,7 +96,8 @@ static void door_metrics(struct node *n, struct buf *out)
     COUNTER("redis_commands_total", "Redis commands received.", d->commands);
     COUNTER("redis_in_bytes_total", "Bytes from Redis clients.", d->bytes_in);
     COUNTER("redis_out_bytes_total", "Bytes to Redis clients.", d->bytes_out);
-    COUNTER("redis_protocol_errors_total", "Connections closed for malformed input.", d->protocol_errors);
+    COUNTER("redis_protocol_errors_total", "Connections closed for malformed input.",
+            d->protocol_errors);
     COUNTER("gateway_requests_total", "Commands taken by the gateway.", g->requests);
     COUNTER("gateway_forwarded_total", "Commands sent to another node.", g->forwarded);
     COUNTER("gateway_retried_total", "Commands offered again.", g->retried);
@@ -107,7 +111,8 @@ static void door_metrics(struct node *n, struct buf *out)
     COUNTER("peer_in_bytes_total", "Bytes from other nodes.", p->bytes_in);
     COUNTER("peer_dropped_full_total", "Frames dropped at a full queue.", p->dropped_full);
     COUNTER("peer_dropped_stale_total", "Frames of an older boot dropped.", p->dropped_stale);
-    COUNTER("peer_bad_frames_total", "Malformed frames; their connections were closed.", p->bad_frames);
+    COUNTER("peer_bad_frames_total", "Malformed frames; their connections were closed.",
+            p->bad_frames);
     COUNTER("peer_connects_total", "Connections made to other nodes.", p->connects);
     COUNTER("peer_refused_total", "Peers refused at HELLO.", p->refused);
 }

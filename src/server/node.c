@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #define EVENTS_PER_TURN 4096
-#define STATUS_EVERY (200 * NANOS_MS)
-#define STOP_WAIT (3 * NANOS_SEC)
-#define STALL_MAX NANOS_SEC
+#define STATUS_EVERY    (200 * NANOS_MS)
+#define STOP_WAIT       (3 * NANOS_SEC)
+#define STALL_MAX       NANOS_SEC
 
 struct node {
     struct env *env;
@@ -77,8 +77,10 @@ static void answer_peer(struct node *n, const struct part_answer *a)
 static void on_answer(void *context, const struct part_answer *a)
 {
     struct node *n = context;
-    if (a->to.node == n->config.self) gateway_on_answer(n->gateway, a);
-    else answer_peer(n, a);
+    if (a->to.node == n->config.self)
+        gateway_on_answer(n->gateway, a);
+    else
+        answer_peer(n, a);
 }
 
 static struct buf *on_peer_begin(void *context, node_id to, const struct frame *f)
@@ -170,7 +172,8 @@ static void part_options_of(struct node *n, struct part_options *o)
         .queue_bytes_max = size_max(c->memory_bytes / 8, 4 * c->value_bytes_max),
         .value_bytes_max = c->value_bytes_max,
     };
-    for (u32 i = 0; i < c->member_count; i++) o->members.voters[o->members.voter_count++] = c->members[i].id;
+    for (u32 i = 0; i < c->member_count; i++)
+        o->members.voters[o->members.voter_count++] = c->members[i].id;
 }
 
 static err open_log(struct node *n, char *problem, size_t size)
@@ -195,7 +198,8 @@ static err open_log(struct node *n, char *problem, size_t size)
 
 static err open_state(struct node *n, char *problem, size_t size)
 {
-    struct store_options so = {.part = PART_DEFAULT, .memory_bytes_max = n->config.memory_bytes / 5 * 2};
+    struct store_options so = {.part = PART_DEFAULT,
+                               .memory_bytes_max = n->config.memory_bytes / 5 * 2};
     struct part_host host = {.context = n,
                              .answer = on_answer,
                              .peer_begin = on_peer_begin,
@@ -233,7 +237,8 @@ static err boot(struct node *n, char *problem, size_t size)
     e = open_log(n, problem, size);
     if (e) return e;
     n->gateway = gateway_new(n, n->identity.boot);
-    e = peers_new(n, n->identity.incarnation, n->identity.boot, &handlers, problem, size, &n->peers);
+    e = peers_new(n, n->identity.incarnation, n->identity.boot, &handlers, problem, size,
+                  &n->peers);
     if (!e) e = redis_door_new(n, problem, size, &n->redis);
     if (!e) e = admin_door_new(n, problem, size, &n->admin);
     return e;
@@ -254,7 +259,8 @@ err node_new(struct env *env, const struct node_config *config, char *problem, s
         node_free(n);
         return e;
     }
-    env_log(env, LOG_INFO, "node starts node=%u boot=%u members=%u applied=%" PRIu64 " last=%" PRIu64 " disk=%s",
+    env_log(env, LOG_INFO,
+            "node starts node=%u boot=%u members=%u applied=%" PRIu64 " last=%" PRIu64 " disk=%s",
             n->config.self, n->identity.boot, n->config.member_count, part_applied(n->part),
             raft_last(part_raft(n->part)).index, env->disk_how ? env->disk_how : "?");
     *out = n;
@@ -280,7 +286,11 @@ void node_free(struct node *n)
 static void take_disk(struct node *n, const struct env_event *ev)
 {
     err e = wal_on_disk_done(n->wal, ev->op, n->now);
-    if (e) fail(n, "a write to the log failed, what is on disk is unknown; check the disk and start again", e);
+    if (e)
+        fail(
+            n,
+            "a write to the log failed, what is on disk is unknown; check the disk and start again",
+            e);
 }
 
 static void take_job(struct node *n, const struct env_event *ev)
@@ -356,7 +366,8 @@ static void watch_founding(struct node *n)
     part_on_founding(n->part);
 }
 
-/* A leader whose own disk has not answered for a second keeps everyone waiting: let another one lead. */
+/* A leader whose own disk has not answered for a second keeps everyone waiting: let another one
+ * lead. */
 static void watch_stall(struct node *n)
 {
     nanos oldest = wal_oldest_write(n->wal);
@@ -364,7 +375,8 @@ static void watch_stall(struct node *n)
     if (oldest == NANOS_NEVER || n->now < oldest + STALL_MAX || n->now < n->next_resign_at) return;
     if (!raft_is_leader(part_raft(n->part)) || MUTANT(leads_with_a_stalled_disk)) return;
     n->next_resign_at = n->now + STALL_MAX;
-    env_log(n->env, LOG_WARN, "the disk has not answered: leadership is handed over write_ms=%" PRIu64,
+    env_log(n->env, LOG_WARN,
+            "the disk has not answered: leadership is handed over write_ms=%" PRIu64,
             (n->now - oldest) / NANOS_MS);
     part_resign(n->part);
 }
@@ -376,7 +388,8 @@ static void watch_disk(struct node *n)
     if (full == n->was_full) return;
     n->was_full = full;
     env_log(n->env, full ? LOG_ERROR : LOG_INFO,
-            full ? "disk full: read-only until space returns" : "disk has space again: writes go on");
+            full ? "disk full: read-only until space returns"
+                 : "disk has space again: writes go on");
     part_on_disk_full(n->part, full);
 }
 
@@ -435,18 +448,54 @@ bool node_turn(struct node *n)
 
 /* ---- views ---- */
 
-const char *node_failure(const struct node *n) { return n->failed ? n->failure : NULL; }
-bool node_stopped(const struct node *n) { return n->stopped; }
-struct env *node_env(const struct node *n) { return n->env; }
-const struct node_config *node_config_of(const struct node *n) { return &n->config; }
-struct gateway *node_gateway(const struct node *n) { return n->gateway; }
-struct part *node_part(const struct node *n) { return n->part; }
-struct wal *node_wal(const struct node *n) { return n->wal; }
-struct peers *node_peers(const struct node *n) { return n->peers; }
-const struct identity *node_identity(const struct node *n) { return &n->identity; }
-nanos node_now(const struct node *n) { return n->now; }
-struct redis_door *node_redis_door(const struct node *n) { return n->redis; }
-struct admin_door *node_admin_door(const struct node *n) { return n->admin; }
+const char *node_failure(const struct node *n)
+{
+    return n->failed ? n->failure : NULL;
+}
+bool node_stopped(const struct node *n)
+{
+    return n->stopped;
+}
+struct env *node_env(const struct node *n)
+{
+    return n->env;
+}
+const struct node_config *node_config_of(const struct node *n)
+{
+    return &n->config;
+}
+struct gateway *node_gateway(const struct node *n)
+{
+    return n->gateway;
+}
+struct part *node_part(const struct node *n)
+{
+    return n->part;
+}
+struct wal *node_wal(const struct node *n)
+{
+    return n->wal;
+}
+struct peers *node_peers(const struct node *n)
+{
+    return n->peers;
+}
+const struct identity *node_identity(const struct node *n)
+{
+    return &n->identity;
+}
+nanos node_now(const struct node *n)
+{
+    return n->now;
+}
+struct redis_door *node_redis_door(const struct node *n)
+{
+    return n->redis;
+}
+struct admin_door *node_admin_door(const struct node *n)
+{
+    return n->admin;
+}
 
 size_t node_memory_used(const struct node *n)
 {
@@ -464,8 +513,9 @@ void node_view(const struct node *n, struct node_view *out)
                               .boot = n->identity.boot,
                               .started_at = n->started_at};
     mem_copy(out->cluster_id, n->config.cluster_id, 16);
-    out->serving = out->leader && (out->leader == n->config.self ? raft_lease_holds(r, env_mono(n->env))
-                                                                 : peers_is_connected(n->peers, out->leader));
+    out->serving = out->leader &&
+                   (out->leader == n->config.self ? raft_lease_holds(r, env_mono(n->env))
+                                                  : peers_is_connected(n->peers, out->leader));
     for (u32 i = 0; i < n->config.member_count; i++) {
         struct node_peer_view *m = &out->members[out->member_count++];
         *m = (struct node_peer_view){.id = n->config.members[i].id};

@@ -1,5 +1,5 @@
-/* A node: one reactor's worth of WAL, partition, peers, gateway and doors, on an env. The same object
- * runs in the real server and in the simulator; node_turn() is all of its work.
+/* A node: one reactor's worth of WAL, partition, peers, gateway and doors, on an env. The same
+ * object runs in the real server and in the simulator; node_turn() is all of its work.
  *
  *   err e = node_new(env, &config, problem, sizeof problem, &node);   boot: blocks, replays the log
  *   for (;;) { wait for an event or the wake time;  while (node_turn(node)) {}  }
@@ -14,7 +14,7 @@ struct node;
 struct gateway;
 
 #define NODE_MEMBERS_MAX RAFT_MEMBERS_MAX
-#define NODE_HOST_MAX 64
+#define NODE_HOST_MAX    64
 
 /* Tags of stream.kind, listener.kind, job.kind: who an event belongs to. */
 enum node_owner {
@@ -33,30 +33,31 @@ struct node_member {
     u16 peer_port;
 };
 
-typedef err (*node_open_kvs_fn)(void *context, struct kvs **out, char *problem, size_t problem_size);
+typedef err (*node_open_kvs_fn)(void *context, struct kvs **out, char *problem,
+                                size_t problem_size);
 
-struct node_config { /* node_config_defaults fills everything; the command line changes some */
-    node_id self;                 /* 0: a bare start; founds a one-node cluster as node 1 */
-    u32 member_count;             /* 0: a cluster of one */
+struct node_config {  /* node_config_defaults fills everything; the command line changes some */
+    node_id self;     /* 0: a bare start; founds a one-node cluster as node 1 */
+    u32 member_count; /* 0: a cluster of one */
     struct node_member members[NODE_MEMBERS_MAX];
-    bool has_cluster_id;          /* else: what the directory says, or derived from members / random */
+    bool has_cluster_id; /* else: what the directory says, or derived from members / random */
     u8 cluster_id[16];
-    char host[NODE_HOST_MAX];     /* where the doors listen */
+    char host[NODE_HOST_MAX]; /* where the doors listen */
     u16 redis_port, peer_port, admin_port;
-    size_t memory_bytes;          /* budget of the node, split as DESIGN 1.7 */
-    size_t value_bytes_max;       /* 16 MiB */
-    u32 clients_max;              /* 10000 */
-    u64 wal_segment_bytes;        /* 64 MiB */
-    u32 wal_units_in_flight;      /* 1 or 2 */
-    u64 log_bytes_max;            /* raft tail kept for slow followers */
-    u64 checkpoint_dirty_bytes;   /* checkpoint when the front table is this dirty ... */
-    nanos checkpoint_every;       /* ... or this old */
+    size_t memory_bytes;        /* budget of the node, split as DESIGN 1.7 */
+    size_t value_bytes_max;     /* 16 MiB */
+    u32 clients_max;            /* 10000 */
+    u64 wal_segment_bytes;      /* 64 MiB */
+    u32 wal_units_in_flight;    /* 1 or 2 */
+    u64 log_bytes_max;          /* raft tail kept for slow followers */
+    u64 checkpoint_dirty_bytes; /* checkpoint when the front table is this dirty ... */
+    nanos checkpoint_every;     /* ... or this old */
     nanos election_timeout_min, election_timeout_max, heartbeat_every, lease;
     u32 drift_ppm;
-    nanos request_timeout;        /* a command's time before NOQUORUM or UNKNOWN: 1.5 s */
-    bool debug_commands;          /* DEBUG SLEEP and the like */
-    u64 pid;                      /* for /cluster */
-    node_open_kvs_fn open_kvs;    /* called after the directory's lock and identity are settled */
+    nanos request_timeout;     /* a command's time before NOQUORUM or UNKNOWN: 1.5 s */
+    bool debug_commands;       /* DEBUG SLEEP and the like */
+    u64 pid;                   /* for /cluster */
+    node_open_kvs_fn open_kvs; /* called after the directory's lock and identity are settled */
     void *open_kvs_context;
 };
 
@@ -69,8 +70,8 @@ MUST_USE err node_new(struct env *env, const struct node_config *config, char *p
 /* Take all events, do all work, submit and flush. true: call again at once (more is ready). */
 bool node_turn(struct node *n);
 
-/* Why the node must stop now (a failed disk, corruption); NULL while it is well. The process exits with an
- * error, the simulator crashes the node. */
+/* Why the node must stop now (a failed disk, corruption); NULL while it is well. The process exits
+ * with an error, the simulator crashes the node. */
 const char *node_failure(const struct node *n);
 bool node_stopped(const struct node *n); /* a clean stop (ENV_STOP) has finished */
 void node_free(struct node *n);

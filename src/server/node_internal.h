@@ -22,13 +22,14 @@ struct identity {
 };
 
 /* identity.c: lock the directory, read or write its identity, raise the boot epoch. */
-MUST_USE err identity_open(struct env *env, struct node_config *config, char *problem, size_t problem_size,
-                           struct identity *out);
+MUST_USE err identity_open(struct env *env, struct node_config *config, char *problem,
+                           size_t problem_size, struct identity *out);
 
 /* gateway.c, for the node. */
 struct gateway *gateway_new(struct node *n, u32 boot);
 void gateway_free(struct gateway *g);
-void gateway_on_answer(struct gateway *g, const struct part_answer *a);  /* from this node's partition */
+void gateway_on_answer(struct gateway *g,
+                       const struct part_answer *a); /* from this node's partition */
 MUST_USE err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str body);
 void gateway_on_peer_lost(struct gateway *g, node_id peer);
 void gateway_turn(struct gateway *g, nanos now);

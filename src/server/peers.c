@@ -6,14 +6,14 @@
 
 #include <stdio.h>
 
-#define CHANNELS 2
-#define DIAL_TIMEOUT (1 * NANOS_SEC)
-#define DIAL_BACKOFF_MIN (50 * NANOS_MS)
-#define DIAL_BACKOFF_MAX (400 * NANOS_MS)
-#define SILENCE_MAX (2 * NANOS_SEC)
+#define CHANNELS            2
+#define DIAL_TIMEOUT        (1 * NANOS_SEC)
+#define DIAL_BACKOFF_MIN    (50 * NANOS_MS)
+#define DIAL_BACKOFF_MAX    (400 * NANOS_MS)
+#define SILENCE_MAX         (2 * NANOS_SEC)
 #define QUEUE_DROPPABLE_MAX (32 * MIB)
-#define QUEUE_MAX (256 * MIB)
-#define FRAMES_PER_TURN 4096
+#define QUEUE_MAX           (256 * MIB)
+#define FRAMES_PER_TURN     4096
 
 enum link_state { LINK_DOWN, LINK_DIALLING, LINK_HELLO, LINK_UP, LINK_CLOSING };
 
@@ -64,7 +64,10 @@ struct peers {
     size_t frame_at;
 };
 
-static const struct node_config *config(const struct peers *p) { return node_config_of(p->node); }
+static const struct node_config *config(const struct peers *p)
+{
+    return node_config_of(p->node);
+}
 
 static struct peer *peer_find(const struct peers *p, node_id id)
 {
@@ -73,8 +76,8 @@ static struct peer *peer_find(const struct peers *p, node_id id)
     return NULL;
 }
 
-err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct peer_handlers *h, char *problem,
-              size_t problem_size, struct peers **out)
+err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct peer_handlers *h,
+              char *problem, size_t problem_size, struct peers **out)
 {
     struct peers *p = mem_zalloc(sizeof *p);
     const struct node_config *c = node_config_of(n);
@@ -108,8 +111,9 @@ err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct p
     p->listener = (struct listener){.owner = p, .kind = NODE_PEER_ACCEPTED};
     err e = p->env->ops->listen(p->env, c->host, c->peer_port, &p->listener);
     if (e) {
-        snprintf(problem, problem_size, "cannot listen on %s:%u for peers: %s (another port: --peer-port)",
-                 c->host, c->peer_port, err_text(e));
+        snprintf(problem, problem_size,
+                 "cannot listen on %s:%u for peers: %s (another port: --peer-port)", c->host,
+                 c->peer_port, err_text(e));
         peers_free(p);
         *out = NULL;
         return e;
@@ -142,7 +146,8 @@ void peers_free(struct peers *p)
 static void put_hello(struct peers *p, struct buf *out, node_id to, u8 channel)
 {
     const struct node_config *c = config(p);
-    struct frame f = {.type = FRAME_HELLO, .src_node = c->self, .src_boot = p->boot, .dst_node = to};
+    struct frame f = {
+        .type = FRAME_HELLO, .src_node = c->self, .src_boot = p->boot, .dst_node = to};
     struct hello h = {.version_min = FRAME_VERSION,
                       .version_max = FRAME_VERSION,
                       .channel = channel,
@@ -202,23 +207,29 @@ static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h
     q->status.redis_port = h->redis_port;
 }
 
-static bool hello_fits(struct peers *p, const struct frame *f, const struct hello *h, const char *how)
+static bool hello_fits(struct peers *p, const struct frame *f, const struct hello *h,
+                       const char *how)
 {
     const struct node_config *c = config(p);
     const char *why = NULL;
 
-    if (!mem_equal(h->cluster_id, c->cluster_id, 16)) why = "another cluster id";
-    else if (f->dst_node != c->self) why = "it wants another node id than mine";
-    else if (!peer_find(p, f->src_node)) why = "its node id is not a member";
-    else if (h->version_min > FRAME_VERSION || h->version_max < FRAME_VERSION) why = "no common version";
+    if (!mem_equal(h->cluster_id, c->cluster_id, 16))
+        why = "another cluster id";
+    else if (f->dst_node != c->self)
+        why = "it wants another node id than mine";
+    else if (!peer_find(p, f->src_node))
+        why = "its node id is not a member";
+    else if (h->version_min > FRAME_VERSION || h->version_max < FRAME_VERSION)
+        why = "no common version";
     if (!why) return true;
     p->stats.refused++;
-    env_log(p->env, LOG_WARN, "peer refused: %s how=%s node=%u wants=%u", why, how, f->src_node, f->dst_node);
+    env_log(p->env, LOG_WARN, "peer refused: %s how=%s node=%u wants=%u", why, how, f->src_node,
+            f->dst_node);
     return false;
 }
 
-/* What the other side of a link we dialled sends back: HELLO once, then STATUS, only to show that the
- * connection is whole. */
+/* What the other side of a link we dialled sends back: HELLO once, then STATUS, only to show that
+ * the connection is whole. */
 static bool link_frame(struct peers *p, struct link *l, const struct frame *f, str body, nanos now)
 {
     struct hello h;
@@ -232,7 +243,8 @@ static bool link_frame(struct peers *p, struct link *l, const struct frame *f, s
     l->state = LINK_UP;
     l->backoff = DIAL_BACKOFF_MIN;
     p->stats.connects++;
-    env_log(p->env, LOG_INFO, "peer connected node=%u channel=%u boot=%u", l->peer->id, l->channel, f->src_boot);
+    env_log(p->env, LOG_INFO, "peer connected node=%u channel=%u boot=%u", l->peer->id, l->channel,
+            f->src_boot);
     return true;
 }
 
@@ -243,7 +255,8 @@ static void link_parse(struct peers *p, struct link *l, nanos now)
     size_t consumed;
 
     while (l->state == LINK_HELLO || l->state == LINK_UP) {
-        enum frame_status s = frame_parse(buf_str(&l->stream.in), l->stream.in.limit, &f, &body, &consumed);
+        enum frame_status s = frame_parse(buf_str(&l->stream.in), l->stream.in.limit, &f, &body,
+                                          &consumed);
         if (s == FRAME_INCOMPLETE) break;
         if (s == FRAME_BAD || !link_frame(p, l, &f, body, now)) {
             link_close(p, l);
@@ -261,11 +274,13 @@ static void inbound_close(struct peers *p, struct inbound *in)
     env_close(p->env, &in->stream, false);
 }
 
-static bool inbound_hello(struct peers *p, struct inbound *in, const struct frame *f, str body, nanos now)
+static bool inbound_hello(struct peers *p, struct inbound *in, const struct frame *f, str body,
+                          nanos now)
 {
     struct hello h;
 
-    if (f->type != FRAME_HELLO || hello_decode(body, &h) || !hello_fits(p, f, &h, "accepted")) return false;
+    if (f->type != FRAME_HELLO || hello_decode(body, &h) || !hello_fits(p, f, &h, "accepted"))
+        return false;
     in->peer = peer_find(p, f->src_node);
     in->channel = h.channel;
     met(p, in->peer, f->src_boot, &h, now);
@@ -274,12 +289,14 @@ static bool inbound_hello(struct peers *p, struct inbound *in, const struct fram
     return true;
 }
 
-static bool inbound_frame(struct peers *p, struct inbound *in, const struct frame *f, str body, nanos now)
+static bool inbound_frame(struct peers *p, struct inbound *in, const struct frame *f, str body,
+                          nanos now)
 {
     struct peer *q = in->peer;
 
     if (f->src_node != q->id || f->dst_node != config(p)->self) return false;
-    if ((f->dst_boot != p->boot || f->src_boot != q->boot) && !MUTANT(frames_of_old_boots_accepted)) {
+    if ((f->dst_boot != p->boot || f->src_boot != q->boot) &&
+        !MUTANT(frames_of_old_boots_accepted)) {
         p->stats.dropped_stale++;
         return false;
     }
@@ -307,10 +324,13 @@ static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
             in->ready = true;
             return;
         }
-        enum frame_status s = frame_parse(buf_str(&in->stream.in), p->frame_bytes_max, &f, &body, &consumed);
+        enum frame_status s = frame_parse(buf_str(&in->stream.in), p->frame_bytes_max, &f, &body,
+                                          &consumed);
         if (s == FRAME_INCOMPLETE) break;
         bool ok = s == FRAME_READY;
-        if (ok) ok = in->peer ? inbound_frame(p, in, &f, body, now) : inbound_hello(p, in, &f, body, now);
+        if (ok)
+            ok = in->peer ? inbound_frame(p, in, &f, body, now)
+                          : inbound_hello(p, in, &f, body, now);
         if (!ok) {
             if (s == FRAME_BAD) p->stats.bad_frames++;
             inbound_close(p, in);
@@ -347,15 +367,14 @@ static void dialled_event(struct peers *p, struct link *l, const struct env_even
         put_hello(p, &l->stream.out, l->peer->id, l->channel);
         env_flush(p->env, &l->stream);
         break;
-    case ENV_RECEIVED:
-        link_parse(p, l, now);
-        break;
+    case ENV_RECEIVED: link_parse(p, l, now); break;
     case ENV_CLOSED: link_on_closed(p, l, now); break;
     default: break;
     }
 }
 
-static void accepted_event(struct peers *p, struct inbound *in, const struct env_event *ev, nanos now)
+static void accepted_event(struct peers *p, struct inbound *in, const struct env_event *ev,
+                           nanos now)
 {
     if (ev->kind == ENV_RECEIVED) {
         if (!in->closing) inbound_parse(p, in, now);
@@ -370,9 +389,12 @@ void peers_on_event(struct peers *p, const struct env_event *ev)
 {
     nanos now = node_now(p->node);
 
-    if (ev->kind == ENV_ACCEPTED) accept_one(p, ev->pending, now);
-    else if (ev->stream->kind == NODE_PEER_DIALLED) dialled_event(p, ev->stream->owner, ev, now);
-    else accepted_event(p, ev->stream->owner, ev, now);
+    if (ev->kind == ENV_ACCEPTED)
+        accept_one(p, ev->pending, now);
+    else if (ev->stream->kind == NODE_PEER_DIALLED)
+        dialled_event(p, ev->stream->owner, ev, now);
+    else
+        accepted_event(p, ev->stream->owner, ev, now);
 }
 
 static void link_turn(struct peers *p, struct link *l, nanos now)
@@ -385,7 +407,8 @@ static void link_turn(struct peers *p, struct link *l, nanos now)
     case LINK_HELLO:
         if (now >= l->since + DIAL_TIMEOUT) link_close(p, l);
         break;
-    case LINK_UP: /* a silent peer's connection may be half open: begin again rather than wait for TCP */
+    case LINK_UP: /* a silent peer's connection may be half open: begin again rather than wait for
+                     TCP */
         if (now >= l->heard_at + SILENCE_MAX) link_close(p, l);
         break;
     case LINK_CLOSING: break;
@@ -396,7 +419,8 @@ void peers_turn(struct peers *p, nanos now)
 {
     for (u32 i = 0; i < p->count; i++)
         for (u32 ch = 0; ch < CHANNELS; ch++) link_turn(p, &p->peer[i].links[ch], now);
-    LIST_EACH_SAFE(l, &p->inbound) {
+    LIST_EACH_SAFE(l, &p->inbound)
+    {
         struct inbound *in = CONTAINER_OF(l, struct inbound, link);
         if (in->ready && !in->closing) inbound_parse(p, in, now);
         if (now >= in->heard_at + (in->peer ? SILENCE_MAX : DIAL_TIMEOUT)) inbound_close(p, in);
@@ -422,10 +446,12 @@ nanos peers_deadline(const struct peers *p)
         for (u32 ch = 0; ch < CHANNELS; ch++) {
             const struct link *l = &p->peer[i].links[ch];
             if (l->state == LINK_DOWN) at = u64_min(at, l->retry_at);
-            if (l->state == LINK_DIALLING || l->state == LINK_HELLO) at = u64_min(at, l->since + DIAL_TIMEOUT);
+            if (l->state == LINK_DIALLING || l->state == LINK_HELLO)
+                at = u64_min(at, l->since + DIAL_TIMEOUT);
             if (l->state == LINK_UP) at = u64_min(at, l->heard_at + SILENCE_MAX);
         }
-    LIST_EACH(n, &p->inbound) {
+    LIST_EACH(n, &p->inbound)
+    {
         const struct inbound *in = CONTAINER_OF(n, struct inbound, link);
         if (in->ready) return 0;
         at = u64_min(at, in->heard_at + (in->peer ? SILENCE_MAX : DIAL_TIMEOUT));
@@ -474,7 +500,8 @@ bool peers_is_connected(const struct peers *p, node_id to)
     return q && q->links[0].state == LINK_UP;
 }
 
-/* Over every connection and in both directions: each end of each can then tell by itself that it is whole. */
+/* Over every connection and in both directions: each end of each can then tell by itself that it is
+ * whole. */
 void peers_send_status(struct peers *p, const struct status *s)
 {
     struct frame f = {.type = FRAME_STATUS, .src_node = config(p)->self, .src_boot = p->boot};
@@ -490,7 +517,8 @@ void peers_send_status(struct peers *p, const struct status *s)
             frame_end(&l->stream.out, place);
             l->dirty = true;
         }
-    LIST_EACH(n, &p->inbound) {
+    LIST_EACH(n, &p->inbound)
+    {
         struct inbound *in = CONTAINER_OF(n, struct inbound, link);
         if (!in->peer || in->closing || in->stream.out.len > 64 * KIB) continue;
         f.dst_node = in->peer->id;
@@ -524,4 +552,7 @@ u32 peers_view(const struct peers *p, struct peer_view *out, u32 max)
     return n;
 }
 
-const struct peers_stats *peers_stats(const struct peers *p) { return &p->stats; }
+const struct peers_stats *peers_stats(const struct peers *p)
+{
+    return &p->stats;
+}

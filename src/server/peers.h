@@ -1,6 +1,7 @@
-/* Connections between nodes. Each node dials every other one, twice: a protocol channel and a bulk channel
- * (snapshots), so that a heartbeat never waits behind a chunk. A node sends on what it dialled and
- * receives on what it accepted. A HELLO in each direction names cluster, node, boot and incarnation. */
+/* Connections between nodes. Each node dials every other one, twice: a protocol channel and a bulk
+ * channel (snapshots), so that a heartbeat never waits behind a chunk. A node sends on what it
+ * dialled and receives on what it accepted. A HELLO in each direction names cluster, node, boot and
+ * incarnation. */
 #pragma once
 
 #include "server/node.h"
@@ -16,16 +17,18 @@ struct peer_handlers { /* calls into the node, within its turn */
     void (*on_lost)(void *context, node_id peer);
 };
 
-MUST_USE err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct peer_handlers *h,
-                       char *problem, size_t problem_size, struct peers **out);
+MUST_USE err peers_new(struct node *n, const u8 incarnation[16], u32 boot,
+                       const struct peer_handlers *h, char *problem, size_t problem_size,
+                       struct peers **out);
 void peers_free(struct peers *p);
 void peers_on_event(struct peers *p, const struct env_event *ev);
 void peers_turn(struct peers *p, nanos now); /* dial, parse, time out */
 void peers_flush(struct peers *p);
 nanos peers_deadline(const struct peers *p);
 
-/* Room for one frame to a peer; NULL if it is not connected or its queue is full. Append the body, then
- * peers_end. `may_drop`: repairable traffic, refused early so that it never fills the queue. */
+/* Room for one frame to a peer; NULL if it is not connected or its queue is full. Append the body,
+ * then peers_end. `may_drop`: repairable traffic, refused early so that it never fills the queue.
+ */
 struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool may_drop);
 void peers_end(struct peers *p);
 bool peers_is_connected(const struct peers *p, node_id to);
@@ -42,6 +45,7 @@ struct peer_view {
 u32 peers_view(const struct peers *p, struct peer_view *out, u32 max);
 
 struct peers_stats {
-    u64 frames_in, frames_out, bytes_in, bytes_out, dropped_full, dropped_stale, bad_frames, connects, refused;
+    u64 frames_in, frames_out, bytes_in, bytes_out, dropped_full, dropped_stale, bad_frames,
+        connects, refused;
 };
 const struct peers_stats *peers_stats(const struct peers *p);

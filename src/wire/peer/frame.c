@@ -46,7 +46,8 @@ size_t frame_begin(struct buf *out, const struct frame *f)
     return place;
 }
 
-/* The header's checksum covers it with its own field as zero; length and body checksum are inside. */
+/* The header's checksum covers it with its own field as zero; length and body checksum are inside.
+ */
 static u32 header_crc(const u8 *h)
 {
     static const u8 zero[4];
@@ -67,7 +68,8 @@ void frame_end(struct buf *out, size_t place)
     put_u32(h + AT_HEADER_CRC, header_crc(h));
 }
 
-enum frame_status frame_parse(str input, size_t bytes_max, struct frame *out, str *body, size_t *consumed)
+enum frame_status frame_parse(str input, size_t bytes_max, struct frame *out, str *body,
+                              size_t *consumed)
 {
     const u8 *h = input.at;
 

@@ -6,7 +6,7 @@
 #include "base/err.h"
 
 #define FRAME_HEADER_BYTES 64
-#define FRAME_VERSION 1
+#define FRAME_VERSION      1
 
 enum frame_type {
     FRAME_HELLO = 1,
@@ -35,7 +35,8 @@ void frame_end(struct buf *out, size_t place);
 enum frame_status { FRAME_INCOMPLETE, FRAME_READY, FRAME_BAD };
 
 /* One frame from the front of input; body is borrowed. bytes_max bounds header + body. */
-enum frame_status frame_parse(str input, size_t bytes_max, struct frame *out, str *body, size_t *consumed);
+enum frame_status frame_parse(str input, size_t bytes_max, struct frame *out, str *body,
+                              size_t *consumed);
 
 /* HELLO: the first frame in each direction of a connection. */
 struct hello {
@@ -59,8 +60,8 @@ void status_encode(const struct status *s, struct buf *out);
 MUST_USE err status_decode(str body, struct status *out);
 
 struct forward { /* a client's command on its way to the leader */
-    u8 kind; /* enum part_kind */
-    u64 after; /* the connection's latest write under way; 0: none */
+    u8 kind;     /* enum part_kind */
+    u64 after;   /* the connection's latest write under way; 0: none */
     u64 index;
     u32 replicas;
     str entry;

@@ -1,5 +1,5 @@
-/* Frames and their bodies from arbitrary bytes: no crash, no read past the end. The checksums are mended
- * first, or a fuzzer would never come past them. */
+/* Frames and their bodies from arbitrary bytes: no crash, no read past the end. The checksums are
+ * mended first, or a fuzzer would never come past them. */
 #include "wire/peer/frame.h"
 
 #include "base/assert.h"

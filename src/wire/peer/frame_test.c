@@ -52,7 +52,8 @@ TEST(frame, waits_for_its_last_byte)
 
     build(&b, STR("body"));
     for (size_t len = 0; len < b.len; len++)
-        CHECK_EQ(frame_parse(str_from(buf_bytes(&b), len), MIB, &f, &body, &consumed), FRAME_INCOMPLETE);
+        CHECK_EQ(frame_parse(str_from(buf_bytes(&b), len), MIB, &f, &body, &consumed),
+                 FRAME_INCOMPLETE);
     buf_done(&b);
 }
 
@@ -80,15 +81,23 @@ TEST(frame, a_length_over_the_limit_is_refused_before_it_is_waited_for)
     size_t consumed;
 
     build(&b, STR("0123456789"));
-    CHECK_EQ(frame_parse(str_from(buf_bytes(&b), FRAME_HEADER_BYTES), 70, &f, &body, &consumed), FRAME_BAD);
+    CHECK_EQ(frame_parse(str_from(buf_bytes(&b), FRAME_HEADER_BYTES), 70, &f, &body, &consumed),
+             FRAME_BAD);
     buf_done(&b);
 }
 
 TEST(frame, bodies_come_back_and_trailing_bytes_are_refused)
 {
     struct buf b = {0};
-    struct hello h = {.version_min = 1, .version_max = 1, .channel = 1, .blank = true, .pid = 5}, h2;
-    struct status s = {.role = 3, .leader = 2, .term = 9, .commit = 8, .applied = 7, .redis_port = 6379}, s2;
+    struct hello h = {.version_min = 1, .version_max = 1, .channel = 1, .blank = true, .pid = 5},
+                 h2;
+    struct status s = {.role = 3,
+                       .leader = 2,
+                       .term = 9,
+                       .commit = 8,
+                       .applied = 7,
+                       .redis_port = 6379},
+                  s2;
     struct snapshot_ack a = {.term = 1, .snap_id = 2, .next_seq = 3, .status = 1}, a2;
 
     h.cluster_id[3] = 4;
@@ -115,9 +124,16 @@ TEST(frame, bodies_come_back_and_trailing_bytes_are_refused)
 TEST(frame, forwards_and_chunks_carry_the_rest_as_their_payload)
 {
     struct buf b = {0};
-    struct forward f = {.kind = 1, .after = 12, .index = 3, .replicas = 2, .entry = STR("entry")}, f2;
+    struct forward f = {.kind = 1, .after = 12, .index = 3, .replicas = 2, .entry = STR("entry")},
+                   f2;
     struct forward_reply r = {.status = 6, .leader = 1, .index = 4, .reply = STR("+OK\r\n")}, r2;
-    struct snapshot_chunk c = {.term = 1, .snap_id = 2, .index = 3, .seq = 5, .last = true, .rows = STR("rows")}, c2;
+    struct snapshot_chunk c = {.term = 1,
+                               .snap_id = 2,
+                               .index = 3,
+                               .seq = 5,
+                               .last = true,
+                               .rows = STR("rows")},
+                          c2;
 
     forward_encode(&f, &b);
     CHECK_OK(forward_decode(buf_str(&b), &f2));
@@ -136,8 +152,8 @@ TEST(frame, forwards_and_chunks_carry_the_rest_as_their_payload)
     buf_done(&b);
 }
 
-TEST_MAIN(RUN(frame, comes_back_as_it_was_sent_behind_other_bytes), RUN(frame, waits_for_its_last_byte),
-          RUN(frame, any_flipped_bit_is_noticed),
+TEST_MAIN(RUN(frame, comes_back_as_it_was_sent_behind_other_bytes),
+          RUN(frame, waits_for_its_last_byte), RUN(frame, any_flipped_bit_is_noticed),
           RUN(frame, a_length_over_the_limit_is_refused_before_it_is_waited_for),
           RUN(frame, bodies_come_back_and_trailing_bytes_are_refused),
           RUN(frame, forwards_and_chunks_carry_the_rest_as_their_payload))
