@@ -107,7 +107,7 @@ err apply_turn(struct part *p, bool *more)
 {
     u64 entries = 0, bytes = 0, before = p->apply.applied;
 
-    while (p->apply.applied < p->apply.target) {
+    while (p->apply.applied < p->apply.target && !read_holds_apply(p)) {
         if (store_dirty_bytes(p->store) > p->options.dirty_bytes_max) {
             if (!p->apply.stalled) p->stats.apply_stalls++;
             p->apply.stalled = true; /* until the running checkpoint gives memory back */

@@ -57,6 +57,7 @@ struct pending { /* submit.c: one per proposed index, in order */
 struct queued { /* submit.c: requests not yet proposed or read */
     struct part_request req;
     u64 target;     /* reads: run exactly when this index has been applied */
+    u64 ceiling;    /* reads: the end of the log at admission; its connection's later writes are beyond */
     bool ticked;    /* reads: a TICK was proposed for it */
     u64 read_round; /* reads: needs this ReadIndex confirmation; 0: the lease is enough */
 };
@@ -180,6 +181,7 @@ err apply_turn(struct part *p, bool *more);
 void read_admit(struct part *p, const struct queued *q);
 err read_turn(struct part *p);
 err read_run_at(struct part *p, u64 applied); /* reads whose target is exactly reached */
+bool read_holds_apply(struct part *p); /* a read at the applied index still waits for its confirmation */
 void read_on_confirmed(struct part *p, const struct raft_read_done *done);
 void read_on_leadership_end(struct part *p);
 void wait_turn(struct part *p);

@@ -101,6 +101,7 @@ static err run_read(struct part *p, struct queued *q)
     if (!q->target) q->target = propose_tick(p, &e, now_us);
     q->read_round = 0;
     q->ticked = true; /* the next time at the TICK's time: fresh expiries do not start it over */
+    q->ceiling = u64_max(q->ceiling, q->target);
     if (q->target)
         read_admit(p, q);
     else
@@ -126,6 +127,14 @@ static err run_reached(struct part *p, u64 applied, bool lease)
         if (e) return e;
     }
     return OK;
+}
+
+/* A read that waits for its confirmation must not see what comes after its target, such as later writes of
+ * its own connection: nothing more is applied before it has run. */
+bool read_holds_apply(struct part *p)
+{
+    const struct queued *q = fifo_first(&p->read.ready);
+    return q && q->target <= p->apply.applied && raft_is_leader(p->raft) && !MUTANT(confirmed_read_runs_late);
 }
 
 err read_run_at(struct part *p, u64 applied)
@@ -154,7 +163,7 @@ void read_on_confirmed(struct part *p, const struct raft_read_done *done)
         for (size_t i = 0; i < p->read.ready.count; i++) {
             struct queued *q = fifo_at(&p->read.ready, i);
             if (q->read_round && q->read_round <= done->context)
-                q->target = u64_max(q->target, done->index);
+                q->target = u64_max(q->target, u64_min(done->index, q->ceiling));
         }
         return;
     }

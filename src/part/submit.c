@@ -189,6 +189,7 @@ static void admit_read(struct part *p, struct queued *q)
         struct pending *last = fifo_at(&p->submit.pending, p->submit.pending.count - 1);
         moved.target = u64_max(moved.target, last->index);
     }
+    moved.ceiling = u64_max(moved.target, raft_last(p->raft).index);
     queue_pop(p);
     read_admit(p, &moved);
 }

@@ -63,7 +63,11 @@ struct gateway *gateway_new(struct node *n, u32 boot)
     g->others = mem_zalloc_array(OTHERS_MAX, sizeof *g->others);
     g->free_others = mem_zalloc_array(OTHERS_MAX, sizeof *g->free_others);
     for (u32 i = 0; i < OTHERS_MAX; i++) g->free_others[g->free_count++] = OTHERS_MAX - 1 - i;
-    g->base = g->next = 1;
+    /* Numbers begin at a random place: an answer meant for a node's earlier life on a lost disk, which
+     * counted its boots from 1 as well, finds nobody here. */
+    g->base = g->next = 1 + (env_random(g->env) >> 8);
+    u32 generation = (u32)env_random(g->env) >> 1;
+    for (u32 i = 0; i < OTHERS_MAX; i++) g->others[i].generation = generation;
     g->bytes_max = size_max(node_config_of(n)->memory_bytes / 10,
                             2 * node_config_of(n)->value_bytes_max);
     list_init(&g->waiting);
@@ -408,7 +412,7 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
 void gateway_on_answer(struct gateway *g, const struct part_answer *a)
 {
     if (a->to.boot != g->boot) return;
-    settle(g, a->to.number, a->status, a->index, a->reply);
+    settle(g, a->to.number, (u8)a->status, a->index, a->reply);
 }
 
 err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str body)

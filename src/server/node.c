@@ -64,7 +64,9 @@ static void fail(struct node *n, const char *why, err e)
 
 static void answer_peer(struct node *n, const struct part_answer *a)
 {
-    struct frame f = {.type = FRAME_FORWARD_REPLY, .part = PART_DEFAULT, .req = a->to.number};
+    /* Numbers begin anew in each life of a node: an answer is for the life that asked. */
+    struct frame f = {
+        .type = FRAME_FORWARD_REPLY, .part = PART_DEFAULT, .req = a->to.number, .dst_boot = a->to.boot};
     struct forward_reply r = {
         .status = (u8)a->status, .leader = a->leader, .index = a->index, .reply = a->reply};
     struct buf *out = peers_begin(n->peers, a->to.node, &f, false);
@@ -311,7 +313,7 @@ static void take_stream(struct node *n, const struct env_event *ev, u32 kind)
     case NODE_PEER_ACCEPTED: peers_on_event(n->peers, ev); break;
     case NODE_REDIS: redis_door_on_event(n->redis, ev); break;
     case NODE_ADMIN: admin_door_on_event(n->admin, ev); break;
-    default: assert(!"an event without an owner");
+    default: panic("an event without an owner: kind %u", kind);
     }
 }
 

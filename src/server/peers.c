@@ -470,6 +470,7 @@ struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool
     struct link *l = link_for(p, to, f->type);
 
     if (!l || l->state != LINK_UP) return NULL;
+    if (f->dst_boot && f->dst_boot != l->peer->boot && !MUTANT(answer_sent_to_a_new_life)) return NULL;
     if (l->stream.out.len > (may_drop ? QUEUE_DROPPABLE_MAX : QUEUE_MAX)) {
         p->stats.dropped_full++;
         return NULL;

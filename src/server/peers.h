@@ -28,7 +28,7 @@ nanos peers_deadline(const struct peers *p);
 
 /* Room for one frame to a peer; NULL if it is not connected or its queue is full. Append the body,
  * then peers_end. `may_drop`: repairable traffic, refused early so that it never fills the queue.
- */
+ * f->dst_boot: only if the peer is still in that life; 0: in whichever. */
 struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool may_drop);
 void peers_end(struct peers *p);
 bool peers_is_connected(const struct peers *p, node_id to);

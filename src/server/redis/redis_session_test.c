@@ -18,7 +18,7 @@ TEST(session, opens_with_a_fresh_id_that_marks_it_as_a_clients)
     CHECK_EQ(reader_u64(&s), 7000);
     char expected[64] = "$32\r\n";
     for (u32 i = 0; i < 16; i++) snprintf(expected + 5 + 2 * i, 4, "%02x", first.session.bytes[i]);
-    strcat(expected, "\r\n");
+    snprintf(expected + 37, 4, "\r\n");
     fixture_answer(f, 0, "+OK\r\n");
     CHECK_GOT(e, expected);
     fixture_answer(f, 1, "-NOQUORUM x\r\n");
