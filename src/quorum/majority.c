@@ -3,7 +3,10 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 
-static u32 count_bits(u32 set) { return (u32)__builtin_popcount(set); }
+static u32 count_bits(u32 set)
+{
+    return (u32)__builtin_popcount(set);
+}
 
 u32 majority_of(u32 count)
 {
@@ -18,7 +21,10 @@ bool majority_has(u32 members, u32 yes)
     return count_bits(members & yes) >= majority_of(count_bits(members));
 }
 
-bool majority_lost(u32 members, u32 no) { return !majority_has(members, ~no); }
+bool majority_lost(u32 members, u32 no)
+{
+    return !majority_has(members, ~no);
+}
 
 u64 majority_reached(u32 members, const u64 *values)
 {

@@ -124,8 +124,8 @@ static void accept(struct raft *r, const struct raft_message *m, u64 covered)
 
     f->matched = u64_max(f->matched, covered);
     assert(f->matched <= r->tail.last.index);
-    commit_follow(r, u64_min(m->commit, MUTANT(follower_commits_own_last) ? r->tail.last.index
-                                                                          : covered));
+    commit_follow(
+        r, u64_min(m->commit, MUTANT(follower_commits_own_last) ? r->tail.last.index : covered));
     heal_if_refilled(r, m);
 
     /* A term is a promise too: until it is saved even a heartbeat's answer waits. */
@@ -154,7 +154,10 @@ void append_on_message(struct raft *r, const struct raft_message *m)
         reject(r, m);
 }
 
-void append_forget_leader(struct raft *r) { r->following.matched = 0; }
+void append_forget_leader(struct raft *r)
+{
+    r->following.matched = 0;
+}
 
 void append_restored(struct raft *r, u64 index)
 {

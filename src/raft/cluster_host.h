@@ -25,7 +25,7 @@ struct snapshot {
 struct disk { /* what survives */
     struct raft_hard_state hard;
     struct snapshot snapshot;
-    u64 first, last; /* entries (first, last] */
+    u64 first, last;        /* entries (first, last] */
     struct disk_entry *log; /* by index */
 };
 
@@ -46,7 +46,7 @@ struct held {
     node_id to;
 };
 
-#define HOST_OPS_MAX 16384u
+#define HOST_OPS_MAX  16384u
 #define HOST_HELD_MAX 4096u
 
 struct host {

@@ -1,8 +1,8 @@
-/* Whole clusters under random faults: many seeds, every claim checked after every step. RAFT_SEEDS=a-b runs
- * others, RAFT_TRACE=1 prints one. */
+/* Whole clusters under random faults: many seeds, every claim checked after every step.
+ * RAFT_SEEDS=a-b runs others, RAFT_TRACE=1 prints one. */
 #include "raft/cluster_world.h"
+#include "raft/mutant_by_name.h"
 
-#include "base/mutant.h"
 #include "base/test.h"
 
 #include <signal.h>
@@ -17,9 +17,15 @@ static void on_abort(int signal_number)
     _Exit(1);
 }
 
-static u32 pick(struct world *w, u32 count) { return (u32)prng_below(&w->prng, count); }
+static u32 pick(struct world *w, u32 count)
+{
+    return (u32)prng_below(&w->prng, count);
+}
 
-static u32 maybe(struct world *w, u32 most) { return pick(w, 4) == 0 ? 0 : pick(w, most + 1); }
+static u32 maybe(struct world *w, u32 most)
+{
+    return pick(w, 4) == 0 ? 0 : pick(w, most + 1);
+}
 
 /* Each seed is one kind of world. */
 enum profile { MIXED, HARSH, STORM, TIGHT };
@@ -73,11 +79,14 @@ static void draw_storm(struct world *w, struct faults *f)
     f->delay_max = (1 + pick(w, 5)) * NANOS_MS;
 }
 
-/* Nothing but lonely leaders and clocks that differ, and the next leader comes as early as it can. */
+/* Lonely leaders, clocks that differ, and the next leader comes as early as it can. */
 static void draw_tight(struct world *w, struct faults *f)
 {
-    *f = (struct faults){.delay_min = 20 * MICROS, .delay_max = 100 * MICROS, .disk_min = 10 * MICROS,
-                         .disk_max = 40 * MICROS, .restart_after = 2 * NANOS_MS};
+    *f = (struct faults){.delay_min = 20 * MICROS,
+                         .delay_max = 100 * MICROS,
+                         .disk_min = 10 * MICROS,
+                         .disk_max = 40 * MICROS,
+                         .restart_after = 2 * NANOS_MS};
     f->lonely_leader = 1000 + pick(w, 5000);
     f->mend = 2000 + pick(w, 5000);
     f->crash = maybe(w, 10000);
@@ -113,8 +122,9 @@ static struct raft_options draw_options(struct world *w, node_id self)
         .self = self,
         .seed = w->seed * 100 + self,
         .election_timeout_min = min,
-        .election_timeout_max = tight ? min + 4 * NANOS_MS
-                                : profile == STORM && w->seed % 2 ? min + 20 * NANOS_MS : 2 * min,
+        .election_timeout_max = tight                             ? min + 4 * NANOS_MS
+                                : profile == STORM && w->seed % 2 ? min + 20 * NANOS_MS
+                                                                  : 2 * min,
         .heartbeat_every = 30 * NANOS_MS,
         .lease = profile == STORM && w->seed % 3 ? min / 16 : min,
         .drift_ppm = 10000,
@@ -220,7 +230,8 @@ static void cut_off_leader(struct world *w)
 {
     for (u32 id = 1; id <= w->nodes; id++) {
         if (!w->hosts[id].raft || !raft_is_leader(w->hosts[id].raft)) continue;
-        for (u32 other = 1; other <= w->nodes; other++) w->cut[id][other] = w->cut[other][id] = true;
+        for (u32 other = 1; other <= w->nodes; other++)
+            w->cut[id][other] = w->cut[other][id] = true;
     }
 }
 
@@ -299,8 +310,8 @@ static void check_lease(struct world *w, struct host *h)
     if (!raft_lease_holds(h->raft, host_clock(h, w->now))) return;
     w->leases++;
     if (h->applied < w->acked_last)
-        VIOLATION(w, "node %u holds a lease in term %lu at %lu applied, but %lu is acknowledged", h->id,
-                  raft_term(h->raft), h->applied, w->acked_last);
+        VIOLATION(w, "node %u holds a lease in term %lu at %lu applied, but %lu is acknowledged",
+                  h->id, raft_term(h->raft), h->applied, w->acked_last);
 }
 
 static void run_clients(struct world *w)
@@ -337,8 +348,8 @@ static void deliver(struct world *w, struct flying *f)
     }
     err e = raft_message_decode(buf_str(&f->bytes), &m);
     assert(e == OK);
-    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m,
-                            .full = !w->calm && chance(w, w->faults.backlog)};
+    struct raft_event ev = {
+        .kind = RAFT_RECEIVED, .message = &m, .full = !w->calm && chance(w, w->faults.backlog)};
     e = world_step(w, h, &ev);
     assert(e == OK);
     raft_message_done(&m);
@@ -420,14 +431,15 @@ static bool all_equal(const struct world *w)
 {
     for (u32 id = 1; id <= w->nodes; id++) {
         const struct host *h = &w->hosts[id];
-        if (h->applied != w->committed_last || h->state != w->states[w->committed_last]) return false;
+        if (h->applied != w->committed_last || h->state != w->states[w->committed_last])
+            return false;
         if (raft_last(h->raft).index != w->committed_last) return false;
         if (raft_hard_state(h->raft)->impaired) return false;
     }
     return true;
 }
 
-/* Run until every replica has everything, at most `seconds`; then one more commit must do the same. */
+/* Within `seconds` every replica has everything, and then one more commit as well. */
 static void check_liveness(struct world *w, u32 seconds)
 {
     u64 limit = w->now + seconds * NANOS_SEC, proposed_at = 0;
@@ -443,10 +455,12 @@ static void check_liveness(struct world *w, u32 seconds)
         }
     }
     for (u32 id = 1; id <= w->nodes; id++)
-        fprintf(stderr, "node %u: role %d term %lu applied %lu of %lu, last %lu, durable %lu, impaired %d\n", id,
-                (int)raft_role(w->hosts[id].raft), raft_term(w->hosts[id].raft), w->hosts[id].applied,
-                w->committed_last, raft_last(w->hosts[id].raft).index,
-                raft_durable(w->hosts[id].raft), raft_hard_state(w->hosts[id].raft)->impaired);
+        fprintf(
+            stderr,
+            "node %u: role %d term %lu applied %lu of %lu, last %lu, durable %lu, impaired %d\n",
+            id, (int)raft_role(w->hosts[id].raft), raft_term(w->hosts[id].raft),
+            w->hosts[id].applied, w->committed_last, raft_last(w->hosts[id].raft).index,
+            raft_durable(w->hosts[id].raft), raft_hard_state(w->hosts[id].raft)->impaired);
     VIOLATION(w, "no progress within %u s of quiet", seconds);
 }
 
@@ -471,9 +485,9 @@ static void run_seed(u64 seed, u32 milliseconds)
     if (!world_tracing && getenv("RAFT_VERBOSE"))
         printf("seed %lu: %lu steps %lu elections %lu commits\n", seed, w->steps, w->elections,
                w->commits);
-    const u64 counts[] = {w->steps,   w->elections, w->commits, w->reads_done, w->reads_refused,
-                          w->leases,  w->installs,  w->crashes, w->wipes,      w->healed,
-                          w->truncations, w->transfers};
+    const u64 counts[] = {w->steps,         w->elections, w->commits,     w->reads_done,
+                          w->reads_refused, w->leases,    w->installs,    w->crashes,
+                          w->wipes,         w->healed,    w->truncations, w->transfers};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) totals[i] += counts[i];
     world_free(w);
 }
@@ -486,35 +500,14 @@ TEST(cluster, keeps_every_promise_under_random_faults)
     world_tracing = getenv("RAFT_TRACE") != NULL;
     for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000);
 
-    static const char *const names[] = {"steps",   "elections", "commits", "reads",  "refused reads",
-                                        "leases",  "installs",  "crashes", "wipes",  "healed",
-                                        "truncations", "transfers"};
+    static const char *const names[] = {"steps",         "elections", "commits",     "reads",
+                                        "refused reads", "leases",    "installs",    "crashes",
+                                        "wipes",         "healed",    "truncations", "transfers"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         printf("%s%lu %s", i ? ", " : "", totals[i], names[i]);
         if (!seeds) CHECK(totals[i] > 0); /* each of these must have been met */
     }
     printf("\n");
-}
-
-#ifdef QUORATE_MUTANTS
-static const struct {
-    const char *name;
-    enum mutant mutant;
-} mutants[] = {
-#define MUTANT_ROW(name, kind, breaks) {#name, MUTANT_##name},
-#include "sim/mutants.def"
-#undef MUTANT_ROW
-    {NULL, MUTANT_NONE},
-};
-#endif
-
-static void choose_mutant(void)
-{
-#ifdef QUORATE_MUTANTS
-    const char *name = getenv("RAFT_MUTANT");
-    for (size_t i = 0; name && mutants[i].name; i++)
-        if (strcmp(name, mutants[i].name) == 0) mutant_active = mutants[i].mutant;
-#endif
 }
 
 int main(void)

@@ -12,11 +12,11 @@
 
 #include <stdlib.h>
 
-#define WORLD_NODES_MAX 5u
+#define WORLD_NODES_MAX  5u
 #define WORLD_FLYING_MAX 65536u
-#define WORLD_READS_MAX 4096u
-#define WORLD_TERMS_MAX 4096u
-#define MICROS ((u64)1000)
+#define WORLD_READS_MAX  4096u
+#define WORLD_TERMS_MAX  4096u
+#define MICROS           ((u64)1000)
 
 struct flying { /* one message, or snapshot, on its way */
     u64 at, order;
@@ -34,8 +34,7 @@ struct asked_read {
 
 struct faults { /* drawn per seed; chances are parts per million, per message or per millisecond */
     u32 drop, duplicate, crash, wipe, cut, mend, pause, transfer, disk_full, snapshot, unreachable,
-        backlog, lonely_leader,
-        crash_at_save, crash_at_lead;
+        backlog, lonely_leader, crash_at_save, crash_at_lead;
     u64 restart_after, delay_min, delay_max, disk_min, disk_max;
     u32 slow_message; /* delayed by slow_extra */
     u64 slow_extra;
@@ -47,10 +46,11 @@ struct world {
     u32 nodes;
     struct raft_config config;
     struct faults faults;
-    bool calm; /* no more faults: liveness */
+    bool calm;                              /* no more faults: liveness */
     struct host hosts[WORLD_NODES_MAX + 1]; /* by id */
     bool cut[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
-    bool report_by_staging_term; /* RAFT_PERSISTED names the term of staging instead of the entry's */
+    bool
+        report_by_staging_term; /* RAFT_PERSISTED names the term of staging instead of the entry's */
 
     struct flying *flying; /* a heap by (at, order) */
     u32 flying_count;
@@ -66,8 +66,8 @@ struct world {
     u64 read_next, next_id;
     nanos election_min;
 
-    u64 steps, elections, commits, reads_done, reads_refused, leases, installs, crashes, wipes, healed,
-        truncations, transfers;
+    u64 steps, elections, commits, reads_done, reads_refused, leases, installs, crashes, wipes,
+        healed, truncations, transfers;
 };
 
 static bool world_tracing;
@@ -80,7 +80,10 @@ static bool world_tracing;
         abort();                                                                                   \
     } while (0)
 
-static inline bool chance(struct world *w, u32 ppm) { return prng_chance(&w->prng, ppm); }
+static inline bool chance(struct world *w, u32 ppm)
+{
+    return prng_chance(&w->prng, ppm);
+}
 
 /* ---- the network */
 
@@ -134,8 +137,8 @@ static inline void world_send(struct world *w, struct host *from, node_id to, st
     if (!w->calm && chance(w, w->faults.drop)) return;
     if (!w->calm && chance(w, w->faults.duplicate)) copies = 2;
     for (u32 i = 0; i < copies; i++) {
-        struct flying f = {.at = w->now + flight_time(w), .from = from->id, .to = to,
-                           .from_life = from->life};
+        struct flying f = {
+            .at = w->now + flight_time(w), .from = from->id, .to = to, .from_life = from->life};
         buf_append_str(&f.bytes, bytes);
         fly(w, f);
     }
@@ -152,8 +155,8 @@ static inline void check_history(struct world *w, struct host *h, u64 index)
 
     if (index <= w->committed_last) {
         if (w->committed[index].term != entry.term || w->committed[index].id != entry.id)
-            VIOLATION(w, "node %u has %lu/%lu committed, but it was %lu/%lu", h->id, entry.term, index,
-                      w->committed[index].term, index);
+            VIOLATION(w, "node %u has %lu/%lu committed, but it was %lu/%lu", h->id, entry.term,
+                      index, w->committed[index].term, index);
         return;
     }
     assert(index == w->committed_last + 1);
@@ -164,8 +167,8 @@ static inline void check_history(struct world *w, struct host *h, u64 index)
         if (disk_holds(d, index, entry.term) || d->hard.impaired) copies++;
     }
     if (copies <= w->nodes / 2)
-        VIOLATION(w, "node %u committed %lu/%lu, which is on %u disks of %u", h->id, entry.term, index,
-                  copies, w->nodes);
+        VIOLATION(w, "node %u committed %lu/%lu, which is on %u disks of %u", h->id, entry.term,
+                  index, copies, w->nodes);
     w->committed[index] = entry;
     w->committed_in[index] = raft_term(r);
     w->committed_last = index;
@@ -182,7 +185,8 @@ static inline void check_leader(struct world *w, struct host *h)
         VIOLATION(w, "two leaders in term %lu: %u and %u", term, w->leaders[term], h->id);
     w->leaders[term] = h->id;
     for (u64 i = raft_first(r).index + 1; i <= w->committed_last; i++) {
-        if (w->committed_in[i] > term) return; /* a late winner of an old term: it can commit nothing */
+        if (w->committed_in[i] > term)
+            return; /* a late winner of an old term: it can commit nothing */
         if (raft_term_at(r, i) != w->committed[i].term)
             VIOLATION(w, "leader %u of term %lu lacks the committed %lu/%lu", h->id, term,
                       w->committed[i].term, i);
@@ -252,8 +256,12 @@ static inline void world_report(struct world *w, struct host *h, enum raft_event
 
 static inline void world_offer_snapshot(struct world *w, struct host *h, node_id to)
 {
-    struct flying f = {.at = w->now + flight_time(w) * 5, .from = h->id, .to = to,
-                       .from_life = h->life, .snapshot = h->disk.snapshot, .config = w->config};
+    struct flying f = {.at = w->now + flight_time(w) * 5,
+                       .from = h->id,
+                       .to = to,
+                       .from_life = h->life,
+                       .snapshot = h->disk.snapshot,
+                       .config = w->config};
     bool lost = w->cut[h->id][to] || (!w->calm && chance(w, w->faults.drop * 2));
     if (!lost) fly(w, f);
     world_report(w, h, RAFT_SNAPSHOT_SENT,
@@ -362,13 +370,14 @@ static inline void disk_finish(struct world *w, struct host *h)
         const struct disk_op *op = &h->ops[h->ops_done % HOST_OPS_MAX];
         disk_do(&h->disk, op);
         if (op->kind == DISK_APPEND)
-            persisted = (struct log_pos){
-                w->report_by_staging_term ? op->staged_in : op->entry.term, op->index};
+            persisted = (struct log_pos){w->report_by_staging_term ? op->staged_in : op->entry.term,
+                                         op->index};
         if (op->kind == DISK_SAVE) saved = op->hard.term;
         if (op->kind == DISK_COMPACT) compacted = op->index;
     }
     h->write_upto = 0;
-    while (h->held_from < h->held_to && h->held[h->held_from % HOST_HELD_MAX].after <= h->ops_done) {
+    while (h->held_from < h->held_to &&
+           h->held[h->held_from % HOST_HELD_MAX].after <= h->ops_done) {
         struct held *held = &h->held[h->held_from++ % HOST_HELD_MAX];
         world_send(w, h, held->to, buf_str(&held->bytes));
         buf_done(&held->bytes);
@@ -383,8 +392,8 @@ static inline void disk_finish(struct world *w, struct host *h)
 static inline void install(struct world *w, struct host *h, const struct flying *f)
 {
     if (h->ops_done != h->ops_staged) return; /* busy: the leader tries again */
-    struct raft_event ev = {.kind = RAFT_RESTORED, .pos = f->snapshot.pos, .peer = f->from,
-                            .config = &f->config};
+    struct raft_event ev = {
+        .kind = RAFT_RESTORED, .pos = f->snapshot.pos, .peer = f->from, .config = &f->config};
     struct disk disk = h->disk;
     u64 applied = h->applied, state = h->state;
     disk_install(&h->disk, &f->snapshot);
@@ -396,7 +405,8 @@ static inline void install(struct world *w, struct host *h, const struct flying 
         h->state = state;
         return;
     }
-    if (f->snapshot.pos.index < applied) VIOLATION(w, "node %u went back to an old snapshot", h->id);
+    if (f->snapshot.pos.index < applied)
+        VIOLATION(w, "node %u went back to an old snapshot", h->id);
     if (h->commit_seen < f->snapshot.pos.index) VIOLATION(w, "install left commit behind");
     w->installs++;
 }

@@ -25,10 +25,18 @@
 #include "base/crc.h"
 #include "base/mem.h"
 
-#define HEADER_BYTES 96u
+#define HEADER_BYTES       96u
 #define ENTRY_HEADER_BYTES 20u
 
-enum flag { PRE = 1, TRANSFER = 2, GRANTED = 4, REJECTED = 8, IMPAIRED = 16, FULL = 32, FLAGS = 63 };
+enum flag {
+    PRE = 1,
+    TRANSFER = 2,
+    GRANTED = 4,
+    REJECTED = 8,
+    IMPAIRED = 16,
+    FULL = 32,
+    FLAGS = 63
+};
 
 static u32 entry_crc(const u8 *header, u64 index, str payload)
 {

@@ -16,8 +16,12 @@ void commit_boot(struct raft *r, u64 applied)
     u64 last = r->tail.last.index;
     assert(applied >= r->tail.base.index);
     assert(applied <= last);
-    *k = (struct marks){.commit = applied, .durable = last, .staged = last, .applying = applied,
-                        .applied = applied, .accepted_term = r->tail.last.term};
+    *k = (struct marks){.commit = applied,
+                        .durable = last,
+                        .staged = last,
+                        .applying = applied,
+                        .applied = applied,
+                        .accepted_term = r->tail.last.term};
 }
 
 void commit_on_persisted(struct raft *r, struct log_pos pos)
@@ -97,8 +101,8 @@ void commit_advance(struct raft *r)
         if (MUTANT(impaired_replica_counts)) on_disk[slot] = p->match;
     }
     if (ms->self != NO_SLOT)
-        on_disk[ms->self] =
-            MUTANT(leader_counts_before_durable) ? r->tail.last.index : r->marks.durable;
+        on_disk[ms->self] = MUTANT(leader_counts_before_durable) ? r->tail.last.index
+                                                                 : r->marks.durable;
 
     u64 reached = joint_reached(ms->quorum, on_disk);
     if (reached <= r->marks.commit) return;

@@ -61,7 +61,10 @@ static bool may_vote(const struct raft *r)
     return membership_is_voter(&r->membership, r->membership.self);
 }
 
-bool election_may_campaign(const struct raft *r) { return may_vote(r); }
+bool election_may_campaign(const struct raft *r)
+{
+    return may_vote(r);
+}
 
 void election_boot_hard_state(struct raft *r, const struct raft_hard_state *hs)
 {
@@ -148,8 +151,8 @@ void election_campaign(struct raft *r, bool by_transfer)
     new_term(r, own_term(r) + 1, r->options.self);
     e->by_transfer = by_transfer;
     if (MUTANT(candidacy_before_saved)) e->granted = BIT(r->membership.self);
-    TRACE(r, "campaign in term %" PRIu64 " with log " POS "%s", own_term(r),
-          POS_ARG(r->tail.last), by_transfer ? ", asked by the leader" : "");
+    TRACE(r, "campaign in term %" PRIu64 " with log " POS "%s", own_term(r), POS_ARG(r->tail.last),
+          by_transfer ? ", asked by the leader" : "");
     draw_deadline(r);
     ask_votes(r, false);
 }
@@ -162,8 +165,7 @@ void election_on_tick(struct raft *r)
         campaign_before_voting(r);
         return;
     }
-    TRACE(r, "election timeout, but %s -> wait",
-          e->hard.impaired ? "impaired" : "not a voter");
+    TRACE(r, "election timeout, but %s -> wait", e->hard.impaired ? "impaired" : "not a voter");
     e->leader = 0;
     draw_deadline(r);
 }

@@ -41,11 +41,11 @@ void progress_become_replicate(struct progress *p, u64 next)
     p->paused = false;
 }
 
-void progress_become_snapshot(struct progress *p, nanos retry_at)
+void progress_become_snapshot(struct progress *p, nanos wait_until)
 {
     window_clear(p);
     p->state = PROGRESS_SNAPSHOT;
-    p->retry_at = retry_at;
+    p->wait_until = wait_until;
     p->paused = false;
 }
 

@@ -23,7 +23,8 @@ struct progress {
     u64 acked_round;  /* read round of the latest APPEND it answered */
 
     bool paused;      /* PROBE: one is out. Cleared by an answer */
-    nanos retry_at;   /* SNAPSHOT: give up waiting then; PROBE: no snapshot before */
+    nanos wait_until; /* SNAPSHOT: ask again then */
+    nanos retry_at;   /* after a snapshot that failed: no other before */
     bool full;        /* its disk takes no entries now */
 
     bool impaired;    /* it said so: it does not count */
@@ -42,7 +43,7 @@ void progress_init(struct progress *p, struct inflight *ring, u32 ring_cap);
 void progress_reset(struct progress *p, u64 next);
 void progress_become_probe(struct progress *p, u64 next);
 void progress_become_replicate(struct progress *p, u64 next);
-void progress_become_snapshot(struct progress *p, nanos retry_at);
+void progress_become_snapshot(struct progress *p, nanos wait_until);
 
 /* Entries up to `last` left; the window shrinks by bytes. */
 void progress_sent(struct progress *p, u64 last, u64 bytes);

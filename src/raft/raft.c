@@ -53,7 +53,10 @@ void raft_boot_snapshot(struct raft *r, struct log_pos pos)
     tail_restart(&r->tail, pos);
 }
 
-void raft_boot_entry(struct raft *r, const struct raft_entry *e) { tail_append(&r->tail, e); }
+void raft_boot_entry(struct raft *r, const struct raft_entry *e)
+{
+    tail_append(&r->tail, e);
+}
 
 void raft_boot_done(struct raft *r, u64 applied, nanos booted_at)
 {
@@ -79,12 +82,14 @@ void raft_trace_to(struct raft *r, raft_trace_fn fn, void *context)
     r->trace_context = context;
 }
 
-struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind, node_id to)
+struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind,
+                                     node_id to)
 {
     assert(outbox_has_room(outbox));
     assert(to != r->options.self);
     struct raft_message *m = &outbox->items[outbox->count++];
-    *m = (struct raft_message){.kind = kind, .from = r->options.self, .to = to, .term = own_term(r)};
+    *m = (struct raft_message){
+        .kind = kind, .from = r->options.self, .to = to, .term = own_term(r)};
     return m;
 }
 
@@ -211,18 +216,54 @@ nanos raft_deadline(const struct raft *r)
     return r->transfer.target ? u64_min(due, r->transfer.deadline) : due;
 }
 
-bool raft_is_leader(const struct raft *r) { return r->election.role == RAFT_LEADER; }
-enum raft_role raft_role(const struct raft *r) { return r->election.role; }
-u64 raft_term(const struct raft *r) { return own_term(r); }
-node_id raft_leader(const struct raft *r) { return r->election.leader; }
-struct log_pos raft_last(const struct raft *r) { return r->tail.last; }
-struct log_pos raft_first(const struct raft *r) { return r->tail.base; }
-u64 raft_commit(const struct raft *r) { return r->marks.commit; }
-u64 raft_durable(const struct raft *r) { return r->marks.durable; }
-u64 raft_term_at(const struct raft *r, u64 index) { return tail_term_at(&r->tail, index); }
-const struct raft_entry *raft_entry_at(const struct raft *r, u64 index) { return tail_at(&r->tail, index); }
-const struct raft_config *raft_config(const struct raft *r) { return &r->membership.config; }
-const struct raft_hard_state *raft_hard_state(const struct raft *r) { return &r->election.hard; }
+bool raft_is_leader(const struct raft *r)
+{
+    return r->election.role == RAFT_LEADER;
+}
+enum raft_role raft_role(const struct raft *r)
+{
+    return r->election.role;
+}
+u64 raft_term(const struct raft *r)
+{
+    return own_term(r);
+}
+node_id raft_leader(const struct raft *r)
+{
+    return r->election.leader;
+}
+struct log_pos raft_last(const struct raft *r)
+{
+    return r->tail.last;
+}
+struct log_pos raft_first(const struct raft *r)
+{
+    return r->tail.base;
+}
+u64 raft_commit(const struct raft *r)
+{
+    return r->marks.commit;
+}
+u64 raft_durable(const struct raft *r)
+{
+    return r->marks.durable;
+}
+u64 raft_term_at(const struct raft *r, u64 index)
+{
+    return tail_term_at(&r->tail, index);
+}
+const struct raft_entry *raft_entry_at(const struct raft *r, u64 index)
+{
+    return tail_at(&r->tail, index);
+}
+const struct raft_config *raft_config(const struct raft *r)
+{
+    return &r->membership.config;
+}
+const struct raft_hard_state *raft_hard_state(const struct raft *r)
+{
+    return &r->election.hard;
+}
 u64 raft_tail_bytes(const struct raft *r)
 {
     return tail_bytes_between(&r->tail, r->tail.base.index, r->tail.last.index);
@@ -231,10 +272,11 @@ u64 raft_tail_bytes(const struct raft *r)
 bool raft_peer_status(const struct raft *r, node_id peer, struct raft_peer_status *out)
 {
     u32 slot = membership_slot(&r->membership, peer);
-    if (r->election.role != RAFT_LEADER || slot == NO_SLOT || slot == r->membership.self) return false;
+    if (r->election.role != RAFT_LEADER || slot == NO_SLOT || slot == r->membership.self)
+        return false;
     const struct progress *p = &r->leading.peers[slot];
-    *out = (struct raft_peer_status){p->match, p->next, (u32)p->state, p->ring_count, p->heard_at,
-                                     p->impaired};
+    *out = (struct raft_peer_status){p->match,      p->next,     (u32)p->state,
+                                     p->ring_count, p->heard_at, p->impaired};
     return true;
 }
 

@@ -13,7 +13,10 @@ static struct read_waiting *waiting_at(struct reads *q, u32 i)
     return &q->waiting[(q->head + i) % RAFT_READS_WAITING_MAX];
 }
 
-bool read_has_room(const struct raft *r) { return r->reads.count < RAFT_READS_WAITING_MAX; }
+bool read_has_room(const struct raft *r)
+{
+    return r->reads.count < RAFT_READS_WAITING_MAX;
+}
 
 /* The newest round that a quorum has answered. */
 static u64 confirmed_round(const struct raft *r)
@@ -94,13 +97,17 @@ void read_on_tick(struct raft *r)
     struct reads *q = &r->reads;
     u32 late = q->refused;
     while (late < q->count && waiting_at(q, late)->deadline <= r->now) late++;
-    if (late > q->refused) TRACE(r, "%u reads found no quorum in time -> refuse", late - q->refused);
+    if (late > q->refused)
+        TRACE(r, "%u reads found no quorum in time -> refuse", late - q->refused);
     q->refused = late;
     /* The round under way may be lost; heartbeats are about to leave and can carry the next. */
     if (r->now >= r->leading.heartbeat_due && has_unasked(q)) read_begin_round(r);
 }
 
-void read_refuse_all(struct raft *r) { r->reads.refused = r->reads.count; }
+void read_refuse_all(struct raft *r)
+{
+    r->reads.refused = r->reads.count;
+}
 
 static bool is_ready(const struct raft *r, const struct read_waiting *w)
 {
@@ -121,8 +128,8 @@ void read_finish_step(struct raft *r)
             r->more = true;
             return;
         }
-        out->reads[out->read_count++] =
-            (struct raft_read_done){w->context, refused ? 0 : w->index, refused};
+        out->reads[out->read_count++] = (struct raft_read_done){w->context, refused ? 0 : w->index,
+                                                                refused};
         if (refused) q->refused--;
         q->head = (q->head + 1) % RAFT_READS_WAITING_MAX;
         q->count--;

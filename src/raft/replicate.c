@@ -45,8 +45,8 @@ bool replicate_heard_recently(const struct raft *r, u32 slot)
 static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
 {
     const struct progress *p = &r->leading.peers[slot];
-    struct raft_message *m =
-        raft_message_to(r, &r->out->send, RAFT_APPEND, r->membership.ids[slot]);
+    struct raft_message *m = raft_message_to(r, &r->out->send, RAFT_APPEND,
+                                             r->membership.ids[slot]);
     /* {0,0} claims nothing; the term of what was compacted away is not known here. */
     if (prev_index >= r->tail.base.index)
         m->prev = (struct log_pos){tail_term_at(&r->tail, prev_index), prev_index};
@@ -92,9 +92,11 @@ static bool send_append(struct raft *r, u32 slot)
     u32 count = tail_run(t, p->next, u64_min(window, r->options.append_bytes_max));
     u64 last = p->next + count - 1;
     u64 bytes = tail_bytes_between(t, p->next - 1, last);
-    if (bytes > window && p->ring_count > 0) return false; /* larger than what is left of the window */
+    if (bytes > window && p->ring_count > 0)
+        return false; /* larger than what is left of the window */
 
-    struct raft_message *m = append_to(r, slot, p->next - (MUTANT(prev_names_entry_before) ? 2 : 1));
+    struct raft_message *m = append_to(r, slot,
+                                       p->next - (MUTANT(prev_names_entry_before) ? 2 : 1));
     m->entries = tail_at(t, p->next);
     m->count = count;
     if (p->state == PROGRESS_PROBE)
@@ -148,7 +150,7 @@ void replicate_on_tick(struct raft *r)
     l->heartbeat_due = r->now + r->options.heartbeat_every;
     for (u32 slot = 0; slot < r->membership.count; slot++) {
         struct progress *p = &l->peers[slot];
-        if (p->state == PROGRESS_SNAPSHOT && r->now >= p->retry_at)
+        if (p->state == PROGRESS_SNAPSHOT && r->now >= p->wait_until)
             progress_become_probe(p, p->match + 1);
     }
     replicate_heartbeats(r);
@@ -178,8 +180,8 @@ static bool note_impairment(struct raft *r, struct progress *p, const struct raf
         p->acked_round = p->match = 0;
         progress_become_probe(p, u64_min(m->hint.index, r->tail.last.index) + 1);
         p->may_heal = false;
+        p->heal_round = r->reads.round + 1; /* one that has not been asked yet */
         read_begin_round(r);
-        p->heal_round = r->reads.round;
     } else if (!m->impaired && p->impaired) {
         if (!p->may_heal || m->sent_at < p->heal_from) return false;
         TRACE(r, "%u is healed -> it counts again", m->from);
@@ -208,9 +210,7 @@ static void on_accepted(struct raft *r, struct progress *p, const struct raft_me
     progress_acked(p, m->match);
     u64 known = u64_max(p->match, m->hint.index); /* equal to our log there, on disk or not yet */
     switch (p->state) {
-    case PROGRESS_PROBE:
-        progress_become_replicate(p, known + 1);
-        break;
+    case PROGRESS_PROBE: progress_become_replicate(p, known + 1); break;
     case PROGRESS_REPLICATE:
         if (p->full) progress_become_probe(p, known + 1); /* it took nothing after that */
         break;

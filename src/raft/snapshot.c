@@ -36,7 +36,7 @@ void snapshot_on_sent(struct raft *r, const struct raft_event *ev)
     if (ev->rejected)
         give_up(r, p);
     else
-        p->retry_at = r->now + INSTALL_TIMEOUTS * r->options.election_timeout_max;
+        p->wait_until = r->now + INSTALL_TIMEOUTS * r->options.election_timeout_max;
 }
 
 void snapshot_on_status(struct raft *r, const struct raft_message *m, u32 from)
@@ -57,7 +57,8 @@ void snapshot_on_status(struct raft *r, const struct raft_message *m, u32 from)
     if (ours)
         progress_become_replicate(p, p->match + 1);
     else
-        progress_become_probe(p, p->match + 1);
+        give_up(r,
+                p); /* the host may still be busy with this one: the next begins a little later */
 }
 
 err snapshot_check_restored(const struct raft *r, const struct raft_event *ev)
@@ -75,8 +76,8 @@ static void tell_leader(struct raft *r, node_id leader, struct log_pos pos)
 {
     if (!leader || leader == r->options.self) return;
     if (membership_slot(&r->membership, leader) == NO_SLOT) return;
-    struct raft_message *m =
-        raft_message_to(r, &r->out->send_after_save, RAFT_SNAPSHOT_STATUS, leader);
+    struct raft_message *m = raft_message_to(r, &r->out->send_after_save, RAFT_SNAPSHOT_STATUS,
+                                             leader);
     m->prev = pos;
     m->match = pos.index;
     m->impaired = r->election.hard.impaired;

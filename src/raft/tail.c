@@ -11,8 +11,14 @@ void tail_init(struct tail *t, struct log_pos base)
     t->first_page = (base.index + 1) / TAIL_PAGE_ENTRIES;
 }
 
-static u64 page_of(u64 index) { return index / TAIL_PAGE_ENTRIES; }
-static u32 slot_of(u64 index) { return (u32)(index % TAIL_PAGE_ENTRIES); }
+static u64 page_of(u64 index)
+{
+    return index / TAIL_PAGE_ENTRIES;
+}
+static u32 slot_of(u64 index)
+{
+    return (u32)(index % TAIL_PAGE_ENTRIES);
+}
 
 static struct tail_page *page_at(const struct tail *t, u64 index)
 {

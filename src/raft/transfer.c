@@ -49,7 +49,10 @@ void transfer_begin(struct raft *r, node_id target)
     transfer_continue(r);
 }
 
-void transfer_forget(struct raft *r) { r->transfer.target = 0; }
+void transfer_forget(struct raft *r)
+{
+    r->transfer.target = 0;
+}
 
 /* A leader whose disk is full can only serve reads: hand over to someone who can do more. */
 static void hand_over_if_full(struct raft *r)
