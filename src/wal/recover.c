@@ -50,6 +50,19 @@ static void replay_damage(void *context, const struct wal_damage *d)
     r->on_damage(r->context, d);
 }
 
+/* Behind the tail the log is written anew: accepting damage there would hide what befalls the new units. */
+static void forget_damage_behind(struct wal *w, u64 tail_lsn)
+{
+    u32 kept = 0;
+
+    for (u32 i = 0; i < w->damage_count; i++) {
+        struct wal_damage d = w->damages[i];
+        d.lsn_to = u64_min(d.lsn_to, tail_lsn);
+        if (d.lsn_from < d.lsn_to) w->damages[kept++] = d;
+    }
+    w->damage_count = kept;
+}
+
 /* --- files --- */
 
 static err check_identity(struct recovery *r)
@@ -262,6 +275,7 @@ err wal_recover(struct wal *w, wal_replay_fn on_frame, wal_damage_fn on_damage, 
     if (e) return e;
     e = check_identity(&r);
     if (!e) e = replay(&r, &k);
+    if (!e) forget_damage_behind(w, k.tail_lsn);
     if (!e) e = cut_tail(&r, &k);
     if (!e) e = drop_leftovers(&r);
     if (!e) e = take_spares(&r);

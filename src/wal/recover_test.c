@@ -192,6 +192,32 @@ TEST(recover, a_block_the_device_refuses_is_damage_even_at_the_tail)
     rig_free(r);
 }
 
+TEST(recover, accepting_an_unreadable_tail_hides_nothing_that_is_written_there_later)
+{
+    struct rig *r = log_of(5);
+    struct fake_file *file = rig_file(r, 1);
+
+    fake_rot(file, offset_of(2) + 80, 0x10);
+    file->bad_from = offset_of(5);
+    file->bad_to = offset_of(12);
+    reopen(r);
+    CHECK_EQ(r->damage_count, 2);
+    file->bad_from = file->bad_to = 0;
+    wal_accept_damage(r->w);
+    CHECK_OK(rig_settle(r));
+    for (u32 i = 0; i < 4; i++) {
+        rig_entry(r, 0, 100);
+        rig_flush(r);
+        CHECK_OK(rig_settle(r));
+    }
+    fake_rot(rig_file(r, 1), offset_of(8) + 80, 0x10);
+    reopen(r);
+    CHECK_EQ(r->damage_count, 2);
+    CHECK(r->damages[0].accepted);
+    CHECK(!r->damages[1].accepted);
+    rig_free(r);
+}
+
 TEST(recover, accepted_damage_is_no_news_and_new_damage_is)
 {
     struct rig *r = log_of(6);
@@ -401,6 +427,7 @@ TEST_MAIN(RUN(recover, an_empty_directory_becomes_a_log_with_two_files),
           RUN(recover, reports_a_write_that_never_happened),
           RUN(recover, reports_a_write_that_went_elsewhere),
           RUN(recover, a_block_the_device_refuses_is_damage_even_at_the_tail),
+          RUN(recover, accepting_an_unreadable_tail_hides_nothing_that_is_written_there_later),
           RUN(recover, accepted_damage_is_no_news_and_new_damage_is),
           RUN(recover, damage_grown_since_it_was_accepted_is_news),
           RUN(recover, notices_any_rotten_byte_or_does_not_need_it),

@@ -131,15 +131,17 @@ static void accept(struct wal_walk *k, struct at *a, const struct wal_unit_heade
     a->offset += span;
 }
 
+static bool has_bad_blocks(const struct wal_image *i) { return i->bad_from < i->bad_to; }
+
 /* Does the first unit of the next file continue the chain, so that nothing is missing in between?
- */
-static err next_file_continues(struct wal_walk *k, const struct at *a, bool *out)
+ * *unsure: it cannot be read, so nobody can say. */
+static err next_file_continues(struct wal_walk *k, const struct at *a, bool *out, bool *unsure)
 {
     struct wal_scan *s = k->scan;
     struct wal_image image;
     struct wal_unit_header h;
 
-    *out = false;
+    *out = *unsure = false;
     if (a->file_at + 1 == s->count || !k->any || k->gap) return OK;
     const struct wal_scan_file *next = &s->files[a->file_at + 1];
     struct wal_place place = {next->header.start_lsn, next->header.salt};
@@ -150,6 +152,7 @@ static err next_file_continues(struct wal_walk *k, const struct at *a, bool *out
     if (e) return e;
     bool trace = wal_unit_is_trace(image.bytes + WAL_BLOCK, WAL_BLOCK, place);
     u64 bytes = WAL_BLOCK + round_up(get_u32(image.bytes + WAL_BLOCK + 36), WAL_BLOCK);
+    *unsure = has_bad_blocks(&image);
     wal_image_done(&image);
     if (!trace || bytes > next->header.bytes) return OK;
 
@@ -157,6 +160,7 @@ static err next_file_continues(struct wal_walk *k, const struct at *a, bool *out
     if (e) return e;
     *out = !wal_unit_check(image.bytes + WAL_BLOCK, bytes - WAL_BLOCK, place, &h) &&
            !check_chain(k, &h);
+    *unsure |= has_bad_blocks(&image);
     wal_image_done(&image);
     return OK;
 }
@@ -209,7 +213,7 @@ static bool is_unreadable(const struct at *a)
 static err step(struct wal_walk *k, struct at *a, enum step *out)
 {
     struct wal_unit_header h;
-    bool hop;
+    bool hop, unsure;
 
     *out = GO_ON;
     const char *problem = check_at(a, a->offset, &h);
@@ -218,7 +222,7 @@ static err step(struct wal_walk *k, struct at *a, enum step *out)
         accept(k, a, &h);
         return OK;
     }
-    err e = next_file_continues(k, a, &hop);
+    err e = next_file_continues(k, a, &hop, &unsure);
     if (e) return e;
     if (hop) {
         *out = NEXT_FILE;
@@ -244,6 +248,10 @@ static err step(struct wal_walk *k, struct at *a, enum step *out)
         e = report_damage(k, a, lsn + a->image->bad_to - a->offset);
         if (e) return e;
         problem = "unreadable";
+    } else if (unsure) { /* nor of the first unit of the next file */
+        e = report_damage(k, a, limit_of(a->file) + WAL_BLOCK);
+        if (e) return e;
+        problem = "the next file is unreadable";
     }
     end_log(k, a, problem);
     *out = LOG_ENDS;
