@@ -23,7 +23,7 @@ struct clusters {
     const struct history *h;
     u32 *zone_of; /* owned: value id -> zone + 1 */
     struct zone *zones;
-    u32 count;
+    u32 count, reported;
 };
 
 bool register_applies(const struct history *h, const u32 *places, u32 count)
@@ -104,10 +104,14 @@ static u32 add_place(u32 *places, u32 count, u32 place)
     return count + 1;
 }
 
-static void report(const struct clusters *c, const struct zone *a, const struct zone *b, const char *what,
+#define REPORTED_MAX 3 /* of one key: the rest says the same again */
+
+static void report(struct clusters *c, const struct zone *a, const struct zone *b, const char *what,
                    struct findings *f)
 {
     u32 places[6], count = 0;
+
+    if (c->reported++ >= REPORTED_MAX) return;
     const struct zone *both[] = {a, b};
 
     for (u32 i = 0; i < 2; i++) {

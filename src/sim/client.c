@@ -179,7 +179,7 @@ static void on_connected(struct client *c)
     if (c->link != CLIENT_DIALLING) return;
     c->link = CLIENT_UP;
     c->next_at = client_now(c);
-    if (c->workload->db == 0) return;
+    if (c->workload->db == 0 || c->auditing) return;
     snprintf(db, sizeof db, "%u", c->workload->db);
     CLIENT_SEND(c, TAG_SELECT, NO_PLACE, STR("SELECT"), str_of(db));
 }
@@ -252,6 +252,17 @@ static bool client_program(struct host *h)
     if (c->link == CLIENT_UP && c->count == 0 && !c->stopping) wake = u64_max(c->next_at, now + 1);
     env_wake_at(&h->env, wake);
     return false;
+}
+
+void client_audit(struct client *c)
+{
+    assert(c->count == 0);
+    c->auditing = true;
+    c->audit_next = 1;
+    c->stopping = false;
+    c->next_at = client_now(c);
+    hang_up(c); /* it may be in another database */
+    host_turn_by(c->host, c->host->world->now);
 }
 
 bool client_is_idle(const struct client *c)

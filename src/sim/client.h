@@ -52,6 +52,8 @@ struct client *client_new(struct world *w, u32 number, const struct workload *wo
 void client_free(struct client *c);
 void client_start(struct client *c);
 bool client_is_idle(const struct client *c);
+/* From now on: read every key of the history once, on a new connection. */
+void client_audit(struct client *c);
 
 /* For workloads. */
 struct history *client_history(struct client *c);

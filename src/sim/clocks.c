@@ -14,6 +14,7 @@ void clocks_init(struct clocks *c, struct prng *p, u64 drift_ppm_max, u64 wall_e
 {
     c->mono_base = prng_between(p, NANOS_SEC, 1000000 * NANOS_SEC);
     c->drift_ppm = signed_draw(p, drift_ppm_max);
+    if (prng_below(p, 2)) c->drift_ppm = c->drift_ppm < 0 ? -(i64)drift_ppm_max : (i64)drift_ppm_max;
     c->wall_base_us = WALL_START_US + (u64)signed_draw(p, wall_error_us_max);
     c->wall_steps_us = 0;
 }

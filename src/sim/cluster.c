@@ -26,6 +26,10 @@ static void draw_config(struct prng *p, struct node_config *c)
     c->log_bytes_max = (u64)prng_between(p, 1, 8) * 64 * KIB;
     c->checkpoint_dirty_bytes = (u64)prng_between(p, 16, 256) * KIB;
     c->checkpoint_every = chance_between(p, 500 * NANOS_MS, 20 * NANOS_SEC);
+    c->election_timeout_min = (nanos)prng_between(p, 2, 6) * 100 * NANOS_MS;
+    c->election_timeout_max = c->election_timeout_min * (chance_one_in(p, 2) ? 105 : 200) / 100;
+    c->lease = c->election_timeout_min;
+    c->heartbeat_every = c->election_timeout_min / prng_between(p, 4, 8);
     c->clients_max = 64;
     c->debug_commands = false;
 }

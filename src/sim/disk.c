@@ -55,7 +55,7 @@ void image_put(struct buf *image, u64 offset, const void *data, size_t bytes)
     mem_copy(buf_bytes(image) + offset, data, bytes);
 }
 
-static void remember_unsynced(struct inode *i, u64 offset, const void *data, size_t bytes)
+void inode_remember_unsynced(struct inode *i, u64 offset, const void *data, size_t bytes)
 {
     if (i->unsynced_count == i->unsynced_cap) {
         i->unsynced_cap = i->unsynced_cap ? i->unsynced_cap * 2 : 8;
@@ -164,7 +164,7 @@ static err file_pwrite(struct env *env, struct file *f, u64 offset, const void *
     if (end > len && !disk_has_room(d, end - len)) return ERR_NO_SPACE;
     world_trace_bytes(d->host->world, from, bytes);
     image_put(&f->inode->live, offset, from, bytes);
-    remember_unsynced(f->inode, offset, from, bytes);
+    inode_remember_unsynced(f->inode, offset, from, bytes);
     return OK;
 }
 
@@ -199,7 +199,7 @@ static err file_truncate(struct env *env, struct file *f, u64 bytes)
     u64 len = f->inode->live.len;
     if (bytes > len && !disk_has_room(d, bytes - len)) return ERR_NO_SPACE;
     image_resize(&f->inode->live, bytes);
-    remember_unsynced(f->inode, bytes, NULL, 0);
+    inode_remember_unsynced(f->inode, bytes, NULL, 0);
     return OK;
 }
 
@@ -218,6 +218,16 @@ static void remember_proof(struct disk *d, const struct write *wr)
     inode_unref(p->inode);
     *p = (struct proof){.inode = inode_ref(wr->inode), .offset = wr->op->offset, .bytes = wr->op->bytes,
                         .submitted_at = wr->submitted_at, .ended_at = d->host->world->now};
+}
+
+/* What a killed process left of older writes in the page cache must not come over newer ones. */
+static void supersede(struct inode *i, const struct disk_op *op)
+{
+    for (u32 k = 0; k < i->unsynced_count; k++) {
+        struct unsynced *u = &i->unsynced[k];
+        u64 from = u64_max(u->offset, op->offset), to = u64_min(u->offset + u->bytes, op->offset + op->bytes);
+        if (from < to) mem_copy(u->data + (from - u->offset), op->data + (from - op->offset), (size_t)(to - from));
+    }
 }
 
 static void fire_disk(struct world *w, void *context, u64 arg)
@@ -247,10 +257,32 @@ static void fire_disk(struct world *w, void *context, u64 arg)
     if (!wr->fails) {
         image_put(&wr->inode->live, op->offset, op->data, op->bytes);
         image_put(&wr->inode->durable, op->offset, op->data, op->bytes);
+        supersede(wr->inode, op);
         remember_proof(d, wr);
     }
     write_free(wr);
     host_push(h, &(struct env_event){.kind = ENV_DISK_DONE, .op = op, .result = op->result});
+}
+
+static void fire_rotation_crash(struct world *w, void *context, u64 boot)
+{
+    struct host *h = context;
+    (void)w;
+    if (h->boot == boot) host_crash(h, true, "power cut as a new file began");
+}
+
+static void note_rotation(struct disk *d, struct inode *inode)
+{
+    struct host *h = d->host;
+
+    if (d->rotation_crash_within && d->written_last && d->written_last != inode) {
+        nanos wait = prng_below(disk_chance(d), d->rotation_crash_within);
+        d->rotation_crash_within = 0;
+        world_at(h->world, host_now(h) + wait, EVENT_CRASH, h->id, fire_rotation_crash, h, h->boot);
+    }
+    if (d->written_last == inode) return;
+    inode_unref(d->written_last);
+    d->written_last = inode_ref(inode);
 }
 
 static void disk_submit(struct env *env, struct disk_op *op)
@@ -265,6 +297,7 @@ static void disk_submit(struct env *env, struct disk_op *op)
     assert((uintptr_t)op->data % ALIGNMENT == 0);
     world_trace_bytes(h->world, op->data, op->bytes);
     world_trace(h->world, op->offset);
+    note_rotation(d, op->file->inode);
 
     struct write *wr = mem_zalloc(sizeof *wr);
     *wr = (struct write){.disk = d, .op = op, .inode = inode_ref(op->file->inode), .submitted_at = host_now(h),
@@ -306,6 +339,7 @@ struct disk *disk_new(struct host *h, const struct disk_character *character)
 
     d->host = h;
     d->character = *character;
+    h->env.direct_refused = character->buffered;
     list_init(&d->handles);
     list_init(&d->writes);
     struct inode *root = inode_new(true);
@@ -317,7 +351,7 @@ struct disk *disk_new(struct host *h, const struct disk_character *character)
 
 nanos disk_job_delay(struct disk *d)
 {
-    return chance_exponential(disk_chance(d), 2 * d->character.write_base + 2 * NANOS_MS);
+    return chance_exponential(disk_chance(d), d->character.job_mean);
 }
 
 u64 disk_bytes(const struct disk *d)
@@ -327,6 +361,7 @@ u64 disk_bytes(const struct disk *d)
     return sum;
 }
 
+void disk_crash_at_rotation(struct disk *d, nanos within) { d->rotation_crash_within = within; }
 void disk_die_in(struct disk *d, u32 calls) { d->die_in = calls; }
 bool disk_is_dead(const struct disk *d) { return d->dead; }
 void disk_fail_next_write(struct disk *d) { d->fail_next_write = true; }
@@ -355,4 +390,5 @@ void disk_mend(struct disk *d)
     d->read_fail_ppm = 0;
     d->stalled_until = 0;
     d->character.slow_ppm = 0;
+    d->rotation_crash_within = 0;
 }

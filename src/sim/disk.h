@@ -15,6 +15,8 @@ struct disk_character { /* drawn per seed */
     nanos call_base;                /* of a blocking call */
     u32 slow_ppm;                   /* a write that takes 50 times longer */
     u32 power_keep_ppm;             /* an unsynced sector that a power cut keeps */
+    nanos job_mean;                 /* a job waits, and lasts */
+    bool buffered;                  /* no O_DIRECT: what a killed process was writing stays in the page cache */
 };
 
 struct disk *disk_new(struct host *h, const struct disk_character *character);
@@ -31,6 +33,8 @@ void disk_restarted(struct disk *d);
  * calls fail. disk_is_dead says that it has come to this. 0 disarms. */
 void disk_die_in(struct disk *d, u32 calls);
 bool disk_is_dead(const struct disk *d);
+/* Lose power soon after the next submitted write that goes to another file than the one before it. */
+void disk_crash_at_rotation(struct disk *d, nanos within);
 /* Called by the engine for its own durable steps: counts one call; ERR_IO once dead. */
 MUST_USE err disk_engine_call(struct disk *d, bool writes);
 

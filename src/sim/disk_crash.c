@@ -6,48 +6,62 @@
 
 #include <string.h>
 
-/* Any subset of the sectors of a write reaches the disk; within a sector all or nothing. */
-static void put_some(struct disk *d, struct buf *image, u64 offset, const u8 *data, u64 bytes, u32 keep_ppm)
+/* Any subset of the sectors of a write is kept; within a sector all or nothing. */
+struct keep {
+    u64 whole; /* 0: all of it, 1: nothing, else by sector */
+    u32 ppm;
+};
+
+static struct keep draw_keep(struct disk *d)
+{
+    return (struct keep){prng_below(world_chance(d->host->world, CHANCE_CRASH), 4), d->character.power_keep_ppm};
+}
+
+static void put_some(struct disk *d, const struct keep *k, struct inode *i, u64 offset, const u8 *data, u64 bytes,
+                     bool cached)
 {
     struct prng *p = world_chance(d->host->world, CHANCE_CRASH);
-    u64 whole = prng_below(p, 4);
 
     for (u64 at = 0; at < bytes;) {
         u64 sector = u64_min(SECTOR - (offset + at) % SECTOR, bytes - at);
-        bool keep = whole == 0 || (whole != 1 && prng_chance(p, keep_ppm));
-        if (keep) image_put(image, offset + at, data + at, (size_t)sector);
+        bool keep = k->whole == 0 || (k->whole != 1 && prng_chance(p, k->ppm));
+        if (keep && cached) {
+            image_put(&i->live, offset + at, data + at, (size_t)sector);
+            inode_remember_unsynced(i, offset + at, data + at, (size_t)sector);
+        } else if (keep) {
+            image_put(&i->durable, offset + at, data + at, (size_t)sector);
+            if (offset + at + sector <= i->live.len) image_put(&i->live, offset + at, data + at, (size_t)sector);
+        }
         at += sector;
     }
 }
 
-static void crash_inode(struct disk *d, struct inode *i, bool power)
+static void power_cut_inode(struct disk *d, struct inode *i)
 {
     struct prng *p = world_chance(d->host->world, CHANCE_CRASH);
 
-    if (power) {
-        for (u32 k = 0; k < i->unsynced_count; k++) {
-            const struct unsynced *u = &i->unsynced[k];
-            if (u->bytes)
-                put_some(d, &i->durable, u->offset, u->data, u->bytes, d->character.power_keep_ppm);
-            else if (prng_chance(p, d->character.power_keep_ppm))
-                image_resize(&i->durable, u->offset);
-        }
-    } else {
-        buf_clear(&i->durable);
-        buf_append_str(&i->durable, buf_str(&i->live));
+    for (u32 n = 0; n < i->unsynced_count; n++) {
+        const struct unsynced *u = &i->unsynced[n];
+        struct keep k = draw_keep(d);
+        if (u->bytes)
+            put_some(d, &k, i, u->offset, u->data, u->bytes, false);
+        else if (prng_chance(p, d->character.power_keep_ppm))
+            image_resize(&i->durable, u->offset);
     }
     inode_drop_unsynced(i);
+    buf_clear(&i->live);
+    buf_append_str(&i->live, buf_str(&i->durable));
 }
 
 /* Each directory's journal is written in order: a crash keeps a prefix of what was not synced. */
-static void crash_names(struct disk *d, bool power)
+static void power_cut_names(struct disk *d)
 {
     struct prng *p = world_chance(d->host->world, CHANCE_CRASH);
     bool ended = false;
 
     for (u32 i = 0; i < d->change_count; i++) {
         struct name_change *c = &d->changes[i];
-        ended = ended || (power && !prng_chance(p, d->character.power_keep_ppm));
+        ended = ended || !prng_chance(p, d->character.power_keep_ppm);
         if (!ended) {
             if (c->inode)
                 names_put(&d->durable, c->path, c->inode);
@@ -60,24 +74,16 @@ static void crash_names(struct disk *d, bool power)
     d->change_count = 0;
 }
 
-static void crash_writes(struct disk *d)
+static void crash_writes(struct disk *d, bool power)
 {
+    bool cached = d->character.buffered && !power;
+
     while (!list_is_empty(&d->writes)) {
         struct write *wr = CONTAINER_OF(d->writes.next, struct write, link);
         const struct disk_op *op = wr->op;
-        if (wr->submitted_at <= d->host->world->now) {
-            /* Both images: with the process alone gone, the device may still take all, some or nothing. */
-            struct buf torn = {0};
-            buf_append_str(&torn, buf_str(&wr->inode->live));
-            put_some(d, &torn, op->offset, op->data, op->bytes, d->character.power_keep_ppm);
-            size_t end = size_min((size_t)(op->offset + op->bytes), torn.len);
-            if (end > op->offset) {
-                const u8 *bytes = buf_bytes(&torn) + op->offset;
-                image_put(&wr->inode->live, op->offset, bytes, end - (size_t)op->offset);
-                image_put(&wr->inode->durable, op->offset, bytes, end - (size_t)op->offset);
-            }
-            buf_done(&torn);
-        }
+        struct keep k = draw_keep(d);
+        if (wr->submitted_at <= d->host->world->now)
+            put_some(d, &k, wr->inode, op->offset, op->data, op->bytes, cached);
         list_remove(&wr->link);
         inode_unref(wr->inode);
         wr->inode = NULL; /* its event frees it */
@@ -85,40 +91,47 @@ static void crash_writes(struct disk *d)
     }
 }
 
-void disk_crash(struct disk *d, bool power)
+/* Names whose directory did not survive are gone too. */
+static void drop_orphans(struct names *n)
 {
-    crash_writes(d);
-    for (u32 i = 0; i < d->live.count; i++) crash_inode(d, d->live.items[i].inode, power);
-    for (u32 i = 0; i < d->durable.count; i++) crash_inode(d, d->durable.items[i].inode, power);
-    crash_names(d, power);
-    d->dead = true; /* until disk_restarted: what the dying process still calls has no effect */
-}
-
-/* The durable state becomes the live one. Names whose directory did not survive are gone too. */
-void disk_restarted(struct disk *d)
-{
-    names_clear(&d->live);
-    for (u32 i = 0; i < d->durable.count;) {
-        struct name *n = &d->durable.items[i];
-        const char *slash = strrchr(n->path, '/');
+    for (u32 i = 0; i < n->count;) {
+        const char *path = n->items[i].path, *slash = strrchr(path, '/');
         char dir[512] = "";
         if (slash) {
-            assert((size_t)(slash - n->path) < sizeof dir);
-            mem_copy(dir, n->path, (size_t)(slash - n->path));
-            dir[slash - n->path] = 0;
+            assert((size_t)(slash - path) < sizeof dir);
+            mem_copy(dir, path, (size_t)(slash - path));
+            dir[slash - path] = 0;
         }
-        if (!names_find(&d->durable, dir)) {
-            char *path = mem_strdup(n->path);
-            names_remove(&d->durable, path);
-            mem_free(path);
-            i = 0;
+        if (names_find(n, dir)) {
+            i++;
             continue;
         }
-        buf_clear(&n->inode->live);
-        buf_append_str(&n->inode->live, buf_str(&n->inode->durable));
-        names_put(&d->live, n->path, n->inode);
-        i++;
+        char *orphan = mem_strdup(path);
+        names_remove(n, orphan);
+        mem_free(orphan);
+        i = 0;
     }
+}
+
+void disk_crash(struct disk *d, bool power)
+{
+    crash_writes(d, power);
+    d->dead = true; /* until disk_restarted: what the dying process still calls has no effect */
+    inode_unref(d->written_last);
+    d->written_last = NULL;
+    if (!power) return; /* the page cache and the names in it live on */
+
+    power_cut_names(d);
+    drop_orphans(&d->durable);
+    names_clear(&d->live);
+    for (u32 i = 0; i < d->durable.count; i++) {
+        power_cut_inode(d, d->durable.items[i].inode);
+        names_put(&d->live, d->durable.items[i].path, d->durable.items[i].inode);
+    }
+}
+
+void disk_restarted(struct disk *d)
+{
     d->dead = false;
     d->explains = d->corrupted;
     d->fail_next_write = false;
@@ -169,7 +182,13 @@ void disk_wipe(struct disk *d)
     names_clear(&d->durable);
     struct inode *root = inode_new(true);
     names_put(&d->durable, "", root);
+    names_put(&d->live, "", root);
     inode_unref(root);
+    for (u32 i = 0; i < d->change_count; i++) {
+        mem_free(d->changes[i].path);
+        inode_unref(d->changes[i].inode);
+    }
+    d->change_count = 0;
     forget_proofs(d);
     d->corrupted = true;
 }
@@ -177,6 +196,7 @@ void disk_wipe(struct disk *d)
 void disk_free(struct disk *d)
 {
     if (!d) return;
+    inode_unref(d->written_last);
     forget_proofs(d);
     while (!list_is_empty(&d->writes)) {
         struct write *wr = CONTAINER_OF(d->writes.next, struct write, link);

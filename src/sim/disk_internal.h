@@ -67,6 +67,9 @@ struct disk {
     u32 change_count, change_cap;
     struct list handles, writes;
 
+    struct inode *written_last; /* a reference: where the latest submitted write went */
+    nanos rotation_crash_within; /* 0: not armed */
+
     u32 die_in; /* calls left; 0: not armed */
     bool dead;
     bool fail_next_write, explains, corrupted;
@@ -92,6 +95,7 @@ struct inode *inode_new(bool is_dir);
 void inode_unref(struct inode *i);
 static inline struct inode *inode_ref(struct inode *i) { i->refs++; return i; }
 void inode_drop_unsynced(struct inode *i);
+void inode_remember_unsynced(struct inode *i, u64 offset, const void *data, size_t bytes);
 /* Put bytes at an offset, growing the file with zeros. */
 void image_put(struct buf *image, u64 offset, const void *data, size_t bytes);
 void image_resize(struct buf *image, u64 bytes);

@@ -92,6 +92,25 @@ void faults_on_answer(struct world *w, nanos at)
     if (!w->faults->over) world_at(w, at, EVENT_CRASH, 0, fire_answer_crash, w, spared);
 }
 
+static bool strike_rotation_crash(struct world *w, struct prng *p)
+{
+    struct host *h = any_up(w, p);
+    if (!h) return false;
+    disk_crash_at_rotation(h->disk, 3 * NANOS_MS);
+    return true;
+}
+
+/* A clean stop, as SIGTERM asks for it: leadership moves away, the log is checkpointed. */
+static bool strike_stop(struct world *w, struct prng *p)
+{
+    u32 leader = observe_leader(w);
+    struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
+    if (!h) return false;
+    world_say(w, h, "is asked to stop");
+    host_push(h, &(struct env_event){.kind = ENV_STOP});
+    return true;
+}
+
 static bool strike_pause(struct world *w, struct prng *p)
 {
     u32 leader = observe_leader(w);
@@ -190,7 +209,9 @@ static void fire_reads_mend(struct world *w, void *context, u64 arg)
 static bool strike_read_eio(struct world *w, struct prng *p)
 {
     struct host *h = w->hosts[prng_below(p, w->nodes)];
-    disk_fail_reads(h->disk, (u32)prng_between(p, 1000, 200000));
+    /* Some blocks on the atlas node: it may take them for damage. Elsewhere the whole device. */
+    bool some = h->id == w->faults->atlas_node;
+    disk_fail_reads(h->disk, some ? (u32)prng_between(p, 1000, 200000) : 1000000);
     world_at(w, w->now + chance_exponential(p, 2 * NANOS_SEC), EVENT_HEAL, h->id, fire_reads_mend, h, 0);
     return true;
 }
@@ -232,13 +253,15 @@ static bool strike_clock(struct world *w, struct prng *p)
 }
 
 static const struct fault_row rows[] = {
-    {"crash", 6 * NANOS_SEC, strike_crash},
-    {"power", 40 * NANOS_SEC, strike_power},
+    {"crash", 4 * NANOS_SEC, strike_crash},
+    {"power", 25 * NANOS_SEC, strike_power},
     {"io-crash", 10 * NANOS_SEC, strike_io_crash},
-    {"answer-crash", 20 * NANOS_SEC, strike_answer_crash},
-    {"pause", 5 * NANOS_SEC, strike_pause},
+    {"answer-crash", 12 * NANOS_SEC, strike_answer_crash},
+    {"rotate-crash", 15 * NANOS_SEC, strike_rotation_crash},
+    {"stop", 15 * NANOS_SEC, strike_stop},
+    {"pause", 4 * NANOS_SEC, strike_pause},
     {"wipe", 60 * NANOS_SEC, strike_wipe},
-    {"partition", 5 * NANOS_SEC, strike_partition},
+    {"partition", 4 * NANOS_SEC, strike_partition},
     {"stall", 2 * NANOS_SEC, strike_stall},
     {"reset", 3 * NANOS_SEC, strike_reset},
     {"slow-disk", 6 * NANOS_SEC, strike_slow_disk},
@@ -340,6 +363,7 @@ static void draw_network(struct faults *f, struct prng *p)
     if (f->enabled[row_named("frames")]) {
         c->frame_dup_ppm = (u32)prng_below(p, 80000);
         c->frame_delay_ppm = (u32)prng_below(p, 40000);
+        c->frame_delay_mean = spread(p, 5 * NANOS_MS, 600 * NANOS_MS);
     }
 }
 
@@ -359,13 +383,17 @@ struct faults *faults_new(struct world *w)
         f->mean[row] = mean;
     }
     draw_network(f, p);
+    nanos slowest_write = chance_one_in(p, 3) ? 20 * NANOS_MS : NANOS_MS;
+    bool slow_jobs = chance_one_in(p, 3), buffered = chance_one_in(p, 3);
     for (u32 i = 0; i < w->nodes; i++) {
         struct host *h = w->hosts[i];
-        struct disk_character c = {.write_base = spread(p, 40000, NANOS_MS),
-                                   .write_jitter = spread(p, 40000, 2 * NANOS_MS),
+        struct disk_character c = {.write_base = spread(p, 40000, slowest_write),
+                                   .write_jitter = spread(p, 40000, 2 * slowest_write),
                                    .call_base = spread(p, 2000, 50000),
                                    .slow_ppm = chance_one_in(p, 2) ? 0 : (u32)prng_below(p, 5000),
-                                   .power_keep_ppm = (u32)prng_between(p, 50000, 950000)};
+                                   .power_keep_ppm = (u32)prng_between(p, 50000, 950000),
+                                   .job_mean = spread(p, 2 * NANOS_MS, slow_jobs ? 400 * NANOS_MS : 20 * NANOS_MS),
+                                   .buffered = buffered};
         bool drifts = f->enabled[row_named("drift")];
         h->disk = disk_new(h, &c);
         h->engine = engine_new(h->disk);

@@ -7,7 +7,6 @@
 
 #define LEN_AT 0
 #define TYPE_AT 4
-#define HOLD_MEAN (40 * NANOS_MS)
 
 static void release(struct frames *f, nanos now, struct buf *out)
 {
@@ -30,7 +29,7 @@ static void hold(struct frames *f, str frame, nanos until)
     buf_append_str(&h->bytes, frame);
 }
 
-u32 frames_pass(struct frames *f, struct prng *p, u32 dup_ppm, u32 delay_ppm, nanos now, str bytes,
+u32 frames_pass(struct frames *f, struct prng *p, const struct net_character *c, nanos now, str bytes,
                 struct buf *out)
 {
     u32 done = 0;
@@ -43,9 +42,9 @@ u32 frames_pass(struct frames *f, struct prng *p, u32 dup_ppm, u32 delay_ppm, na
             assert(f->left >= FRAME_HEADER_BYTES);
             bool shuffled = f->left <= bytes.len && get_u16(bytes.at + TYPE_AT) == FRAME_RAFT;
             str frame = str_from(bytes.at, (size_t)u64_min(f->left, bytes.len));
-            bool late = shuffled && f->count < FRAMES_HELD_MAX && prng_chance(p, delay_ppm);
-            bool twice = shuffled && f->count < FRAMES_HELD_MAX && !late && prng_chance(p, dup_ppm);
-            if (late || twice) hold(f, frame, now + chance_exponential(p, HOLD_MEAN));
+            bool late = shuffled && f->count < FRAMES_HELD_MAX && prng_chance(p, c->frame_delay_ppm);
+            bool twice = shuffled && f->count < FRAMES_HELD_MAX && !late && prng_chance(p, c->frame_dup_ppm);
+            if (late || twice) hold(f, frame, now + chance_exponential(p, c->frame_delay_mean));
             done += late || twice;
             if (late) {
                 f->left = 0;

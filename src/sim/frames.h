@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/prng.h"
+#include "sim/net.h"
 
 #define FRAMES_HELD_MAX 8
 
@@ -18,6 +19,6 @@ struct frames {
 };
 
 /* Move `bytes` to out, perhaps with duplicates added and frames held back. Returns how many times. */
-u32 frames_pass(struct frames *f, struct prng *p, u32 dup_ppm, u32 delay_ppm, nanos now, str bytes,
+u32 frames_pass(struct frames *f, struct prng *p, const struct net_character *c, nanos now, str bytes,
                 struct buf *out);
 void frames_done(struct frames *f);

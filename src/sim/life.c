@@ -57,6 +57,11 @@ static bool node_program(struct host *h)
         host_crash(h, false, why);
         return false;
     }
+    if (node_stopped(h->node)) {
+        h->in_turn = false;
+        host_crash(h, false, "stopped cleanly");
+        return false;
+    }
     return more;
 }
 

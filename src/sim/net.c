@@ -7,6 +7,7 @@
 #include "sim/disk.h"
 #include "sim/frames.h"
 #include "sim/host.h"
+#include "sim/observe.h"
 
 #include <stdio.h>
 
@@ -275,9 +276,10 @@ static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
     struct buf *out = &c->ends[from].stream->out;
     size_t before = p->bytes.len;
 
+    if (c->peer && from == 0) observe_frames(c->net->world, str_from(buf_bytes(out), bytes));
     if (shuffles(c)) {
-        u32 faults = frames_pass(&p->frames, world_chance(c->net->world, CHANCE_FRAMES), ch->frame_dup_ppm,
-                                 ch->frame_delay_ppm, at, str_from(buf_bytes(out), bytes), &p->bytes);
+        u32 faults = frames_pass(&p->frames, world_chance(c->net->world, CHANCE_FRAMES), ch, at,
+                                 str_from(buf_bytes(out), bytes), &p->bytes);
         c->net->world->fault_count += faults;
     } else {
         buf_append(&p->bytes, buf_bytes(out), bytes);
@@ -288,8 +290,8 @@ static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
     return moved;
 }
 
-/* From the stream's out into the pipe, as much as its window takes. The shuffler wants whole frames, which
- * is what nodes flush. */
+/* From the stream's out into the pipe, as much as its window takes. Peers' bytes go in whole frames, which
+ * is how nodes flush them: the shuffler and the observer want to see them whole. */
 static void move_out(struct conn *c, u32 from, nanos at)
 {
     struct net *n = c->net;
@@ -298,7 +300,7 @@ static void move_out(struct conn *c, u32 from, nanos at)
     struct buf *out = &e->stream->out;
     size_t window = n->character.window_bytes;
     size_t room = p->bytes.len < window ? window - p->bytes.len : 0;
-    size_t bytes = room > 0 && shuffles(c) ? out->len : size_min(out->len, room);
+    size_t bytes = room > 0 && c->peer ? out->len : size_min(out->len, room);
 
     if (bytes > 0) {
         struct prng *chance = world_chance(n->world, CHANCE_NET);

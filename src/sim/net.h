@@ -16,6 +16,7 @@ struct net_character { /* drawn per seed */
     u32 split_ppm;   /* a segment that arrives in pieces */
     size_t window_bytes;
     u32 frame_dup_ppm, frame_delay_ppm; /* peer frames sent twice, or overtaken by later ones */
+    nanos frame_delay_mean;
 };
 
 struct net *net_new(struct world *w);

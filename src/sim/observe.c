@@ -1,6 +1,7 @@
 #include "sim/observe.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "part/part.h"
@@ -37,6 +38,10 @@ struct promise {
     u64 seen_term; /* at an earlier turn: a promise once the log has reached seen_lsn */
     node_id seen_vote;
     u64 seen_lsn;
+    u64 said_term;      /* the highest term in which it gave a vote, an acknowledgement or led, on the wire */
+    u64 acked_term, acked; /* its latest acknowledgement on the wire: entries <= acked, in that term */
+    u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
+    u64 vote_cap;
 };
 
 struct observer {
@@ -48,6 +53,7 @@ struct observer {
     u64 digest_cap;
     u32 *leaders; /* owned; by term */
     u64 leader_cap;
+    u64 commit_seen; /* the highest commit index of any node so far */
     struct watched nodes[WORLD_NODES_MAX + 1];
     struct promise promises[WORLD_NODES_MAX + 1];
 };
@@ -65,6 +71,7 @@ void observer_free(struct observer *o)
     mem_free(o->entries);
     mem_free(o->digests);
     mem_free(o->leaders);
+    for (u32 i = 0; i <= WORLD_NODES_MAX; i++) mem_free(o->promises[i].votes);
     buf_done(&o->bytes);
     mem_free(o);
 }
@@ -132,6 +139,12 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
 
 /* ---- turns ---- */
 
+static void forget_promise(struct promise *m)
+{
+    mem_free(m->votes);
+    *m = (struct promise){0};
+}
+
 static void check_promise(struct world *w, struct host *h)
 {
     struct promise *m = &w->observer->promises[h->id];
@@ -141,8 +154,8 @@ static void check_promise(struct world *w, struct host *h)
     u64 term = raft_term_at(r, m->durable);
     bool known = m->durable > raft_first(r).index; /* else: in the store, behind the marker */
 
-    if (part_is_damaged(p)) { /* it says itself that it does not know what it lost */
-        *m = (struct promise){0};
+    if (part_is_damaged(p)) { /* it says itself that it does not know what it lost, and votes no more */
+        forget_promise(m);
         return;
     }
     if (known && term != m->durable_term)
@@ -152,6 +165,13 @@ static void check_promise(struct world *w, struct host *h)
     if (hs->term < m->term || (hs->term == m->term && m->vote && hs->vote != m->vote))
         world_violation(w, "node %u forgot in a crash its term %llu and vote for %u: now %llu and %u", h->id,
                         (unsigned long long)m->term, m->vote, (unsigned long long)hs->term, hs->vote);
+    if (hs->term < m->said_term)
+        world_violation(w, "node %u spoke in term %llu and after a crash is in term %llu", h->id,
+                        (unsigned long long)m->said_term, (unsigned long long)hs->term);
+    if (hs->term == m->acked_term && raft_last(r).index < m->acked)
+        world_violation(w, "node %u acknowledged entry %llu in term %llu, and after a crash its log ends at %llu",
+                        h->id, (unsigned long long)m->acked, (unsigned long long)m->acked_term,
+                        (unsigned long long)raft_last(r).index);
     m->seen_term = 0;
 }
 
@@ -211,6 +231,8 @@ static void count_turn(struct observer *o, struct host *h, struct watched *n)
         world_violation(o->world, "node %u spins: %u turns within a second", h->id, TURNS_PER_SEC_MAX);
 }
 
+static void check_commit(struct world *w, struct host *h, u64 commit);
+
 void observe_turn(struct world *w, struct host *h)
 {
     struct observer *o = w->observer;
@@ -233,16 +255,95 @@ void observe_turn(struct world *w, struct host *h)
     if (part_marker(p) > applied)
         world_violation(w, "node %u: its marker %llu is beyond applied %llu", h->id,
                         (unsigned long long)part_marker(p), (unsigned long long)applied);
+    note_promise(o, h);
+    check_commit(w, h, commit);
     n->term = term;
     n->commit = commit;
     n->applied = u64_max(n->applied, applied);
-    note_promise(o, h);
     if (n->turns % CHECK_CORE_EVERY == 0) raft_check(r);
 }
 
 void observe_end_of_life(struct world *w, struct host *h) { w->observer->nodes[h->id] = (struct watched){0}; }
 
-void observe_wiped(struct world *w, struct host *h) { w->observer->promises[h->id] = (struct promise){0}; }
+void observe_wiped(struct world *w, struct host *h) { forget_promise(&w->observer->promises[h->id]); }
+
+/* ---- the wire ---- */
+
+enum { AT_LEN = 0, AT_TYPE = 4, AT_KIND = 64, AT_FLAGS = 65, AT_FROM = 72, AT_TO = 76, AT_TERM = 80, AT_MATCH = 120 };
+enum { FLAG_PRE = 1, FLAG_GRANTED = 4, FLAG_REJECTED = 8 }; /* docs/formats/peer.md */
+
+static void note_vote(struct world *w, node_id from, node_id to, u64 term)
+{
+    struct promise *m = &w->observer->promises[from];
+
+    if (term >= m->vote_cap) {
+        u64 cap = (term + 1) * 2;
+        m->votes = mem_resize_array(m->votes, cap, sizeof *m->votes);
+        memset(m->votes + m->vote_cap, 0, cap - m->vote_cap);
+        m->vote_cap = cap;
+    }
+    if (m->votes[term] && m->votes[term] != to)
+        world_violation(w, "node %u votes for %u and for %u in term %llu", from, m->votes[term], to,
+                        (unsigned long long)term);
+    m->votes[term] = (u8)to;
+    m->said_term = u64_max(m->said_term, term);
+}
+
+static void note_raft_frame(struct world *w, const u8 *f)
+{
+    node_id from = get_u32(f + AT_FROM), to = get_u32(f + AT_TO);
+    u64 term = get_u64(f + AT_TERM), match = get_u64(f + AT_MATCH);
+    u8 flags = f[AT_FLAGS];
+
+    if (from == 0 || from > w->nodes) return;
+    struct promise *m = &w->observer->promises[from];
+    if (f[AT_KIND] == RAFT_VOTE && !(flags & FLAG_PRE)) note_vote(w, from, from, term);
+    if (f[AT_KIND] == RAFT_VOTE_REPLY && (flags & FLAG_GRANTED) && !(flags & FLAG_PRE)) note_vote(w, from, to, term);
+    if (f[AT_KIND] != RAFT_APPEND_REPLY || (flags & FLAG_REJECTED) || match == 0) return;
+    m->said_term = u64_max(m->said_term, term);
+    if (term > m->acked_term || (term == m->acked_term && match > m->acked)) m->acked = match;
+    m->acked_term = u64_max(m->acked_term, term);
+}
+
+void observe_frames(struct world *w, str frames)
+{
+    while (frames.len >= FRAME_HEADER_BYTES) {
+        size_t len = get_u32(frames.at + AT_LEN);
+        if (len < FRAME_HEADER_BYTES || len > frames.len) return;
+        if (get_u16(frames.at + AT_TYPE) == FRAME_RAFT && len > AT_MATCH + 8) note_raft_frame(w, frames.at);
+        frames = str_from(frames.at + len, frames.len - len);
+    }
+}
+
+/* ---- commitment ---- */
+
+/* Does this node's disk hold the entry, as far as an omniscient observer can tell? */
+static bool holds(const struct world *w, const struct host *h, u64 index, u64 term)
+{
+    const struct promise *m = &w->observer->promises[h->id];
+
+    if (!h->up || !h->node) return m->durable >= index && m->durable_term >= term;
+    struct part *p = node_part(h->node);
+    struct raft *r = part_raft(p);
+    if (part_is_damaged(p)) return false;
+    if (raft_first(r).index >= index) return true; /* in its store */
+    return raft_durable(r) >= index && raft_term_at(r, index) == term;
+}
+
+/* The first node to know an index as committed: a majority must have it on disk. */
+static void check_commit(struct world *w, struct host *h, u64 commit)
+{
+    u64 term = raft_term_at(part_raft(node_part(h->node)), commit);
+    u32 copies = 0;
+
+    if (commit <= w->observer->commit_seen) return;
+    w->observer->commit_seen = commit;
+    if (term == 0) return;
+    for (u32 i = 0; i < w->nodes; i++) copies += holds(w, w->hosts[i], commit, term);
+    if (copies * 2 <= w->nodes)
+        world_violation(w, "node %u takes index %llu of term %llu for committed, but only %u disks hold it", h->id,
+                        (unsigned long long)commit, (unsigned long long)term, copies);
+}
 
 u32 observe_leader(const struct world *w)
 {

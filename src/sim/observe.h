@@ -3,6 +3,7 @@
  * on every replica, digests of the whole state equal at equal indexes, sessions executed once. */
 #pragma once
 
+#include "base/str.h"
 #include "sim/world.h"
 
 struct host;
@@ -15,6 +16,9 @@ void observe_start(struct world *w, struct host *h);
 void observe_turn(struct world *w, struct host *h);
 void observe_end_of_life(struct world *w, struct host *h);
 void observe_wiped(struct world *w, struct host *h);
+
+/* Whole peer frames on their way into the network: what they promise is remembered. */
+void observe_frames(struct world *w, str frames);
 
 u32 observe_leader(const struct world *w); /* the node that leads the highest term; 0: none is up */
 u64 observe_commit(const struct world *w); /* the highest index any node has applied */

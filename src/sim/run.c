@@ -55,11 +55,7 @@ static void audit(struct world *w)
     w->text_count = history_text_count(h); /* answers make new texts; none of them is a key */
     w->keys_seen = mem_zalloc(w->text_count);
     for (u32 i = 0; i < h->count; i++) w->keys_seen[h->items[i].key] = 1;
-    c->auditing = true;
-    c->audit_next = 1;
-    c->stopping = false;
-    c->next_at = w->now;
-    host_turn_by(c->host, w->now);
+    client_audit(c);
     if (!run_until(w, AUDIT_MAX, clients_are_idle))
         world_violation(w, "after healing, reading all keys does not finish within %llu s",
                         (unsigned long long)(AUDIT_MAX / NANOS_SEC));

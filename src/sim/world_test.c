@@ -59,6 +59,8 @@ TEST(clocks, never_go_back_and_know_when_they_show_a_time)
 TEST(frames, duplicates_and_reorders_whole_raft_frames_only)
 {
     struct frames f = {0};
+    struct net_character c = {
+        .frame_dup_ppm = 200000, .frame_delay_ppm = 200000, .frame_delay_mean = 40 * NANOS_MS};
     struct prng p;
     struct buf in = {0}, out = {0};
     u32 seen[100] = {0}, others = 0, last_other = 0, moved = 0, last = 0;
@@ -70,12 +72,13 @@ TEST(frames, duplicates_and_reorders_whole_raft_frames_only)
         size_t place = frame_begin(&in, &h);
         buf_append_text(&in, "body");
         frame_end(&in, place);
-        frames_pass(&f, &p, 200000, 200000, i * 10 * NANOS_MS, buf_str(&in), &out);
+        frames_pass(&f, &p, &c, i * 10 * NANOS_MS, buf_str(&in), &out);
     }
     struct frame h = {.type = FRAME_STATUS, .req = 100};
     buf_clear(&in);
     frame_end(&in, frame_begin(&in, &h));
-    frames_pass(&f, &p, 0, 0, 3600 * NANOS_SEC, buf_str(&in), &out);
+    c = (struct net_character){0};
+    frames_pass(&f, &p, &c, 3600 * NANOS_SEC, buf_str(&in), &out);
     while (out.len > 0) {
         str body;
         size_t consumed;
