@@ -2,8 +2,10 @@
 """A full file system: writes answer -DISKFULL, reads go on, and writes return by themselves when space does.
 Each node has a small tmpfs of its own, in a mount namespace of this script."""
 import argparse
+import contextlib
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.cluster import Cluster
@@ -30,6 +32,15 @@ def fill(node):
                     pass
             except OSError:
                 continue
+
+
+def make_room(cluster):
+    """Whatever a case left behind."""
+    for n in cluster.nodes:
+        if os.path.exists(ballast(n)):
+            os.unlink(ballast(n))
+    wait_until(lambda: all(not n.alive() or n.metric("wal_full") == 0 for n in cluster.nodes), 10, "room again")
+    cluster.make_whole()
 
 
 def write_until_full(cluster, node):
@@ -65,11 +76,33 @@ def all_full(suite, cluster):
     expect(all(n.alive() for n in cluster.nodes), "a node died of a full disk")
     for n in cluster.nodes:
         os.unlink(ballast(n))
+    # what was refused must not come back, what was acknowledged must stay
     seconds = cluster.first_write(cluster.nodes, "returned", 15)
     suite.say(f"writes returned {seconds:.2f} s after the space")
     with cluster.nodes[1].client() as c:
         for i in range(count):
             expect(c.must("GET", f"k{i}") == VALUE.encode(), f"k{i} is lost")
+
+
+def leader_dies(suite, cluster):
+    with cluster.nodes[0].client() as c:
+        c.must("SET", "before", "there")
+    for n in cluster.nodes:
+        fill(n)
+    leader = cluster.leader()
+    write_until_full(cluster, leader)
+    wait_until(lambda: all(n.metric("wal_full") for n in cluster.nodes), 5, "all three logs are full")
+    leader.kill9()
+    started = time.monotonic()
+    for n in cluster.nodes:
+        if n is leader:
+            continue
+
+        def reads(n=n):
+            with n.client(timeout=3) as c:
+                return c.call("GET", "before") == b"there"
+        wait_until(reads, 8, f"node {n.id} answers reads")
+    suite.say(f"reads {time.monotonic() - started:.2f} s after the leader's death")
 
 
 def one_full(suite, cluster, node, what):
@@ -119,7 +152,7 @@ def started_full(suite, cluster):
 def main():
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--short", action="store_true")
-    words.parse_args()
+    args = words.parse_args()
     why_not = in_namespaces("mount")
 
     def body(suite):
@@ -131,14 +164,27 @@ def main():
                 mount_tmpfs(n.dir, f"{SIZE_MB}m")
             try:
                 cluster.start()
-                with suite.case("all disks full: DISKFULL, reads go on, writes return with the space"):
-                    all_full(suite, cluster)
-                with suite.case("a follower's disk full: the cluster writes on"):
+
+                @contextlib.contextmanager
+                def case(claim):
+                    with suite.case(claim):
+                        try:
+                            yield
+                        finally:
+                            make_room(cluster)
+
+                with case("all disks full: DISKFULL, reads go on, writes return with the space"):
+                    for _ in range(1 if args.short else 5):
+                        all_full(suite, cluster)
+                        cluster.make_whole()
+                with case("all disks full and the leader dies: another one serves reads"):
+                    leader_dies(suite, cluster)
+                with case("a follower's disk full: the cluster writes on"):
                     done = one_full(suite, cluster, cluster.followers()[0], "follower")
                     expect(done == 2000, f"only {done} of 2000 writes were acknowledged")
-                with suite.case("the leader's disk full: a named error or another leader, nothing lost"):
+                with case("the leader's disk full: a named error or another leader, nothing lost"):
                     one_full(suite, cluster, cluster.leader(), "leader")
-                with suite.case("a start on a full disk"):
+                with case("a start on a full disk"):
                     started_full(suite, cluster)
             finally:
                 cluster.kill_all()
