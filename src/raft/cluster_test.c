@@ -52,6 +52,7 @@ static void draw_mixed(struct world *w, struct faults *f)
     f->snapshot = maybe(w, 10000);
     f->unreachable = maybe(w, 2000);
     f->backlog = maybe(w, 20000);
+    f->disk_stall = maybe(w, 3000);
     f->delay_min = 50 * MICROS;
     f->delay_max = pick(w, 3) ? 500 * MICROS : pick(w, 20000) * MICROS + f->delay_min;
     f->slow_message = maybe(w, 100000);

@@ -34,7 +34,7 @@ struct asked_read {
 
 struct faults { /* drawn per seed; chances are parts per million, per message or per millisecond */
     u32 drop, duplicate, crash, wipe, cut, mend, pause, transfer, disk_full, snapshot, unreachable,
-        backlog, lonely_leader, crash_at_save, crash_at_lead;
+        backlog, lonely_leader, crash_at_save, crash_at_lead, disk_stall;
     u64 restart_after, delay_min, delay_max, disk_min, disk_max;
     u32 slow_message; /* delayed by slow_extra */
     u64 slow_extra;
@@ -359,6 +359,8 @@ static inline void disk_start(struct world *w, struct host *h)
     if (h->write_upto || h->ops_done == h->ops_staged) return;
     h->write_upto = h->ops_staged;
     h->write_ends_at = w->now + prng_between(&w->prng, w->faults.disk_min, w->faults.disk_max);
+    if (!w->calm && chance(w, w->faults.disk_stall))
+        h->write_ends_at += prng_below(&w->prng, 3000) * NANOS_MS;
 }
 
 static inline void disk_finish(struct world *w, struct host *h)

@@ -36,6 +36,7 @@ void commit_on_persisted(struct raft *r, struct log_pos pos)
     }
     if (pos.index <= k->durable || pos.index > r->tail.last.index) return;
     k->durable = pos.index;
+    k->disk_moved_at = r->now;
     if (r->election.role == RAFT_LEADER) commit_advance(r);
 }
 
@@ -117,6 +118,12 @@ bool commit_has_own_term(const struct raft *r)
     return r->marks.commit >= r->leading.term_start;
 }
 
+bool commit_disk_is_stalled(const struct raft *r)
+{
+    const struct marks *k = &r->marks;
+    return k->staged > k->durable && r->now - k->disk_moved_at >= r->options.election_timeout_max;
+}
+
 /* What the host must write and may apply now. A full disk is given nothing: entries wait in the tail. */
 void commit_finish_step(struct raft *r)
 {
@@ -124,6 +131,7 @@ void commit_finish_step(struct raft *r)
     u64 last = r->tail.last.index;
 
     if (k->staged < last && !r->election.disk_full) {
+        if (k->staged == k->durable) k->disk_moved_at = r->now;
         r->out->append.from = k->staged + 1;
         r->out->append.to = last;
         k->staged = last;

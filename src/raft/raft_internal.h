@@ -42,6 +42,7 @@ struct marks { /* commit.c: how far things are. All are indexes; see commit.c fo
     u64 applying; /* given to the host to apply */
     u64 applied;  /* the host has applied */
     u64 accepted_term; /* the leader's term in which the newest entries came */
+    nanos disk_moved_at; /* the own disk last finished something, or was given the first it has to do */
     u64 void_term;     /* reports of this or an older term speak of entries cut off since; 0: none do */
 };
 
@@ -168,6 +169,7 @@ void commit_follow(struct raft *r, u64 index);
 void commit_advance(struct raft *r);
 void commit_finish_step(struct raft *r);
 bool commit_has_own_term(const struct raft *r);
+bool commit_disk_is_stalled(const struct raft *r); /* nothing finished for an election timeout */
 
 /* read.c */
 bool read_has_room(const struct raft *r);

@@ -54,18 +54,27 @@ void transfer_forget(struct raft *r)
     r->transfer.target = 0;
 }
 
-/* A leader whose disk is full can only serve reads: hand over to someone who can do more. */
-static void hand_over_if_full(struct raft *r)
+/* A leader whose disk is full can only serve reads, and one whose disk stands still applies nothing,
+ * though the others could: hand over to the most advanced of them. A stalled disk is judged against
+ * theirs, so that nothing moves when all stand still. */
+static void hand_over_if_disk_fails(struct raft *r)
 {
-    if (!r->election.disk_full || r->transfer.target) return;
+    bool full = r->election.disk_full;
+    node_id best = 0;
+    u64 most = full ? 0 : r->marks.durable + 1;
+
+    if (r->transfer.target || (!full && !commit_disk_is_stalled(r))) return;
     for (u32 slot = 0; slot < r->membership.count; slot++) {
         const struct progress *p = &r->leading.peers[slot];
         if (slot == r->membership.self || !membership_is_voter(&r->membership, slot)) continue;
         if (p->full || p->impaired || !replicate_heard_recently(r, slot)) continue;
-        if (p->match < r->tail.last.index) continue;
-        transfer_begin(r, r->membership.ids[slot]);
-        return;
+        if (p->match < most) continue;
+        best = r->membership.ids[slot];
+        most = p->match + 1;
     }
+    if (!best) return;
+    TRACE(r, "own disk %s, that of %u works -> hand over", full ? "is full" : "stands still", best);
+    transfer_begin(r, best);
 }
 
 void transfer_on_tick(struct raft *r)
@@ -81,7 +90,7 @@ void transfer_on_tick(struct raft *r)
     }
     if (r->now < r->leading.heartbeat_due) return;
     if (x->target && has_asked(r)) ask_target(r); /* the first may be lost */
-    hand_over_if_full(r);
+    hand_over_if_disk_fails(r);
 }
 
 void transfer_on_timeout_now(struct raft *r, const struct raft_message *m)

@@ -141,6 +141,37 @@ TEST(transfer, a_leader_with_a_full_disk_hands_over)
     fixture_done(&f);
 }
 
+TEST(transfer, a_leader_whose_disk_stands_still_hands_over_to_one_whose_disk_works)
+{
+    struct fixture f = with_log("1/1");
+    become_settled_leader(&f);
+    CHECK_OK(propose(&f, 1, 10));
+    for (u32 i = 0; i < 9; i++) {
+        tick_after(&f, 60 * MS);
+        receive(&f, ack(2, &f, 2));
+        receive(&f, ack(3, &f, 3));
+        CHECK(!sent(&f, RAFT_TIMEOUT_NOW, 3));
+    }
+    tick_after(&f, 60 * MS);
+    CHECK(sent(&f, RAFT_TIMEOUT_NOW, 3));
+    fixture_done(&f);
+}
+
+TEST(transfer, a_leader_keeps_leading_when_no_disk_works)
+{
+    struct fixture f = with_log("1/1");
+    become_settled_leader(&f);
+    CHECK_OK(propose(&f, 1, 10));
+    for (u32 i = 0; i < 30; i++) {
+        tick_after(&f, 60 * MS);
+        receive(&f, ack(2, &f, 2));
+        receive(&f, ack(3, &f, 2));
+    }
+    CHECK(raft_is_leader(f.r));
+    CHECK(raft_lease_holds(f.r, f.now)); /* reads go on */
+    fixture_done(&f);
+}
+
 TEST_MAIN(RUN(transfer, tells_a_target_that_has_everything_to_campaign),
           RUN(transfer, waits_until_the_target_has_caught_up_and_takes_no_proposals),
           RUN(transfer, ends_the_lease_for_the_rest_of_the_term),
@@ -150,4 +181,6 @@ TEST_MAIN(RUN(transfer, tells_a_target_that_has_everything_to_campaign),
           RUN(transfer, the_target_campaigns_at_once_and_overrides_promises),
           RUN(transfer, timeout_now_is_void_in_any_other_term_or_from_another),
           RUN(transfer, a_leader_yields_to_the_candidate_it_asked_for),
-          RUN(transfer, a_leader_with_a_full_disk_hands_over))
+          RUN(transfer, a_leader_with_a_full_disk_hands_over),
+          RUN(transfer, a_leader_whose_disk_stands_still_hands_over_to_one_whose_disk_works),
+          RUN(transfer, a_leader_keeps_leading_when_no_disk_works))

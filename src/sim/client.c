@@ -158,7 +158,9 @@ static void dial(struct client *c)
 {
     struct world *w = c->host->world;
 
-    c->node = 1 + (u32)prng_below(&c->chance, w->nodes);
+    do {
+        c->node = 1 + (u32)prng_below(&c->chance, w->nodes);
+    } while (c->node == w->avoided);
     c->link = CLIENT_DIALLING;
     buf_clear(&c->stream.in);
     buf_clear(&c->stream.out);
@@ -238,6 +240,7 @@ static bool client_program(struct host *h)
         if (ev.kind == ENV_CLOSED) on_closed(c);
     }
     if (c->link == CLIENT_UP && c->count > 0 && now >= c->calls[c->head].sent_at + REPLY_TIMEOUT) hang_up(c);
+    if (c->link != CLIENT_DOWN && c->node == h->world->avoided) hang_up(c);
     if (c->link == CLIENT_DOWN && now >= c->retry_at) dial(c);
     if (c->link == CLIENT_UP && c->count == 0 && now >= c->next_at && !c->stopping) {
         if (c->auditing)

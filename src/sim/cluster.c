@@ -64,7 +64,7 @@ void cluster_make_clients(struct world *w)
 {
     struct prng *p = world_chance(w, CHANCE_SWARM);
     const struct workload *chosen[16];
-    u32 count = 0, clients = (u32)prng_between(p, 4, 6);
+    u32 count = 0, clients = (u32)prng_between(p, 4, 8);
 
     for (u32 row = 0; workload_at(row); row++) {
         bool drawn = chance_one_in(p, 2);
@@ -72,7 +72,7 @@ void cluster_make_clients(struct world *w)
         if (list ? sim_list_has(list, workload_at(row)->name) : drawn) chosen[count++] = workload_at(row);
     }
     if (count == 0) chosen[count++] = &workload_registers;
-    nanos think = chance_between(p, 3 * NANOS_MS, 50 * NANOS_MS);
+    nanos think = chance_between(p, 2 * NANOS_MS, 40 * NANOS_MS);
     for (u32 i = 0; i < clients; i++)
         w->clients[w->client_count++] = client_new(w, i + 1, chosen[i % count], think);
     for (u32 i = 0; i < w->nodes; i++) w->hosts[i]->config.open_kvs_context = w->hosts[i]->engine;

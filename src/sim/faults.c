@@ -26,6 +26,7 @@ struct faults {
     bool enabled[ROWS_MAX];
     nanos mean[ROWS_MAX];
     bool over;
+    bool atlas_used; /* that node has been struck so */
     u32 atlas_node; /* the only one whose disk may lose or damage what it acknowledged */
     u32 partition_number;
     u64 wall_error_us;
@@ -133,6 +134,7 @@ static bool strike_wipe(struct world *w, struct prng *p)
 {
     struct host *h = w->hosts[w->faults->atlas_node - 1];
     (void)p;
+    w->faults->atlas_used = true;
     if (h->up) host_crash(h, true, "disk lost");
     world_say(w, h, "its disk is empty now");
     disk_wipe(h->disk);
@@ -211,6 +213,7 @@ static bool strike_read_eio(struct world *w, struct prng *p)
     struct host *h = w->hosts[prng_below(p, w->nodes)];
     /* Some blocks on the atlas node: it may take them for damage. Elsewhere the whole device. */
     bool some = h->id == w->faults->atlas_node;
+    w->faults->atlas_used |= some;
     disk_fail_reads(h->disk, some ? (u32)prng_between(p, 1000, 200000) : 1000000);
     world_at(w, w->now + chance_exponential(p, 2 * NANOS_SEC), EVENT_HEAL, h->id, fire_reads_mend, h, 0);
     return true;
@@ -238,6 +241,7 @@ static bool strike_corrupt(struct world *w, struct prng *p)
 {
     struct host *h = w->hosts[w->faults->atlas_node - 1];
     if (!disk_flip_bits(h->disk, p)) return false;
+    w->faults->atlas_used = true;
     world_say(w, h, "a bit of its log is flipped");
     return true;
 }
@@ -306,9 +310,34 @@ void faults_start(struct world *w)
             world_at(w, w->now + chance_exponential(p, f->mean[row]), EVENT_FAULT, 0, fire_fault, f, row);
 }
 
-void faults_heal(struct world *w)
+/* The ways for one node to stay away: no power, a disk that never answers, no links. */
+static void keep_away(struct world *w, struct host *h)
+{
+    w->avoided = h->id;
+    switch (prng_below(world_chance(w, CHANCE_SWARM), 3)) {
+    case 0:
+        world_say(w, h, "stays without power");
+        host_crash(h, true, "no power");
+        h->restart_planned = true; /* nobody restarts it */
+        break;
+    case 1:
+        world_say(w, h, "stays with a disk that does not answer");
+        disk_stall(h->disk, NANOS_NEVER);
+        break;
+    default:
+        world_say(w, h, "stays without links");
+        for (u32 other = 1; other <= w->host_count; other++) {
+            if (other == h->id) continue;
+            net_cut(w->net, h->id, other, true);
+            net_cut(w->net, other, h->id, true);
+        }
+    }
+}
+
+void faults_heal(struct world *w, bool keep_one)
 {
     struct faults *f = w->faults;
+    struct prng *p = world_chance(w, CHANCE_SWARM);
 
     f->over = true;
     w->crash_at_answer = 0;
@@ -317,13 +346,18 @@ void faults_heal(struct world *w)
     struct net_character *c = net_character(w->net);
     c->frame_dup_ppm = c->frame_delay_ppm = c->slow_ppm = 0;
     net_heal(w->net);
+    if (w->avoided) w->hosts[w->avoided - 1]->restart_planned = false;
+    w->avoided = 0;
     for (u32 i = 0; i < w->nodes; i++) {
         struct host *h = w->hosts[i];
         disk_die_in(h->disk, 0);
         disk_mend(h->disk);
         h->pause_in_calls = 0;
-        host_start_at(h, w->now);
     }
+    /* One whose disk has lost something is no good for the others' quorum: it is the one. */
+    u32 away = f->atlas_used ? f->atlas_node : 1 + (u32)prng_below(p, w->nodes);
+    if (keep_one && w->nodes >= 3 && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
+    for (u32 i = 0; i < w->nodes; i++) host_start_at(w->hosts[i], w->now);
 }
 
 bool faults_are_over(const struct world *w) { return w->faults->over; }

@@ -14,8 +14,9 @@ void faults_free(struct faults *f);
 void faults_say(const struct faults *f); /* --verbose: what was drawn */
 
 void faults_start(struct world *w);
-/* Stop all faults, mend everything, start every node. */
-void faults_heal(struct world *w);
+/* Stop all faults, mend everything, start every node; but keep_one: a minority of one may stay away, with its
+ * power or its disk or its links gone, until it is healed, too, by a second call without. */
+void faults_heal(struct world *w, bool keep_one);
 bool faults_are_over(const struct world *w);
 
 /* A node has just died: when it comes back. */

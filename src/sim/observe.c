@@ -40,6 +40,7 @@ struct promise {
     u64 seen_lsn;
     u64 said_term;      /* the highest term in which it gave a vote, an acknowledgement or led, on the wire */
     u64 acked_term, acked; /* its latest acknowledgement on the wire: entries <= acked, in that term */
+    u64 lost, lost_term; /* an entry it held before it lost its disk or part of it: it may have said so in time */
     u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
     u64 vote_cap;
 };
@@ -142,7 +143,7 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
 static void forget_promise(struct promise *m)
 {
     mem_free(m->votes);
-    *m = (struct promise){0};
+    *m = (struct promise){.lost = u64_max(m->lost, m->durable), .lost_term = u64_max(m->lost_term, m->durable_term)};
 }
 
 static void check_promise(struct world *w, struct host *h)
@@ -322,6 +323,7 @@ static bool holds(const struct world *w, const struct host *h, u64 index, u64 te
 {
     const struct promise *m = &w->observer->promises[h->id];
 
+    if (m->lost >= index && m->lost_term >= term) return true;
     if (!h->up || !h->node) return m->durable >= index && m->durable_term >= term;
     struct part *p = node_part(h->node);
     struct raft *r = part_raft(p);

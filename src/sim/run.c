@@ -29,7 +29,8 @@ static nanos faults_end(const struct sim_options *o)
     case SIM_LIVENESS: return o->until / 2;
     case SIM_BOTH: break;
     }
-    return o->until / 10 * 8;
+    nanos healthy = u64_max(o->until / 5, RECOVERY + 4 * NANOS_SEC);
+    return o->until - u64_min(healthy, o->until / 2);
 }
 
 static bool clients_are_idle(const struct world *w)
@@ -104,6 +105,34 @@ static void check_liveness(struct world *w, nanos healed_at)
     buf_done(&line);
 }
 
+static u64 term_now(const struct world *w)
+{
+    u32 leader = observe_leader(w);
+    return leader ? raft_term(part_raft(node_part(w->hosts[leader - 1]->node))) : 0;
+}
+
+/* From healing to the end: recovery; then service, at first perhaps without one node, and no more elections,
+ * not even when that node comes back. */
+static void run_healthy(struct world *w, nanos healed_at, nanos end)
+{
+    nanos recovered_at = healed_at + RECOVERY;
+
+    if (recovered_at >= end) {
+        world_run(w, end);
+        if (!w->stopped) faults_heal(w, false);
+        return;
+    }
+    world_run(w, recovered_at);
+    u64 term = term_now(w);
+    world_run(w, recovered_at + (end - recovered_at) / 2);
+    if (!w->stopped) faults_heal(w, false);
+    world_run(w, end);
+    if (!w->stopped && (term == 0 || term_now(w) != term))
+        world_violation(w, "liveness: after recovery the leader does not stay: term %llu at %llu s, %llu at %llu s",
+                        (unsigned long long)term, (unsigned long long)(recovered_at / NANOS_SEC),
+                        (unsigned long long)term_now(w), (unsigned long long)(end / NANOS_SEC));
+}
+
 static void run_phases(struct world *w)
 {
     const struct sim_options *o = w->options;
@@ -112,8 +141,8 @@ static void run_phases(struct world *w)
     cluster_start(w);
     world_run(w, faults_end(o));
     nanos healed_at = w->now;
-    if (!w->stopped) faults_heal(w);
-    world_run(w, u64_max(o->until, healed_at + 2 * NANOS_SEC));
+    if (!w->stopped) faults_heal(w, o->mode != SIM_SAFETY);
+    run_healthy(w, healed_at, u64_max(o->until, healed_at + 2 * NANOS_SEC));
     for (u32 i = 0; i < w->client_count; i++) w->clients[i]->stopping = true;
     if (!run_until(w, DRAIN_MAX, clients_are_idle)) world_violation(w, "after healing, operations under way do not end");
     if (!w->stopped && o->mode != SIM_SAFETY) check_liveness(w, healed_at);

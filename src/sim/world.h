@@ -38,6 +38,7 @@ struct world {
     u8 *keys_seen; /* owned: which of the first text_count texts of the history are keys; made for the audit */
     u32 text_count;
 
+    u32 avoided; /* the node that stays away while the others must serve; clients leave it alone; 0: none */
     u32 crash_at_answer; /* 0: no; else this many answers from now, nodes lose power as it leaves */
 
     bool stopped; /* at the first violation: what follows is noise */

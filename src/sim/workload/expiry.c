@@ -1,4 +1,4 @@
-/* Keys with a time to live, each written once: served until about its end, not after, and once seen gone
+/* Keys with a time to live, written anew now and then: served until about its end, not after, and once seen gone
  * never again. "About" is what the clocks of the cluster differ by, because the time of the log is
  * a leader's wall clock. */
 #include "sim/faults.h"
@@ -13,7 +13,7 @@ struct expiry {
     nanos set_from, set_to, ttl;
     bool set, seen_gone;
     u32 reads_left;
-    u64 keys;
+    u64 keys, writes;
 };
 
 static nanos slack(struct client *c)
@@ -31,9 +31,12 @@ static void turn(struct client *c)
         CLIENT_SEND(c, TAG_GET, NO_PLACE, STR("GET"), client_text(c, s->key));
         return;
     }
-    *s = (struct expiry){.keys = s->keys + 1, .reads_left = (u32)prng_between(&c->chance, 5, 60)};
+    /* The same key again, unless an earlier write of it may still come. */
+    bool again = s->key && s->set && !chance_one_in(&c->chance, 4);
+    *s = (struct expiry){.keys = s->keys + !again, .writes = s->writes + 1,
+                         .reads_left = (u32)prng_between(&c->chance, 5, 60)};
     s->key = client_key(c, "e:%u:%llu", c->number, (unsigned long long)s->keys);
-    s->value = client_key(c, "e%u.%llu", c->number, (unsigned long long)s->keys);
+    s->value = client_key(c, "e%u.%llu", c->number, (unsigned long long)s->writes);
     s->ttl = chance_between(&c->chance, 50 * NANOS_MS, 2 * NANOS_SEC) / NANOS_MS * NANOS_MS;
     s->set_from = client_now(c);
     snprintf(ttl, sizeof ttl, "%llu", (unsigned long long)(s->ttl / NANOS_MS));
@@ -56,7 +59,7 @@ static void check_read(struct client *c, const struct reply *r)
         return;
     }
     if (!str_equal(r->text, client_text(c, s->value)))
-        world_violation(w, "key %.*s holds another's value", STR_ARG(key));
+        world_violation(w, "key %.*s holds another value than the last one written", STR_ARG(key));
     if (s->seen_gone) world_violation(w, "key %.*s has expired and is back", STR_ARG(key));
     if (asked > s->set_to + s->ttl + slack(c))
         world_violation(w, "key %.*s is served %llu ms after its time", STR_ARG(key),
@@ -70,7 +73,7 @@ static void reply(struct client *c, u32 tag, u32 place, const struct reply *r)
 
     (void)place;
     if (tag == TAG_SET) {
-        s->set = outcome == HISTORY_OK; /* else: what holds is not known; on to the next key */
+        s->set = outcome == HISTORY_OK; /* else: what holds is not known; on to another key */
         s->set_to = client_now(c);
     } else if (outcome == HISTORY_OK) {
         check_read(c, r);
