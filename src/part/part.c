@@ -66,8 +66,7 @@ void part_free(struct part *p)
     mem_free(p);
 }
 
-/* A follower that cannot take more entries now treats APPENDs as heartbeats; the leader sends
- * again. */
+/* A follower with a backlog refuses entries for now; the leader sends them again. */
 static bool takes_entries(struct part *p)
 {
     return !p->shipping.in.committing && wal_room(p->wal) > 0 &&
@@ -84,12 +83,8 @@ static err on_raft_frame(struct part *p, node_id from, str body)
         raft_message_done(&m);
         return ERR_MALFORMED;
     }
-    struct raft_message taken = m;
-    if (m.kind == RAFT_APPEND && !takes_entries(p)) {
-        taken.count = 0;
-        if (p->shipping.in.committing) taken.commit = 0;
-    }
-    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &taken};
+    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m, .full = !takes_entries(p)};
+    if (p->shipping.in.committing) m.commit = 0; /* what is being installed is about to be more than that */
     log_step_or_fail(p, &ev);
     raft_message_done(&m);
     return OK;

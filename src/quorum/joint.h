@@ -1,6 +1,6 @@
 /* Quorums of a configuration that may be changing (Ongaro 2014, §4.3): while `outgoing` is not
- * empty, every decision needs a majority of both halves. With an empty outgoing half these are plain
- * majorities, which is all a cluster of fixed members uses. */
+ * empty, every decision needs a majority of both halves. With an empty outgoing half these are
+ * plain majorities, which is all a cluster of fixed members uses. */
 #pragma once
 
 #include "quorum/majority.h"

@@ -1,5 +1,6 @@
-/* Majority quorums over at most 32 members, each named by a bit. Any two majorities of one set share
- * a member; that is all that consensus needs of them (Gifford 1979). Pure arithmetic, no state. */
+/* Majority quorums over at most 32 members, each named by a bit. Any two majorities of one set
+ * share a member; that is all that consensus needs of them (Gifford 1979). Pure arithmetic, no
+ * state. */
 #pragma once
 
 #include "base/types.h"

@@ -1,7 +1,7 @@
-/* The follower's side of replication (§3.5): compare, cut off only what truly conflicts, append what
- * is new, and say how far this log equals the leader's. An acknowledgement of entries waits for the disk
- * (send_after_save); a heartbeat's answer need not, and promises only what is durable already, so a slow
- * disk costs a follower neither its leader's lease nor its reads. */
+/* The follower's side of replication (§3.5): compare, cut off only what truly conflicts, append
+ * what is new, and say how far this log equals the leader's. An acknowledgement of entries waits
+ * for the disk (send_after_save); a heartbeat's answer need not, and promises only what is durable
+ * already, so a slow disk costs a follower neither its leader's lease nor its reads. */
 #include "raft/raft_internal.h"
 
 static struct raft_message *reply_to(struct raft *r, struct raft_outbox *outbox,
@@ -51,8 +51,8 @@ static bool holds(const struct raft *r, struct log_pos prev)
     return false;
 }
 
-/* Where the leader should try next: the last entry here that could be in its log, judged by term, so
- * that a long divergence costs a round trip per term and not per entry (§5.3 of the paper). */
+/* Where the leader should try next: the last entry here that could be in its log, judged by term,
+ * so that a long divergence costs a round trip per term and not per entry (§5.3 of the paper). */
 static struct log_pos hint_for(const struct raft *r, struct log_pos prev)
 {
     const struct tail *t = &r->tail;
@@ -107,8 +107,8 @@ static u64 take_entries(struct raft *r, const struct raft_message *m)
     return m->prev.index + m->count;
 }
 
-/* An impaired replica is whole again once its disk holds all that a leader, confirmed by a quorum without
- * it (m->life), has committed, an entry of that leader's own term included. */
+/* An impaired replica is whole again once its disk holds all that a leader, confirmed by a quorum
+ * without it (m->life), has committed, an entry of that leader's own term included. */
 static void heal_if_refilled(struct raft *r, const struct raft_message *m)
 {
     if (!r->election.hard.impaired || m->life != r->election.life) return;
@@ -146,7 +146,8 @@ void append_on_message(struct raft *r, const struct raft_message *m)
         return;
     }
     election_follow(r, m->from);
-    /* Every leader has what was committed before it (§3.6.1), so that much is known without comparing. */
+    /* Every leader has what was committed before it (§3.6.1), so that much is known without
+     * comparing. */
     r->following.matched = u64_max(r->following.matched, r->marks.commit);
     if (holds(r, m->prev))
         accept(r, m, take_entries(r, m));

@@ -1,6 +1,6 @@
-/* For tests: one replica as its host runs it. A disk that finishes writes in order and after a while, a crash
- * that keeps any prefix of what was under way, held messages, a state machine that is a running hash,
- * snapshots of it. Carries out raft_actions to the letter of raft.h. */
+/* For tests: one replica as its host runs it. A disk that finishes writes in order and after a
+ * while, a crash that keeps any prefix of what was under way, held messages, a state machine that
+ * is a running hash, snapshots of it. Carries out raft_actions to the letter of raft.h. */
 #pragma once
 
 #include "base/assert.h"

@@ -1,10 +1,11 @@
-/* For tests: a small world of replicas on a bad network, and what must hold in it after every step. The
- * world draws everything from one seed. Safety is checked always; after `heal` a bounded time must
- * bring a leader, a commit and equal states (liveness).
+/* For tests: a small world of replicas on a bad network, and what must hold in it after every step.
+ * The world draws everything from one seed. Safety is checked always; after `heal` a bounded time
+ * must bring a leader, a commit and equal states (liveness).
  *
- * What is checked, by the names of fig. 3.2 of the thesis: election safety, log matching, leader completeness,
- * state machine safety; and besides: a committed entry is on the disks of a majority; commit and apply
- * never go back, each index is applied once; a read index or a lease never misses an acknowledged write. */
+ * What is checked, by the names of fig. 3.2 of the thesis: election safety, log matching, leader
+ * completeness, state machine safety; and besides: a committed entry is on the disks of a majority;
+ * commit and apply never go back, each index is applied once; a read index or a lease never misses
+ * an acknowledged write. */
 #pragma once
 
 #include "base/buf.h"
@@ -50,7 +51,7 @@ struct world {
     struct host hosts[WORLD_NODES_MAX + 1]; /* by id */
     bool cut[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
     bool
-        report_by_staging_term; /* RAFT_PERSISTED names the term of staging instead of the entry's */
+        report_by_staging_term; /* RAFT_PERSISTED names the term of staging, not the entry's */
 
     struct flying *flying; /* a heap by (at, order) */
     u32 flying_count;
@@ -342,8 +343,8 @@ static inline void crash(struct world *w, struct host *h)
     h->restart_at = w->now + prng_below(&w->prng, w->faults.restart_after + 1);
     w->crashes++;
 
-    /* Whole disks die at most one at a time and only in clusters that can bear it; and the others must
-     * be able to tell: all healthy. */
+    /* Whole disks die at most one at a time and only in clusters that can bear it; and the others
+     * must be able to tell: all healthy. */
     u32 impaired = 0;
     for (u32 id = 1; id <= w->nodes; id++) impaired += w->hosts[id].disk.hard.impaired;
     if (impaired == 0 && w->nodes >= 3 && w->committed_last > 0 && chance(w, w->faults.wipe)) {
@@ -389,8 +390,8 @@ static inline void disk_finish(struct world *w, struct host *h)
     if (compacted) world_report(w, h, RAFT_COMPACT, (struct raft_event){.index = compacted});
 }
 
-/* A snapshot arrived whole: install it durably behind everything staged, then say so. The core must refuse
- * one that is old. */
+/* A snapshot arrived whole: install it durably behind everything staged, then say so. The core must
+ * refuse one that is old. */
 static inline void install(struct world *w, struct host *h, const struct flying *f)
 {
     if (h->ops_done != h->ops_staged) return; /* busy: the leader tries again */

@@ -17,8 +17,9 @@
  *       16 crc:u32    CRC-32C of bytes 0-15, the entry's index as u64, and the payload
  *       20 payload
  *
- * An entry's index is prev.index + 1 + its place; because the checksum covers it, an entry that strayed to
- * another place does not pass. Unused fields are zero. A body is exactly as long as its entries need. */
+ * An entry's index is prev.index + 1 + its place; because the checksum covers it, an entry that
+ * strayed to another place does not pass. Unused fields are zero. A body is exactly as long as its
+ * entries need. */
 #include "raft/raft_internal.h"
 
 #include "base/bytes.h"

@@ -1,13 +1,13 @@
 /* The marks of the log, and the one rule that moves the commit index: an entry of the leader's own
- * term on the disks of a quorum commits with all before it (§3.6.2). The leader counts itself only as far as
- * its own disk (§10.2.1), which works in parallel with the followers'.
+ * term on the disks of a quorum commits with all before it (§3.6.2). The leader counts itself only
+ * as far as its own disk (§10.2.1), which works in parallel with the followers'.
  *
  *   applied <= applying <= min(commit, durable)      commit <= last
  *   base <= applied                                  durable <= staged <= last
  *
- * A report of durability names the position of the last entry written. Entries written may have been cut off
- * since, and the same position may even have been appended again by a later leader: `void_term` keeps such
- * reports out until one speaks of entries accepted after the cut. */
+ * A report of durability names the position of the last entry written. Entries written may have
+ * been cut off since, and the same position may even have been appended again by a later leader:
+ * `void_term` keeps such reports out until one speaks of entries accepted after the cut. */
 #include "raft/raft_internal.h"
 
 void commit_boot(struct raft *r, u64 applied)
@@ -124,7 +124,8 @@ bool commit_disk_is_stalled(const struct raft *r)
     return k->staged > k->durable && r->now - k->disk_moved_at >= r->options.election_timeout_max;
 }
 
-/* What the host must write and may apply now. A full disk is given nothing: entries wait in the tail. */
+/* What the host must write and may apply now. A full disk is given nothing: entries wait in the
+ * tail. */
 void commit_finish_step(struct raft *r)
 {
     struct marks *k = &r->marks;
@@ -136,8 +137,8 @@ void commit_finish_step(struct raft *r)
         r->out->append.to = last;
         k->staged = last;
     }
-    /* Nor is anything applied in a term that a crash could make this replica forget: what it has applied
-     * must be in the log of any leader it may follow after. */
+    /* Nor is anything applied in a term that a crash could make this replica forget: what it has
+     * applied must be in the log of any leader it may follow after. */
     u64 upto = election_is_saved(r) ? u64_min(k->commit, k->durable) : k->applying;
     if (MUTANT(applies_before_durable)) upto = k->commit;
     if (MUTANT(applies_uncommitted)) upto = k->durable;

@@ -1,8 +1,8 @@
 /* Who leads: terms, votes and their timers. Pre-vote (§9.6) keeps a returning replica from raising
- * the term of a healthy cluster; a replica that hears a live leader ignores votes, and does not even
- * adopt their term, so that leases hold (§6.4.1) and nobody can disturb (§4.2.3). A vote is a promise:
- * it leaves only after the hard state that remembers it (send_after_save), our own included: the
- * candidate counts itself when the host reports RAFT_SAVED. */
+ * the term of a healthy cluster; a replica that hears a live leader ignores votes, and does not
+ * even adopt their term, so that leases hold (§6.4.1) and nobody can disturb (§4.2.3). A vote is a
+ * promise: it leaves only after the hard state that remembers it (send_after_save), our own
+ * included: the candidate counts itself when the host reports RAFT_SAVED. */
 #include "raft/raft_internal.h"
 
 #include "base/hash.h"
@@ -84,7 +84,8 @@ void election_boot(struct raft *r, nanos booted_at)
     }
     e->role = RAFT_FOLLOWER;
 
-    /* Before it died this replica may have acknowledged a leader that still counts on the silence. */
+    /* Before it died this replica may have acknowledged a leader that still counts on the
+     * silence. */
     if (!MUTANT(vote_right_after_restart)) e->votes_from = booted_at + r->options.lease;
     draw_deadline(r);
     if (membership_is_sole_voter(&r->membership)) e->deadline = booted_at; /* nobody to wait for */
@@ -161,11 +162,14 @@ void election_on_tick(struct raft *r)
 {
     struct election *e = &r->election;
     if (e->role == RAFT_LEADER || r->now < e->deadline) return;
-    if (may_vote(r)) {
+    /* A disk that does not answer must not raise the term again and again: its votes never leave. */
+    bool saved = election_is_saved(r) || MUTANT(campaigns_with_unsaved_term);
+    if (may_vote(r) && saved) {
         campaign_before_voting(r);
         return;
     }
-    TRACE(r, "election timeout, but %s -> wait", e->hard.impaired ? "impaired" : "not a voter");
+    TRACE(r, "election timeout, but %s -> wait",
+          !saved ? "the last term is not on disk" : e->hard.impaired ? "impaired" : "not a voter");
     e->leader = 0;
     draw_deadline(r);
 }

@@ -1,7 +1,7 @@
-/* Who counts. A configuration is turned once into slots and sets, so that every decision elsewhere is
- * a question to quorum/joint.h. Members are fixed at start for now: a configuration arrives at boot or
- * with a snapshot, never by an entry; `outgoing` and learners are carried through, so that the change
- * protocol (§4.3) adds an entry kind and not a format. */
+/* Who counts. A configuration is turned once into slots and sets, so that every decision elsewhere
+ * is a question to quorum/joint.h. Members are fixed at start for now: a configuration arrives at
+ * boot or with a snapshot, never by an entry; `outgoing` and learners are carried through, so that
+ * the change protocol (§4.3) adds an entry kind and not a format. */
 #include "raft/raft_internal.h"
 
 #include "base/bytes.h"

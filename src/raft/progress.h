@@ -15,7 +15,7 @@ enum progress_state { PROGRESS_PROBE, PROGRESS_REPLICATE, PROGRESS_SNAPSHOT };
 
 struct progress {
     enum progress_state state;
-    u64 match; /* durable on the peer, and equal to our log: only grows, except for an impaired peer */
+    u64 match; /* durable on the peer and equal to our log; goes back only when it is impaired */
     u64 next;  /* the next entry to send */
     nanos heard_at;   /* latest reply of this leadership; 0: none */
     nanos acked_sent; /* send time of the latest APPEND it answered: leases count from it */

@@ -1,6 +1,6 @@
-/* The door: one step in, checked, dispatched by kind, and closed in one order. Decides nothing about
- * Raft beyond the rule that every message obeys: a newer term is adopted, an older one is answered
- * or dropped (fig. 3.1 of the thesis). */
+/* The door: one step in, checked, dispatched by kind, and closed in one order. Decides nothing
+ * about Raft beyond the rule that every message obeys: a newer term is adopted, an older one is
+ * answered or dropped (fig. 3.1 of the thesis). */
 #include "raft/raft_internal.h"
 
 #include "base/mem.h"

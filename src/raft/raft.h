@@ -1,8 +1,8 @@
-/* Raft as a pure core: events in, actions out, one entrance (raft_step). No clock, socket, malloc or
- * disk. Sources: Ongaro 2014 (the thesis; § numbers below are its), etcd-io/raft for the shape of
- * asynchronous storage writes. Pre-vote and check-quorum (§9.6, §6.2), leader leases from the *send*
- * times of acknowledged heartbeats with vote refusal (§6.4.1), ReadIndex (§6.4), leadership transfer
- * (§3.10), a log in memory that the host compacts.
+/* Raft as a pure core: events in, actions out, one entrance (raft_step). No clock, socket, malloc
+ * or disk. Sources: Ongaro 2014 (the thesis; § numbers below are its), etcd-io/raft for the shape
+ * of asynchronous storage writes. Pre-vote and check-quorum (§9.6, §6.2), leader leases from the
+ * *send* times of acknowledged heartbeats with vote refusal (§6.4.1), ReadIndex (§6.4), leadership
+ * transfer (§3.10), a log in memory that the host compacts.
  *
  * The host carries actions out from top to bottom and does no thinking:
  *
@@ -64,24 +64,27 @@ enum raft_message_kind {
     RAFT_SNAPSHOT_STATUS, /* follower -> leader: an install ended at prev (or failed: rejected) */
 };
 
-/* One message for all kinds; a kind uses the fields its comment names. Entries are borrowed from the
- * sender's tail (or the decoder's scratch) for the call. */
+/* One message for all kinds; a kind uses the fields its comment names. Entries are borrowed from
+ * the sender's tail (or the decoder's scratch) for the call. */
 struct raft_message {
     u32 kind;
     node_id from, to;
     u64 term;
     /* VOTE: pre, transfer (a transfer overrides stickiness), prev = candidate's last entry.
-     * VOTE_REPLY: pre, granted. A pre-vote request carries the term it would campaign in; its grant echoes it. */
+     * VOTE_REPLY: pre, granted. A pre-vote request carries the term it would campaign in; its grant
+     * echoes it. */
     bool pre, transfer, granted;
-    /* APPEND: prev, entries, commit, sent_at (leader's clock, echoed by the reply: leases count from
-     * it), round (read-index round, echoed), life (not 0: since the leader learned that this life of the
-     * receiver is impaired, a quorum without it has confirmed the leader: the commit may heal it).
-     * APPEND_REPLY: rejected; prev = that of the APPEND answered; match: entries <= match are on disk in
-     * log of `term`; hint = the last entry known to equal the leader's, on disk or not (or, rejected, where to
-     * try next: §5.3 of the paper, by term); sent_at, round, full, impaired and then life, a number drawn
-     * at boot.
+    /* APPEND: prev, entries, commit, sent_at (leader's clock, echoed by the reply: leases count
+     * from it), round (read-index round, echoed), life (not 0: since the leader learned that this
+     * life of the receiver is impaired, a quorum without it has confirmed the leader: the commit
+     * may heal it).
+     * APPEND_REPLY: rejected; prev = that of the APPEND answered; match: entries <= match are on
+     * disk in log of `term`; hint = the last entry known to equal the leader's, on disk or not
+     * (or, rejected, where to try next: §5.3 of the paper, by term); sent_at, round, full,
+     * impaired and then life, a number drawn at boot.
      * TIMEOUT_NOW: prev = the last entry the target must have; void in any other term.
-     * SNAPSHOT_STATUS: prev = the snapshot's position, now the follower's and durable; or rejected. */
+     * SNAPSHOT_STATUS: prev = the snapshot's position, now the follower's and durable; or
+     * rejected. */
     struct log_pos prev, hint;
     u64 match, commit, round, life;
     nanos sent_at;
@@ -92,14 +95,14 @@ struct raft_message {
 
 enum raft_event_kind {
     RAFT_TICK,      /* time passed; nothing else */
-    RAFT_RECEIVED,  /* message; full: its entries cannot be taken now (a backlog), as if the disk were full */
+    RAFT_RECEIVED,  /* message; full: its entries cannot be taken now (a backlog) */
     RAFT_PROPOSE,   /* proposals: kind + data (a reference is taken when accepted); only on a leader */
-    RAFT_PERSISTED, /* pos: of the last entry staged that is durable with all before it; in order of staging */
-    RAFT_SAVED,     /* saved_term: the hard state of that term is durable. Every save is reported: nothing is
-                       applied in a term that is not */
+    RAFT_PERSISTED, /* pos: the last entry staged that is durable with all staged before it */
+    RAFT_SAVED,     /* saved_term: the hard state of that term is durable. Report every save: nothing
+                       is applied in a term that is not saved */
     RAFT_APPLIED,   /* index */
     RAFT_READ,      /* context: a linearizable read wants a read index */
-    RAFT_COMPACT,   /* index: entries <= index may be dropped from the tail (they are in a durable snapshot) */
+    RAFT_COMPACT,   /* index: entries <= index may go from the tail (a durable snapshot has them) */
     RAFT_RESTORED,  /* pos, config: the host installed a snapshot durably; the log restarts there
                        (a matching suffix is kept). peer: who sent it */
     RAFT_TRANSFER,  /* peer: hand leadership over to it; until it ends proposals are refused */
@@ -184,10 +187,10 @@ struct raft;
 struct raft *raft_new(const struct raft_options *options);
 void raft_free(struct raft *r);
 
-/* Boot, before the first step: the configuration, the hard state, the snapshot position the log starts
- * after, then the log's entries in order (they are durable; `data` is referenced), then the applied
- * index of the restored state machine. `booted_at` starts the no-vote wait after a restart: the
- * replica refuses votes for one lease, because it may have promised before it died. */
+/* Boot, before the first step: the configuration, the hard state, the snapshot position the log
+ * starts after, then the log's entries in order (they are durable; `data` is referenced), then the
+ * applied index of the restored state machine. `booted_at` starts the no-vote wait after a restart:
+ * the replica refuses votes for one lease, because it may have promised before it died. */
 void raft_boot_config(struct raft *r, const struct raft_config *c);
 void raft_boot_hard_state(struct raft *r, const struct raft_hard_state *hs);
 void raft_boot_snapshot(struct raft *r, struct log_pos pos);
@@ -200,8 +203,8 @@ void raft_boot_done(struct raft *r, u64 applied, nanos booted_at);
  *   ERR_FULL    PROPOSE beyond tail or uncommitted limits, or with a full disk: none of the batch was
  *               taken. READ with too many waiting. TRANSFER while another is under way
  *   ERR_INVALID TRANSFER to who cannot lead;  ERR_UNSUPPORTED  PROPOSE of a RAFT_CONFIG
- * `out` is overwritten. A step that would overflow an outbox keeps the rest for the next step and sets
- * its deadline to now. */
+ * `out` is overwritten. A step that would overflow an outbox keeps the rest for the next step and
+ * sets its deadline to now. */
 MUST_USE err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *out);
 
 /* Asserts every invariant of the core; after each step in tests and simulation. */
@@ -222,8 +225,8 @@ const struct raft_config *raft_config(const struct raft *r);
 const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
 
-/* May this leader answer a linearizable read from its applied state at `now`, a fresh reading of the
- * clock? Needs an applied entry of its own term, no transfer begun, and a lease of a quorum. */
+/* May this leader answer a linearizable read from its applied state at `now`, a fresh reading of
+ * the clock? Needs an applied entry of its own term, no transfer begun, and a lease of a quorum. */
 bool raft_lease_holds(const struct raft *r, nanos now);
 
 struct raft_peer_status {
@@ -237,16 +240,17 @@ bool raft_peer_status(const struct raft *r, node_id peer, struct raft_peer_statu
 /* How many voters other than the leader have `index` on disk, as far as the leader knows. */
 u32 raft_replicas_with(const struct raft *r, u64 index);
 
-/* codec.c: the body of a peer frame (docs/formats/peer.md). Encoding appends to out; decoding borrows
- * from `body`, fills `scratch` with entries whose data are fresh buffers (one reference each, the
- * caller drops them with raft_message_done). Each entry carries a CRC-32C that is checked here. */
+/* codec.c: the body of a peer frame (docs/formats/peer.md). Encoding appends to out; decoding
+ * borrows from `body`, fills `scratch` with entries whose data are fresh buffers (one reference
+ * each, the caller drops them with raft_message_done). Each entry carries a CRC-32C that is checked
+ * here. */
 void raft_message_encode(const struct raft_message *m, struct buf *out);
 MUST_USE err raft_message_decode(str body, struct raft_message *out);
 void raft_message_done(struct raft_message *m);
 void raft_config_encode(const struct raft_config *c, struct buf *out);
 MUST_USE err raft_config_decode(str bytes, struct raft_config *out);
 
-/* One line per decision, cause then effect ("log behind (2/5 < 3/1) -> refuse"), for tests and traces;
- * NULL for silence. */
+/* One line per decision, cause then effect ("log behind (2/5 < 3/1) -> refuse"), for tests and
+ * traces; NULL for silence. */
 typedef void (*raft_trace_fn)(void *context, const char *line);
 void raft_trace_to(struct raft *r, raft_trace_fn fn, void *context);

@@ -42,8 +42,8 @@ struct marks { /* commit.c: how far things are. All are indexes; see commit.c fo
     u64 applying; /* given to the host to apply */
     u64 applied;  /* the host has applied */
     u64 accepted_term; /* the leader's term in which the newest entries came */
-    nanos disk_moved_at; /* the own disk last finished something, or was given the first it has to do */
-    u64 void_term;     /* reports of this or an older term speak of entries cut off since; 0: none do */
+    nanos disk_moved_at; /* the own disk last finished something, or ceased to be idle */
+    u64 void_term; /* reports of this or an older term speak of entries cut off since; 0: none */
 };
 
 struct following { /* append.c */
@@ -110,8 +110,12 @@ void raft_trace(struct raft *r, const char *format, ...) PRINTF_LIKE(2, 3);
 #define POS "%" PRIu64 "/%" PRIu64 /* term/index, as traces and tests write positions */
 #define POS_ARG(p) (p).term, (p).index
 /* A message from this replica in its term; the caller fills the rest. `outbox` has room. */
-struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind, node_id to);
-static inline bool outbox_has_room(const struct raft_outbox *o) { return o->count < RAFT_OUTBOX_MAX; }
+struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind,
+                                     node_id to);
+static inline bool outbox_has_room(const struct raft_outbox *o)
+{
+    return o->count < RAFT_OUTBOX_MAX;
+}
 static inline u64 own_term(const struct raft *r) { return r->election.hard.term; }
 
 /* membership.c */

@@ -1,11 +1,12 @@
-/* Linearizable reads without the log (§6.4). ReadIndex: a read remembers the commit index of its arrival and
- * waits until a quorum has answered an APPEND sent after that; reads that arrive while such a round
- * is out share the next one. Every APPEND carries the newest round, so a lost one costs nothing but
- * time. Lease (§6.4.1): while a quorum's promise not to vote, counted from when we *sent* what it answered and
- * shortened by the drift of both clocks, has not run out, no round is needed.
+/* Linearizable reads without the log (§6.4). ReadIndex: a read remembers the commit index of its
+ * arrival and waits until a quorum has answered an APPEND sent after that; reads that arrive while
+ * such a round is out share the next one. Every APPEND carries the newest round, so a lost one
+ * costs nothing but time. Lease (§6.4.1): while a quorum's promise not to vote, counted from when
+ * we *sent* what it answered and shortened by the drift of both clocks, has not run out, no round
+ * is needed.
  *
- * Either way the leader must have committed an entry of its own term: before that it does not know what
- * earlier leaders committed. */
+ * Either way the leader must have committed an entry of its own term: before that it does not know
+ * what earlier leaders committed. */
 #include "raft/raft_internal.h"
 
 static struct read_waiting *waiting_at(struct reads *q, u32 i)
@@ -155,7 +156,8 @@ bool raft_lease_holds(const struct raft *r, nanos now)
     u64 until[RAFT_MEMBERS_MAX];
 
     if (r->election.role != RAFT_LEADER) return false;
-    /* The answer comes from the applied state, so that must hold all that earlier leaders acknowledged. */
+    /* The answer comes from the applied state, so that must hold all that earlier leaders
+     * acknowledged. */
     bool current = r->marks.applied >= r->leading.term_start;
     if (!current && !MUTANT(read_before_own_term_commit)) return false;
     if ((x->target || x->void_lease_term == own_term(r)) && !MUTANT(transfer_keeps_lease))

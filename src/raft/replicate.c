@@ -1,7 +1,8 @@
-/* The leader's side of replication (§3.5, §10.2): entries leave in the step that takes them, in parallel
- * with the leader's own disk, pipelined within a window per peer. Heartbeats name the entry before the next
- * one to send, so the answer of a follower that lost something on the way is a refusal, and the refusal's hint
- * is where sending resumes: no timer per message, no answer needed for messages that came through. */
+/* The leader's side of replication (§3.5, §10.2): entries leave in the step that takes them, in
+ * parallel with the leader's own disk, pipelined within a window per peer. Heartbeats name the
+ * entry before the next one to send, so the answer of a follower that lost something on the way is
+ * a refusal, and the refusal's hint is where sending resumes: no timer per message, no answer
+ * needed for messages that came through. */
 #include "raft/raft_internal.h"
 
 u64 replicate_uncommitted_bytes(const struct raft *r)
@@ -168,8 +169,8 @@ void replicate_on_unreachable(struct raft *r, node_id peer)
 }
 
 /* A replica that says it is impaired may have lost what it acknowledged: forget that, and let our
- * commit heal it only after a quorum without it has confirmed us. Answers to what we sent before are
- * of its earlier life. False: such an answer. */
+ * commit heal it only after a quorum without it has confirmed us. Answers to what we sent before
+ * are of its earlier life. False: such an answer. */
 static bool note_impairment(struct raft *r, struct progress *p, const struct raft_message *m)
 {
     if (m->impaired && (!p->impaired || p->life != m->life)) {

@@ -1,6 +1,6 @@
-/* Compaction and snapshots (§5). The host makes, moves and installs snapshots; the core says who needs one, when
- * to stop waiting, and where the log begins again. A follower is asked nothing while it installs: the
- * answers to heartbeats tell when its log reaches ours. */
+/* Compaction and snapshots (§5). The host makes, moves and installs snapshots; the core says who
+ * needs one, when to stop waiting, and where the log begins again. A follower is asked nothing
+ * while it installs: the answers to heartbeats tell when its log reaches ours. */
 #include "raft/raft_internal.h"
 
 /* After the last byte left, the follower still has to install; then it is asked again. */

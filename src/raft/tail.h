@@ -1,6 +1,7 @@
 /* The log in memory: entries (base.index, last.index] in pages, with O(1) lookup by index, a prefix
- * that compaction drops and a suffix that conflicts cut off. Entries never move while they live, so a
- * message may borrow a run of them; a run ends where its page ends. Holds one reference per payload. */
+ * that compaction drops and a suffix that conflicts cut off. Entries never move while they live, so
+ * a message may borrow a run of them; a run ends where its page ends. Holds one reference per
+ * payload. */
 #pragma once
 
 #include "raft/raft.h"
@@ -54,6 +55,6 @@ u32 tail_run(const struct tail *t, u64 from, u64 bytes_max);
 /* Payload bytes of entries (after, upto], both within [base, last]. */
 u64 tail_bytes_between(const struct tail *t, u64 after, u64 upto);
 
-/* The largest index <= upto whose term is <= term: where two logs may still agree. upto >= base.index.
- * base.index - 1 when even base's term is larger (then base.index > 0). */
+/* The largest index <= upto whose term is <= term: where two logs may still agree. upto >=
+ * base.index. base.index - 1 when even base's term is larger (then base.index > 0). */
 u64 tail_last_with_term_at_most(const struct tail *t, u64 upto, u64 term);

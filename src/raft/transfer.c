@@ -1,6 +1,7 @@
-/* Handing leadership over (§3.10): take no more proposals, wait until the target's disk has the whole log,
- * tell it to campaign at once. Its requests override the promise not to vote, so from the moment TIMEOUT_NOW
- * leaves this leader may rely on no lease in this term again; if nothing comes of it, it steps down. */
+/* Handing leadership over (§3.10): take no more proposals, wait until the target's disk has the
+ * whole log, tell it to campaign at once. Its requests override the promise not to vote, so from
+ * the moment TIMEOUT_NOW leaves this leader may rely on no lease in this term again; if nothing
+ * comes of it, it steps down. */
 #include "raft/raft_internal.h"
 
 err transfer_check(const struct raft *r, node_id target)
@@ -54,9 +55,9 @@ void transfer_forget(struct raft *r)
     r->transfer.target = 0;
 }
 
-/* A leader whose disk is full can only serve reads, and one whose disk stands still applies nothing,
- * though the others could: hand over to the most advanced of them. A stalled disk is judged against
- * theirs, so that nothing moves when all stand still. */
+/* A leader whose disk is full can only serve reads, and one whose disk stands still applies
+ * nothing, though the others could: hand over to the most advanced of them. A stalled disk is
+ * judged against theirs, so that nothing moves when all stand still. */
 static void hand_over_if_disk_fails(struct raft *r)
 {
     bool full = r->election.disk_full;

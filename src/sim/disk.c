@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SLOW_FACTOR 50
+#define JOB_MAX (3 * NANOS_SEC)
 #define STALL_LOOK (100 * NANOS_MS)
 #define ALIGNMENT 4096
 #define ENGINE_STEP_BYTES (64 * KIB) /* what a checkpoint needs to find free */
@@ -351,7 +352,7 @@ struct disk *disk_new(struct host *h, const struct disk_character *character)
 
 nanos disk_job_delay(struct disk *d)
 {
-    return chance_exponential(disk_chance(d), d->character.job_mean);
+    return u64_min(chance_exponential(disk_chance(d), d->character.job_mean), JOB_MAX);
 }
 
 u64 disk_bytes(const struct disk *d)
@@ -391,4 +392,5 @@ void disk_mend(struct disk *d)
     d->stalled_until = 0;
     d->character.slow_ppm = 0;
     d->rotation_crash_within = 0;
+    d->character.job_mean = u64_min(d->character.job_mean, 5 * NANOS_MS);
 }

@@ -317,8 +317,7 @@ static void keep_away(struct world *w, struct host *h)
     switch (prng_below(world_chance(w, CHANCE_SWARM), 3)) {
     case 0:
         world_say(w, h, "stays without power");
-        host_crash(h, true, "no power");
-        h->restart_planned = true; /* nobody restarts it */
+        host_keep_down(h);
         break;
     case 1:
         world_say(w, h, "stays with a disk that does not answer");
@@ -346,7 +345,6 @@ void faults_heal(struct world *w, bool keep_one)
     struct net_character *c = net_character(w->net);
     c->frame_dup_ppm = c->frame_delay_ppm = c->slow_ppm = 0;
     net_heal(w->net);
-    if (w->avoided) w->hosts[w->avoided - 1]->restart_planned = false;
     w->avoided = 0;
     for (u32 i = 0; i < w->nodes; i++) {
         struct host *h = w->hosts[i];
@@ -357,7 +355,8 @@ void faults_heal(struct world *w, bool keep_one)
     /* One whose disk has lost something is no good for the others' quorum: it is the one. */
     u32 away = f->atlas_used ? f->atlas_node : 1 + (u32)prng_below(p, w->nodes);
     if (keep_one && w->nodes >= 3 && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
-    for (u32 i = 0; i < w->nodes; i++) host_start_at(w->hosts[i], w->now);
+    for (u32 i = 0; i < w->nodes; i++)
+        if (w->hosts[i]->id != w->avoided) host_start_at(w->hosts[i], w->now);
 }
 
 bool faults_are_over(const struct world *w) { return w->faults->over; }

@@ -45,7 +45,8 @@ struct host {
     struct engine *engine;
     struct node *node;
     struct node_config config;
-    bool restart_planned;
+    bool restart_planned; /* or forbidden */
+    u64 start_number;     /* of the latest plan; an older event is void */
     char failure[256]; /* why the last life ended, for the trace */
 };
 
@@ -65,5 +66,6 @@ void host_turn_by(struct host *h, nanos at);
 
 /* A node's life. start: boots on its disk. crash: the process is gone; power: so is the page cache, and its
  * peers hear nothing. Both are no-ops in the wrong state. */
-void host_start_at(struct host *h, nanos at);
+void host_start_at(struct host *h, nanos at); /* replaces an earlier plan */
+void host_keep_down(struct host *h);          /* until the next host_start_at */
 void host_crash(struct host *h, bool power, const char *why);

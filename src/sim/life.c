@@ -65,12 +65,12 @@ static bool node_program(struct host *h)
     return more;
 }
 
-static void fire_start(struct world *w, void *context, u64 arg)
+static void fire_start(struct world *w, void *context, u64 number)
 {
     struct host *h = context;
     char problem[512] = "";
 
-    (void)arg;
+    if (number != h->start_number) return;
     h->restart_planned = false;
     assert(!h->up);
     disk_restarted(h->disk);
@@ -104,7 +104,14 @@ static void fire_start(struct world *w, void *context, u64 arg)
 
 void host_start_at(struct host *h, nanos at)
 {
-    if (h->up || h->restart_planned) return;
+    if (h->up) return;
     h->restart_planned = true;
-    world_at(h->world, at, EVENT_START, h->id, fire_start, h, 0);
+    world_at(h->world, at, EVENT_START, h->id, fire_start, h, ++h->start_number);
+}
+
+void host_keep_down(struct host *h)
+{
+    h->restart_planned = true;
+    h->start_number++;
+    host_crash(h, true, "no power");
 }

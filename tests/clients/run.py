@@ -145,8 +145,8 @@ def benchmarks(suite, address, where):
         suite.say(f"{where} {name}: " + ", ".join(f"{t.split(' ')[0]} {int(r)}/s" for t, r in rates.items()))
     for size in (1, 1000, 100_000, 1 << 20, 8 << 20):
         n = max(4, min(1000, (16 << 20) // size))
-        benchmark(address, "-t", "set,get", "-d", str(size), "-n", str(n), "-c", str(max(1, min(n, 10, (16 << 20) // size))),
-                  "-r", "10")
+        clients = max(1, min(n, 10, (16 << 20) // size))
+        benchmark(address, "-t", "set,get", "-d", str(size), "-n", str(n), "-c", str(clients), "-r", "10")
 
 
 # --- redis-py ---

@@ -6,12 +6,16 @@
     sys.exit(suite.finish())
 """
 import contextlib
+import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
+
+
+LOG_LINES = 12
 
 
 class Skip(Exception):
@@ -85,9 +89,22 @@ class Suite:
             self.passed += 1
             print(f"ok: {claim} ({time.monotonic() - started:.1f} s)", flush=True)
 
+    def _show_logs(self):
+        """The end of each node's log: the directory may be gone where only this output is kept."""
+        for folder, _, names in sorted(os.walk(self.dir)):
+            for name in sorted(names):
+                if not name.startswith("node") or not name.endswith(".log"):
+                    continue
+                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as f:
+                    lines = f.read().splitlines()[-LOG_LINES:]
+                print(f"    the end of {os.path.relpath(os.path.join(folder, name), self.dir)}:")
+                for line in lines:
+                    print(f"      {line:.200}")
+
     def finish(self):
         signal.setitimer(signal.ITIMER_REAL, 0)
         if self.keep:
+            self._show_logs()
             print(f"    logs and histories are kept in {self.dir}")
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
