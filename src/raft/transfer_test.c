@@ -94,6 +94,7 @@ TEST(transfer, the_target_campaigns_at_once_and_overrides_promises)
     CHECK_EQ(raft_term(f.r), 2);
     const struct raft_message *m = held(&f, RAFT_VOTE, 3);
     CHECK(m->transfer && !m->pre);
+    saved(&f);
     become_precandidate(&f); /* and if it fails, the next attempt is an ordinary one */
     CHECK(!sent(&f, RAFT_VOTE, 3)->transfer);
     fixture_done(&f);

@@ -78,11 +78,11 @@ def kills(suite, count, seed):
     expect(max(everything) <= WORST_MAX, f"worst {max(everything):.2f} s, over {WORST_MAX} s")
 
 
-def whole_cluster(suite, rounds, seed):
+def whole_cluster(suite, rounds, seed, name, flags):
     """All three at once: what was acknowledged was on disk, not in memory."""
-    with Cluster(os.path.join(suite.dir, "all")) as cluster:
+    with Cluster(os.path.join(suite.dir, name), flags=flags) as cluster:
         cluster.start()
-        history = History(os.path.join(suite.dir, "all.jsonl"))
+        history = History(os.path.join(suite.dir, f"{name}.jsonl"))
         load = Load(history, cluster.nodes, seed=seed, clients=30).start()
         load.nodes_alive = [n.id for n in cluster.nodes]
         try:
@@ -155,8 +155,10 @@ def main():
             kills(suite, count, args.seed)
         if args.short:
             return
-        with suite.case("all three nodes killed at once lose nothing"):
-            whole_cluster(suite, 4, args.seed)
+        for name, flags in (("auto", []), ("thread", ["--io", "thread"]), ("buffered", ["--direct", "off"]),
+                            ("both", ["--io", "thread", "--direct", "off"])):
+            with suite.case(f"all three nodes killed at once lose nothing {' '.join(flags)}".rstrip()):
+                whole_cluster(suite, 3, args.seed, name, flags)
         with suite.case("a follower whose log was compacted away catches up by snapshot"):
             comes_back(suite, "compacted", args.seed, empty=False)
         with suite.case("a follower whose directory is empty catches up by snapshot"):

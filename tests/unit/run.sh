@@ -20,6 +20,8 @@ cases() {
         for name in $broken; do echo "$name: ended without a result"; f=$((f + 1)); done
     fi
     passed=$((passed + p)) failed=$((failed + f))
+    # A skipped test's name says why: faults__are_not_compiled_in, ...
+    grep -ao '^\[  SKIPPED \] [a-z_0-9]*__.*' "$log" | sort -u
     skipped=$((skipped + $(grep -ao '\[  SKIPPED \] [0-9]* test' "$log" | awk '{s += $4} END {print s + 0}')))
 }
 
