@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 void log_send(struct part *p, const struct raft_message *m)
@@ -64,6 +65,15 @@ static void stage(struct part *p, const struct raft_actions *a)
     if (a->append.from) stage_entries(p, a->append.from, a->append.to);
 }
 
+static void tell(struct part *p, const char *what)
+{
+    char line[160];
+
+    snprintf(line, sizeof line, "%s part=%" PRIu64 " leader=%u term=%" PRIu64 " last=%" PRIu64, what,
+             p->options.id, raft_leader(p->raft), raft_term(p->raft), raft_last(p->raft).index);
+    p->host.log(p->host.context, LOG_INFO, line);
+}
+
 /* The order of effects is the contract of raft_actions. */
 static void carry_out(struct part *p)
 {
@@ -93,13 +103,8 @@ static void carry_out(struct part *p)
     if (a->events & RAFT_BECAME_LEADER) submit_on_became_leader(p);
     for (u32 i = 0; i < a->read_count; i++) read_on_confirmed(p, &a->reads[i]);
     if (a->snapshot_to) shipping_begin(p, a->snapshot_to);
-    if (a->events & RAFT_HEALED) {
-        char line[160];
-        snprintf(line, sizeof line, "replica healed part=%llu term=%llu last=%llu",
-                 (unsigned long long)p->options.id, (unsigned long long)raft_term(p->raft),
-                 (unsigned long long)raft_last(p->raft).index);
-        p->host.log(p->host.context, LOG_INFO, line);
-    }
+    if (a->events & RAFT_LEADER_CHANGED) tell(p, raft_is_leader(p->raft) ? "leads" : "follows");
+    if (a->events & RAFT_HEALED) tell(p, "replica healed");
 }
 
 err log_step(struct part *p, struct raft_event *ev)
