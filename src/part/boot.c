@@ -269,10 +269,10 @@ err part_boot(struct part *p, struct wal *wal)
                                     .term = (u32)p->checkpoint.marker.term};
         wal_stage(wal, &restart, NULL, 0);
     }
-    if (p->options.blank && !b->saw_anything && p->checkpoint.marker.index == 0 &&
-        !MUTANT(blank_disk_votes))
-        b->hard.impaired =
-            true; /* this directory may have had a past that voted and acknowledged */
+    /* An empty log may have had a past that voted and acknowledged, also when it was not this start that found
+     * the directory empty: a crash may have come before anything was written. */
+    if (!b->saw_anything && p->checkpoint.marker.index == 0 && !MUTANT(blank_disk_votes))
+        b->hard.impaired = true;
     if (b->suspect)
         b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
     if (b->damaged) cut_damaged(p, b);

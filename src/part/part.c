@@ -105,9 +105,9 @@ err part_on_frame(struct part *p, node_id from, const struct frame *f, str body)
     }
 }
 
-void part_on_peer_lost(struct part *p, node_id peer)
+void part_on_peer_lost(struct part *p, node_id peer, bool restarted)
 {
-    struct raft_event ev = {.kind = RAFT_UNREACHABLE, .peer = peer};
+    struct raft_event ev = {.kind = RAFT_UNREACHABLE, .peer = peer, .rejected = restarted};
 
     p->now = env_mono(p->env);
     log_step_or_fail(p, &ev);

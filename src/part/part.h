@@ -92,7 +92,7 @@ void part_submit(struct part *p, struct part_request *req);
 
 /* One peer frame whose destination is this partition. ERR_MALFORMED: close the connection. */
 MUST_USE err part_on_frame(struct part *p, node_id from, const struct frame *f, str body);
-void part_on_peer_lost(struct part *p, node_id peer);
+void part_on_peer_lost(struct part *p, node_id peer, bool restarted);
 void part_on_founding(struct part *p);
 void part_on_disk_full(struct part *p, bool full);
 MUST_USE err part_on_job(struct part *p, struct env_job *job);

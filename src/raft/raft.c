@@ -167,7 +167,7 @@ static void dispatch(struct raft *r, const struct raft_event *ev)
     case RAFT_COMPACT: snapshot_on_compact(r, ev->index); break;
     case RAFT_RESTORED: snapshot_on_restored(r, ev); break;
     case RAFT_TRANSFER: transfer_begin(r, ev->peer); break;
-    case RAFT_UNREACHABLE: replicate_on_unreachable(r, ev->peer); break;
+    case RAFT_UNREACHABLE: replicate_on_unreachable(r, ev->peer, ev->rejected); break;
     case RAFT_SNAPSHOT_SENT: snapshot_on_sent(r, ev); break;
     case RAFT_DISK_FULL: election_on_disk_full(r, ev->full); break;
     case RAFT_FOUNDING: election_on_founding(r); break;

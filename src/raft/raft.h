@@ -106,7 +106,8 @@ enum raft_event_kind {
     RAFT_RESTORED,  /* pos, config: the host installed a snapshot durably; the log restarts there
                        (a matching suffix is kept). peer: who sent it */
     RAFT_TRANSFER,  /* peer: hand leadership over to it; until it ends proposals are refused */
-    RAFT_UNREACHABLE,   /* peer: its connection broke; stop pipelining, probe */
+    RAFT_UNREACHABLE,   /* peer: its connection broke; stop pipelining, probe. rejected: it has started
+                           again, its acknowledgements are void until it repeats them */
     RAFT_SNAPSHOT_SENT, /* peer, index: the host's transfer ended (rejected: failed, try again later) */
     RAFT_DISK_FULL,     /* full: on/off. A full leader hands over; a full follower refuses entries */
     RAFT_FOUNDING,      /* every configured member said its log is empty: a blank replica may vote */

@@ -155,7 +155,7 @@ void append_restored(struct raft *r, u64 index);
 void replicate_start(struct raft *r);
 void replicate_on_tick(struct raft *r);
 void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from);
-void replicate_on_unreachable(struct raft *r, node_id peer);
+void replicate_on_unreachable(struct raft *r, node_id peer, bool restarted);
 void replicate_propose(struct raft *r, const struct raft_event *ev);
 void replicate_heartbeats(struct raft *r);
 void replicate_pump(struct raft *r);

@@ -157,14 +157,25 @@ void replicate_on_tick(struct raft *r)
     replicate_heartbeats(r);
 }
 
-void replicate_on_unreachable(struct raft *r, node_id peer)
+/* A peer that starts again tells anew what it holds: its log's last write, acknowledged or not, may look like
+ * one that a crash tore. */
+static void forget_acknowledgements(struct raft *r, struct progress *p)
+{
+    TRACE(r, "a peer started again -> its acknowledgement of %" PRIu64 " is void", p->match);
+    p->match = p->acked_round = 0;
+    p->acked = false;
+}
+
+void replicate_on_unreachable(struct raft *r, node_id peer, bool restarted)
 {
     u32 slot = membership_slot(&r->membership, peer);
     if (r->election.role != RAFT_LEADER || slot == NO_SLOT || slot == r->membership.self) return;
     struct progress *p = &r->leading.peers[slot];
+    u64 known = p->match;
+    if (restarted) forget_acknowledgements(r, p);
     if (p->state != PROGRESS_REPLICATE) return;
-    TRACE(r, "connection to %u broke -> probe after %" PRIu64, peer, p->match);
-    progress_become_probe(p, p->match + 1);
+    TRACE(r, "connection to %u broke -> probe after %" PRIu64, peer, known);
+    progress_become_probe(p, known + 1);
     p->paused = true; /* until a heartbeat is answered */
 }
 

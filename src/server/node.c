@@ -135,10 +135,10 @@ static err on_frame(void *context, node_id from, const struct frame *f, str body
     return part_on_frame(n->part, from, f, body);
 }
 
-static void on_lost(void *context, node_id peer)
+static void on_lost(void *context, node_id peer, bool restarted)
 {
     struct node *n = context;
-    part_on_peer_lost(n->part, peer);
+    part_on_peer_lost(n->part, peer, restarted);
     gateway_on_peer_lost(n->gateway, peer);
 }
 
@@ -153,7 +153,6 @@ static void part_options_of(struct node *n, struct part_options *o)
         .id = PART_DEFAULT,
         .self = c->self,
         .boot = n->identity.boot,
-        .blank = n->identity.blank,
         .raft = {.self = c->self,
                  .seed = env_random(n->env),
                  .election_timeout_min = c->election_timeout_min,

@@ -170,7 +170,7 @@ static void link_close(struct peers *p, struct link *l)
     l->state = LINK_CLOSING;
     buf_clear(&l->stream.out);
     env_close(p->env, &l->stream, false);
-    if (was_up && l->channel == 0) p->handlers.on_lost(p->handlers.context, l->peer->id);
+    if (was_up && l->channel == 0) p->handlers.on_lost(p->handlers.context, l->peer->id, false);
 }
 
 static void link_dial(struct peers *p, struct link *l, nanos now)
@@ -191,14 +191,14 @@ static void link_on_closed(struct peers *p, struct link *l, nanos now)
     l->backoff = u64_min(l->backoff * 2, DIAL_BACKOFF_MAX);
     buf_done(&l->stream.in);
     buf_done(&l->stream.out);
-    if (was_up && l->channel == 0) p->handlers.on_lost(p->handlers.context, l->peer->id);
+    if (was_up && l->channel == 0) p->handlers.on_lost(p->handlers.context, l->peer->id, false);
 }
 
 /* A peer with a new boot: whatever the old one promised to answer is gone. */
 static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h, nanos now)
 {
     bool same = q->boot == boot && mem_equal(q->incarnation, h->incarnation, 16);
-    if (q->boot && !same) p->handlers.on_lost(p->handlers.context, q->id);
+    if (q->boot && !same) p->handlers.on_lost(p->handlers.context, q->id, true);
     q->boot = boot;
     mem_copy(q->incarnation, h->incarnation, 16);
     q->heard_at = now;
@@ -381,7 +381,7 @@ static void accepted_event(struct peers *p, struct inbound *in, const struct env
     } else if (ev->kind == ENV_CLOSED) {
         struct peer *q = in->channel == 0 ? in->peer : NULL;
         inbound_free(in);
-        if (q) p->handlers.on_lost(p->handlers.context, q->id);
+        if (q) p->handlers.on_lost(p->handlers.context, q->id, false);
     }
 }
 

@@ -14,7 +14,7 @@ struct peer_handlers { /* calls into the node, within its turn */
     /* a frame whose sender, receiver and boots were checked; ERR_MALFORMED closes the connection */
     err (*on_frame)(void *context, node_id from, const struct frame *f, str body);
     /* the way to or from a peer broke: what was under way may be lost */
-    void (*on_lost)(void *context, node_id peer);
+    void (*on_lost)(void *context, node_id peer, bool restarted);
 };
 
 MUST_USE err peers_new(struct node *n, const u8 incarnation[16], u32 boot,

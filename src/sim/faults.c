@@ -134,6 +134,7 @@ static bool strike_wipe(struct world *w, struct prng *p)
 {
     struct host *h = w->hosts[w->faults->atlas_node - 1];
     (void)p;
+    if (observe_others_are_damaged(w, h->id)) return false;
     w->faults->atlas_used = true;
     if (h->up) host_crash(h, true, "disk lost");
     world_say(w, h, "its disk is empty now");
@@ -213,6 +214,7 @@ static bool strike_read_eio(struct world *w, struct prng *p)
     struct host *h = w->hosts[prng_below(p, w->nodes)];
     /* Some blocks on the atlas node: it may take them for damage. Elsewhere the whole device. */
     bool some = h->id == w->faults->atlas_node;
+    if (some && observe_others_are_damaged(w, h->id)) return false;
     w->faults->atlas_used |= some;
     disk_fail_reads(h->disk, some ? (u32)prng_between(p, 1000, 200000) : 1000000);
     world_at(w, w->now + chance_exponential(p, 2 * NANOS_SEC), EVENT_HEAL, h->id, fire_reads_mend, h, 0);
@@ -240,7 +242,7 @@ static bool strike_full(struct world *w, struct prng *p)
 static bool strike_corrupt(struct world *w, struct prng *p)
 {
     struct host *h = w->hosts[w->faults->atlas_node - 1];
-    if (!disk_flip_bits(h->disk, p)) return false;
+    if (observe_others_are_damaged(w, h->id) || !disk_flip_bits(h->disk, p)) return false;
     w->faults->atlas_used = true;
     world_say(w, h, "a bit of its log is flipped");
     return true;

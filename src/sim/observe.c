@@ -41,6 +41,7 @@ struct promise {
     u64 said_term;      /* the highest term in which it gave a vote, an acknowledgement or led, on the wire */
     u64 acked_term, acked; /* its latest acknowledgement on the wire: entries <= acked, in that term */
     u64 lost, lost_term; /* an entry it held before it lost its disk or part of it: it may have said so in time */
+    bool whole;         /* at its latest turn: not damaged */
     u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
     u64 vote_cap;
 };
@@ -258,6 +259,7 @@ void observe_turn(struct world *w, struct host *h)
                         (unsigned long long)part_marker(p), (unsigned long long)applied);
     note_promise(o, h);
     check_commit(w, h, commit);
+    o->promises[h->id].whole = !part_is_damaged(p);
     n->term = term;
     n->commit = commit;
     n->applied = u64_max(n->applied, applied);
@@ -347,6 +349,13 @@ static void check_commit(struct world *w, struct host *h, u64 commit)
                         (unsigned long long)commit, (unsigned long long)term, copies);
 }
 
+bool observe_others_are_damaged(const struct world *w, u32 but)
+{
+    for (u32 id = 1; id <= w->nodes; id++)
+        if (id != but && !w->observer->promises[id].whole) return true;
+    return false;
+}
+
 u32 observe_leader(const struct world *w)
 {
     u32 leader = 0;
@@ -361,6 +370,19 @@ u32 observe_leader(const struct world *w)
         leader = h->id;
     }
     return leader;
+}
+
+u64 observe_term_max(const struct world *w)
+{
+    u64 term = 0;
+
+    for (u32 i = 0; i < w->nodes; i++) {
+        const struct promise *m = &w->observer->promises[i + 1];
+        const struct host *h = w->hosts[i];
+        if (h->up && h->node) term = u64_max(term, raft_term(part_raft(node_part(h->node))));
+        term = u64_max(term, u64_max(m->term, m->seen_term));
+    }
+    return term;
 }
 
 u64 observe_commit(const struct world *w) { return w->observer->count; }

@@ -20,7 +20,11 @@ void observe_wiped(struct world *w, struct host *h);
 /* Whole peer frames on their way into the network: what they promise is remembered. */
 void observe_frames(struct world *w, str frames);
 
+/* Does a node other than this one not vote because its disk lost something, or is still blank? */
+bool observe_others_are_damaged(const struct world *w, u32 but);
+
 u32 observe_leader(const struct world *w); /* the node that leads the highest term; 0: none is up */
+u64 observe_term_max(const struct world *w); /* that any node is in, or would be in after a restart */
 u64 observe_commit(const struct world *w); /* the highest index any node has applied */
 
 /* Have all nodes applied everything any of them knows to be committed? */
