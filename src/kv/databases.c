@@ -18,13 +18,24 @@ static bool get_flush_mode(struct kv_call *c)
  * key was made in it. */
 static void lose_contents(struct kv_db *d) { d->gone_ver = u64_max(d->gone_ver, d->created_ver); }
 
+/* Is there an id for each of these databases? If not, that is the reply. */
+static bool has_ids(struct kv_call *c, const struct kv_db *d, u32 count)
+{
+    u32 left = c->kv->options.keyspace_last - c->kv->next_keyspace + 1, wanted = 0;
+    for (u32 i = 0; i < count; i++) wanted += d[i].keys > 0;
+    if (wanted <= left) return true;
+    resp_error(&c->w, "ERR this partition's databases were emptied as often as its block of ids "
+                      "allows; delete the keys, or copy them to a new keyspace");
+    return false;
+}
+
 static void flush(struct kv_call *c, struct kv_db *d)
 {
     if (d->keys == 0) return;
     lose_contents(d);
     store_drop_keyspace(c->kv->store, d->keyspace);
     d->keyspace = c->kv->next_keyspace++;
-    assert(c->kv->next_keyspace > d->keyspace); /* four thousand million flushes: not reached */
+    assert(d->keyspace <= c->kv->options.keyspace_last);
     d->keys = 0;
     d->expires = 0;
     d->created_ver = 0;
@@ -32,14 +43,14 @@ static void flush(struct kv_call *c, struct kv_db *d)
 
 void cmd_flushdb(struct kv_call *c)
 {
-    if (!get_flush_mode(c)) return;
+    if (!get_flush_mode(c) || !has_ids(c, &c->kv->dbs[c->db], 1)) return;
     flush(c, &c->kv->dbs[c->db]);
     kv_reply_ok(c);
 }
 
 void cmd_flushall(struct kv_call *c)
 {
-    if (!get_flush_mode(c)) return;
+    if (!get_flush_mode(c) || !has_ids(c, c->kv->dbs, KV_DATABASES)) return;
     for (u32 i = 0; i < KV_DATABASES; i++) flush(c, &c->kv->dbs[i]);
     kv_reply_ok(c);
 }

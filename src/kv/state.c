@@ -11,9 +11,10 @@ static void reset(struct kv *kv)
 {
     kv->clock = 0;
     kv->applied_ver = 0;
-    kv->next_keyspace = KV_DATABASES + 1;
+    u32 first = kv->options.keyspace_first;
+    kv->next_keyspace = first + KV_DATABASES;
     memset(kv->deletes, 0, sizeof kv->deletes);
-    for (u32 i = 0; i < KV_DATABASES; i++) kv->dbs[i] = (struct kv_db){.keyspace = i + 1};
+    for (u32 i = 0; i < KV_DATABASES; i++) kv->dbs[i] = (struct kv_db){.keyspace = first + i};
     kv->sweep.db = 0;
     kv->sweep.cursor = 0;
 }
@@ -24,6 +25,9 @@ struct kv *kv_new(struct store *store, const struct kv_options *options)
 
     kv->store = store;
     kv->options = *options;
+    if (!kv->options.keyspace_first) kv->options.keyspace_first = 1;
+    if (!kv->options.keyspace_last) kv->options.keyspace_last = UINT32_MAX - 1;
+    assert(kv->options.keyspace_last - kv->options.keyspace_first >= KV_DATABASES - 1);
     buf_init(&kv->value, 0);
     buf_init(&kv->items, 0);
     reset(kv);
@@ -62,16 +66,17 @@ void kv_state_encode(const struct kv *kv, struct buf *out)
     for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(out, kv->deletes[i]);
 }
 
-/* Every database has a keyspace of its own, already given out. */
+/* Every database has a keyspace of its own, one of ours and already given out. */
 static bool keyspaces_are_good(const struct kv *kv)
 {
     for (u32 i = 0; i < KV_DATABASES; i++) {
-        if (kv->dbs[i].keyspace == 0 || kv->dbs[i].keyspace >= kv->next_keyspace) return false;
+        if (kv->dbs[i].keyspace < kv->options.keyspace_first) return false;
+        if (kv->dbs[i].keyspace >= kv->next_keyspace) return false;
         if (kv->dbs[i].expires > kv->dbs[i].keys) return false;
         for (u32 j = 0; j < i; j++)
             if (kv->dbs[i].keyspace == kv->dbs[j].keyspace) return false;
     }
-    return true;
+    return kv->next_keyspace - 1 <= kv->options.keyspace_last;
 }
 
 err kv_state_decode(struct kv *kv, str bytes)

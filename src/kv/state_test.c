@@ -198,7 +198,33 @@ TEST(state, keeps_data_expiry_and_databases_over_a_restart)
     fixture_done(&f);
 }
 
-TEST_MAIN(RUN(state, is_a_function_of_the_entries), RUN(state, survives_encoding),
+TEST(state, gives_out_its_own_keyspace_ids_only)
+{
+    struct kv_fixture f;
+    fixture_init(&f);
+    struct kv_options options = f.kv->options;
+    options.keyspace_first = 1000;
+    options.keyspace_last = 1017; /* sixteen databases, two flushes */
+    kv_free(f.kv);
+    f.kv = kv_new(f.store, &options);
+    for (u32 i = 0; i < 2; i++) {
+        apply(&f, "SET k v");
+        CHECK_STR(apply(&f, "FLUSHDB"), "+OK\r\n");
+    }
+    apply(&f, "SET k v");
+    CHECK(strncmp((const char *)apply(&f, "FLUSHALL").at, "-ERR this partition's", 21) == 0);
+    CHECK_STR(read_now(&f, "GET k"), "$1\r\nv\r\n");
+    CHECK_EQ(f.kv->next_keyspace, 1018);
+    struct buf bytes = {0};
+    kv_state_encode(f.kv, &bytes);
+    CHECK_OK(kv_state_decode(f.kv, buf_str(&bytes)));
+    f.kv->options.keyspace_last--;
+    CHECK_EQ(kv_state_decode(f.kv, buf_str(&bytes)), ERR_CORRUPT);
+    buf_done(&bytes);
+    fixture_done(&f);
+}
+
+TEST_MAIN(RUN(state, is_a_function_of_the_entries), RUN(state, gives_out_its_own_keyspace_ids_only), RUN(state, survives_encoding),
           RUN(state, has_the_layout_of_the_format_page),
           RUN(state, refuses_what_is_cut_or_makes_no_sense),
           RUN(state, keeps_data_expiry_and_databases_over_a_restart))

@@ -37,7 +37,7 @@ static err run(struct part *p, const struct entry *e, u64 ver, struct buf *reply
     case ENTRY_SESSION_CLOSE:
         buf_append_text(reply, session_close(p->sessions, e) ? "+OK\r\n" : session_unknown);
         return OK;
-    default: return kv_apply(p->kv, e, ver, reply);
+    default: return p->machine->ops->apply(p->machine, e, ver, reply);
     }
 }
 

@@ -20,7 +20,7 @@ void marker_encode(struct part *p, struct buf *out)
     buf_append_u32(out, (u32)config.len);
     buf_append_str(out, buf_str(&config));
     buf_done(&config);
-    kv_state_encode(p->kv, out);
+    p->machine->ops->state_encode(p->machine, out);
 }
 
 err marker_decode(struct part *p, str bytes, struct log_pos *pos)
@@ -36,7 +36,7 @@ err marker_decode(struct part *p, str bytes, struct log_pos *pos)
     if (r.bad || fmt != MARKER_FMT) return ERR_CORRUPT;
     err e = raft_config_decode(encoded, &config);
     if (e) return e;
-    return kv_state_decode(p->kv, reader_str(&r, reader_left(&r)));
+    return p->machine->ops->state_decode(p->machine, reader_str(&r, reader_left(&r)));
 }
 
 static void restore_row(void *context, str sub, str value)
@@ -65,7 +65,7 @@ err boot_load_marker(struct part *p)
     err e = store_local_get(p->store, ROW_MARKER, str_from("", 0), &bytes, &found);
     if (!e)
         e = found ? marker_decode(p, buf_str(&bytes), &pos)
-                  : kv_state_decode(p->kv, str_from("", 0));
+                  : p->machine->ops->state_decode(p->machine, str_from("", 0));
     if (!e) e = boot_load_sessions(p);
     buf_done(&bytes);
     p->checkpoint.marker = pos;

@@ -1,21 +1,16 @@
 /* The door of a partition: creation, frames, jobs, the turn. It decides nothing. */
 #include "part/part_internal.h"
 
-/* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
-#define STEP_BUDGET 500000
-
-err part_new(struct env *env, struct store *store, const struct part_options *options,
-             const struct part_host *host, struct part **out)
+err part_new(struct env *env, struct store *store, struct machine *machine,
+             const struct part_options *options, const struct part_host *host, struct part **out)
 {
     struct part *p = mem_zalloc(sizeof *p);
-    struct kv_options kv_options = {.value_bytes_max = options->value_bytes_max,
-                                    .step_budget = STEP_BUDGET};
 
     p->env = env;
     p->store = store;
     p->options = *options;
     p->host = *host;
-    p->kv = kv_new(store, &kv_options);
+    p->machine = machine;
     p->sessions = session_table_new();
     prng_init(&p->submit.seeds, env_random(env), options->self);
     p->raft = raft_new(&options->raft);
@@ -62,7 +57,7 @@ void part_free(struct part *p)
     buf_done(&p->read.reply);
     raft_free(p->raft);
     session_table_free(p->sessions);
-    kv_free(p->kv);
+    p->machine->ops->free(p->machine);
     mem_free(p);
 }
 
@@ -205,7 +200,7 @@ struct raft *part_raft(struct part *p)
 }
 struct kv *part_kv(struct part *p)
 {
-    return p->kv;
+    return kv_machine_kv(p->machine);
 }
 struct store *part_store(struct part *p)
 {

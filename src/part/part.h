@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "kv/kv.h"
+#include "part/machine.h"
 #include "raft/raft.h"
 #include "store/store.h"
 #include "wal/wal.h"
@@ -76,13 +77,13 @@ struct part_options {
     u64 dirty_bytes_max; /* apply waits above it */
     u64 wal_bytes_max;   /* checkpoint when the log is this long */
     u64 queue_bytes_max; /* requests waiting to be proposed */
-    size_t value_bytes_max;
 };
 
 /* Boot: part_new loads the store's marker; part_on_replay and part_on_damage are wal_open's
- * callbacks; part_boot starts the core. */
-MUST_USE err part_new(struct env *env, struct store *store, const struct part_options *options,
-                      const struct part_host *host, struct part **out);
+ * callbacks; part_boot starts the core. The machine becomes the partition's, whatever part_new returns. */
+MUST_USE err part_new(struct env *env, struct store *store, struct machine *machine,
+                      const struct part_options *options, const struct part_host *host,
+                      struct part **out);
 void part_on_replay(void *part, const struct wal_replayed *r);
 void part_on_damage(void *part, const struct wal_damage *d);
 MUST_USE err part_boot(struct part *p, struct wal *wal);
@@ -108,7 +109,7 @@ bool part_stopping(struct part *p);
 void part_resign(struct part *p);
 
 struct raft *part_raft(struct part *p);
-struct kv *part_kv(struct part *p);
+struct kv *part_kv(struct part *p); /* NULL: another kind of machine */
 struct store *part_store(struct part *p);
 u64 part_applied(const struct part *p);
 u64 part_marker(const struct part *p);

@@ -91,7 +91,7 @@ struct part {
     struct store *store;
     struct wal *wal;
     struct raft *raft;
-    struct kv *kv;
+    struct machine *machine;
     struct session_table *sessions;
     struct part_options options;
     struct part_host host;
@@ -149,6 +149,11 @@ struct part {
         u64 next_snap_id;
     } shipping;
 };
+
+static inline u64 machine_clock_hlc(const struct part *p)
+{
+    return p->machine->ops->clock_hlc(p->machine);
+}
 
 /* log.c */
 u64 log_stage_hard_state(struct part *p, const struct raft_hard_state *hs);

@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-#define TICK_KEYS_MAX 64
-
 void read_admit(struct part *p, const struct queued *q)
 {
     struct queued *place = fifo_push(q->req.kind == PART_WAIT ? &p->read.waits : &p->read.ready);
@@ -22,45 +20,12 @@ static void finish(struct part *p, struct queued *q, enum part_status status, st
     rcbuf_unref(entry);
 }
 
-static err run_watch(struct part *p, const struct entry *e, u64 now_us, struct buf *out)
-{
-    struct reader r = reader_of(e->body);
-    struct entry_command c;
-
-    err failed = entry_decode_command(&r, &c);
-    if (failed) return failed;
-    for (u32 i = 0; i < c.argc && !failed; i++) {
-        bool exists;
-        u64 ver;
-        failed = kv_watch(p->kv, c.db, c.argv[i], now_us, &exists, &ver);
-        buf_append_u8(out, exists);
-        buf_append_u64(out, ver);
-    }
-    entry_command_done(&c);
-    return failed;
-}
-
-/* A TICK of this time that also removes the keys the command read, those that have expired (as
- * Redis removes an expired key that is asked for). */
+/* A TICK of this time that also removes what the command met expired. */
 static u64 propose_tick(struct part *p, const struct entry *e, u64 now_us)
 {
-    struct reader r = reader_of(e->body);
-    struct entry_command c;
     struct buf body = {0};
-    u32 keys[TICK_KEYS_MAX], count = 0;
 
-    if (e->op != ENTRY_COMMAND || entry_decode_command(&r, &c))
-        return submit_tick(p, now_us, str_from("", 0));
-    const struct kv_command *command = kv_command_find(c.argv[0]);
-    if (command) count = kv_command_keys(command, c.argv, c.argc, keys, TICK_KEYS_MAX);
-    if (count > TICK_KEYS_MAX) count = TICK_KEYS_MAX;
-    buf_append_u32(&body, count);
-    for (u32 i = 0; i < count; i++) {
-        buf_append_u8(&body, c.db);
-        buf_append_u32(&body, (u32)c.argv[keys[i]].len);
-        buf_append_str(&body, c.argv[keys[i]]);
-    }
-    entry_command_done(&c);
+    p->machine->ops->tick_body(p->machine, e, &body);
     u64 index = submit_tick(p, now_us, buf_str(&body));
     buf_done(&body);
     return index;
@@ -74,7 +39,7 @@ static err run_read(struct part *p, struct queued *q)
 {
     struct entry e;
     bool need_tick = false;
-    u64 clock_us = hlc_us(kv_clock_hlc(p->kv));
+    u64 clock_us = hlc_us(machine_clock_hlc(p));
     bool at_clock = q->req.after || q->ticked;
     u64 now_us = at_clock ? clock_us : u64_max(env_wall_us(p->env), clock_us);
     struct buf *reply = &p->read.reply;
@@ -87,10 +52,10 @@ static err run_read(struct part *p, struct queued *q)
     }
     buf_clear(reply);
     if (q->req.kind == PART_WATCH)
-        failed = run_watch(p, &e, now_us, reply);
+        failed = p->machine->ops->watch(p->machine, &e, now_us, reply);
     else
-        failed = kv_read(p->kv, e.op, e.flags, e.body, now_us, q->req.from.number, reply,
-                         &need_tick);
+        failed = p->machine->ops->read(p->machine, &e, now_us, q->req.from.number, reply,
+                                       &need_tick);
     if (failed) return failed;
     if (!need_tick) {
         finish(p, q, PART_DONE, buf_str(reply));

@@ -64,7 +64,7 @@ static u64 next_hlc(struct part *p, u64 at_least_us)
     u64 us = u64_max(env_wall_us(p->env), at_least_us);
     u64 hlc = u64_max(hlc_from_us(us), p->submit.last_hlc + 1);
 
-    hlc = u64_max(hlc, kv_clock_hlc(p->kv) + 1);
+    hlc = u64_max(hlc, machine_clock_hlc(p) + 1);
     return p->submit.last_hlc = hlc;
 }
 
@@ -203,8 +203,8 @@ static void find_expired(struct part *p, bool *more)
     p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
     if (raft_last(p->raft).index > p->apply.applied + 4096) return; /* busy: expiry can wait */
     buf_init(&body, 0);
-    u64 now_us = u64_max(env_wall_us(p->env), hlc_us(kv_clock_hlc(p->kv)));
-    err e = kv_find_expired(p->kv, now_us, EXPIRY_ROWS, &body, &found);
+    u64 now_us = u64_max(env_wall_us(p->env), hlc_us(machine_clock_hlc(p)));
+    err e = p->machine->ops->find_expired(p->machine, now_us, EXPIRY_ROWS, &body, &found);
     if (e) p->failed = e;
     if (!e && found && submit_tick(p, now_us, buf_str(&body)) && found > EXPIRY_ROWS / 4) {
         p->submit.next_expiry_at = p->now + 5 * NANOS_MS;

@@ -8,6 +8,8 @@
 #define STATUS_EVERY    (200 * NANOS_MS)
 #define STOP_WAIT       (3 * NANOS_SEC)
 #define STALL_MAX       NANOS_SEC
+/* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
+#define STEP_BUDGET 500000
 
 struct node {
     struct env *env;
@@ -171,7 +173,6 @@ static void part_options_of(struct node *n, struct part_options *o)
         .dirty_bytes_max = c->memory_bytes / 3,
         .wal_bytes_max = 16 * c->wal_segment_bytes,
         .queue_bytes_max = size_max(c->memory_bytes / 8, 4 * c->value_bytes_max),
-        .value_bytes_max = c->value_bytes_max,
     };
     for (u32 i = 0; i < c->member_count; i++)
         o->members.voters[o->members.voter_count++] = c->members[i].id;
@@ -212,7 +213,10 @@ static err open_state(struct node *n, char *problem, size_t size)
     if (e) return e;
     n->store = store_new(n->kvs, &so);
     part_options_of(n, &po);
-    e = part_new(n->env, n->store, &po, &host, &n->part);
+    struct kv_options ko = {.value_bytes_max = n->config.value_bytes_max,
+                            .step_budget = STEP_BUDGET};
+    struct machine *machine = kv_machine_new(kv_new(n->store, &ko));
+    e = part_new(n->env, n->store, machine, &po, &host, &n->part);
     if (e) snprintf(problem, size, "cannot read the state store: %s", err_text(e));
     return e;
 }

@@ -47,10 +47,11 @@ static err sim_ingest(struct kvs *k, const struct kvs_range *ranges, u32 range_c
     return disk_engine_call(sim(k)->engine->disk, false); /* it may die with the rows on disk, unreported */
 }
 
-static err sim_stage_new(struct kvs *k, struct kvs_range range, struct kvs_stage **out)
+static err sim_stage_new(struct kvs *k, const struct kvs_range *ranges, u32 count,
+                         struct kvs_stage **out)
 {
     struct kvs_stage *stage;
-    err failed = inner(k)->ops->stage_new(inner(k), range, &stage);
+    err failed = inner(k)->ops->stage_new(inner(k), ranges, count, &stage);
     if (failed) return failed;
     struct sim_stage *s = mem_zalloc(sizeof *s);
     *s = (struct sim_stage){.engine = sim(k)->engine, .kvs = inner(k), .inner = stage};

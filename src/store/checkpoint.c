@@ -107,7 +107,7 @@ static void copy_local_rows(struct checkpoint *c, const struct store *s,
     for (size_t i = 0; i < count; i++) {
         str key = local[i].key, value = local[i].is_delete ? (str){0} : local[i].value;
         assert(key.at[0] == ZONE_LOCAL);
-        assert(key_is_of_part(key, s->options.part));
+        assert(key_is_of_store(key, &s->options));
         mem_copy(at, key.at, key.len);
         mem_copy(at + key.len, value.at, value.len);
         c->local[i].key = str_from(at, key.len);

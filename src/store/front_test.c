@@ -107,7 +107,7 @@ TEST(front, a_row_that_was_read_outlives_one_that_was_not)
     CHECK_EQ(f.store->clean_rows, 2);
     /* both came in unreferenced; now one is read again */
     CHECK(is(&f, "{t}b", "2"));
-    f.store->options.memory_bytes_max = store_memory_bytes(f.store) - 1;
+    f.store->own_budget.bytes_max = store_memory_bytes(f.store) - 1;
     while (store_tidy(f.store, 1)) {
     }
     CHECK_EQ(f.store->clean_rows, 1);

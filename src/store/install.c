@@ -5,7 +5,10 @@
 err store_install_new(struct store *s, struct store_install **out)
 {
     struct kvs_stage *stage;
-    err e = s->kvs->ops->stage_new(s->kvs, store_whole_range(), &stage);
+    struct store_ranges ranges;
+    store_ranges_init(&ranges, &s->options);
+    err e = s->kvs->ops->stage_new(s->kvs, ranges.range, STORE_RANGES, &stage);
+    store_ranges_done(&ranges);
     if (e) return e;
     struct store_install *in = mem_zalloc(sizeof *in);
     in->store = s;
@@ -26,7 +29,7 @@ err store_install_chunk(struct store_install *in, str chunk)
         u32 vlen = reader_u32(&r);
         str key = reader_str(&r, klen);
         str value = reader_str(&r, vlen);
-        if (r.bad || !key_is_of_part(key, in->store->options.part)) return ERR_MALFORMED;
+        if (r.bad || !key_is_of_store(key, &in->store->options)) return ERR_MALFORMED;
         if (in->last_key.len && str_compare(buf_str(&in->last_key), key) >= 0) return ERR_MALFORMED;
         err e = ops->stage_add(in->stage, key, value);
         if (e) return e;

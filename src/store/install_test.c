@@ -17,6 +17,13 @@ static void copy_snapshot(struct store *from, struct store_install *to, size_t c
     buf_done(&after);
 }
 
+static err finish_of(struct store *s)
+{
+    struct store_checkpoint *c = store_freeze(s, NULL, 0);
+    c->job.run(&c->job);
+    return store_checkpoint_done(c);
+}
+
 TEST(install, an_install_replaces_everything_and_only_at_its_end)
 {
     struct fixture a = fixture(MIB), b = fixture(MIB);
@@ -129,7 +136,69 @@ TEST(install, a_snapshot_keeps_its_moment_while_checkpoints_go_on)
     done(&b);
 }
 
+/* Two partitions of one node: each its own rows, on one kvs, under one budget. */
+TEST(install, stores_on_one_kvs_leave_each_other_alone)
+{
+    struct fixture a = fixture(MIB), b = fixture(MIB);
+    struct store_budget budget = {.bytes_max = MIB};
+    struct store_options options = {
+        .part = 9, .keyspace_first = 100, .keyspace_last = 199, .budget = &budget};
+    struct store *left = store_new(a.kvs, &options);
+    options.part = 10;
+    options.keyspace_first = 200;
+    options.keyspace_last = 299;
+    struct store *right = store_new(a.kvs, &options);
+    options.part = 9;
+    options.keyspace_first = 100;
+    options.keyspace_last = 199;
+    struct store *other = store_new(b.kvs, &options);
+    str value;
+    bool found;
+
+    store_put(left, 100, STR("k"), STR("left"), (str){0});
+    store_put(right, 200, STR("k"), STR("right"), (str){0});
+    store_put(other, 101, STR("k"), STR("other"), (str){0});
+    CHECK_OK(finish_of(left));
+    CHECK_OK(finish_of(right));
+    CHECK_OK(finish_of(other));
+    while (store_tidy(left, 1) || store_tidy(right, 1)) {
+    }
+    CHECK_EQ(budget.bytes, store_memory_bytes(left) + store_memory_bytes(right));
+
+    struct store_install *in;
+    CHECK_OK(store_install_new(left, &in));
+    struct buf foreign = {0};
+    bool last;
+    struct store_snapshot *sn = store_snapshot_new(right);
+    CHECK_OK(store_snapshot_chunk(sn, (str){0}, 4096, &foreign, &last));
+    CHECK_EQ(store_install_chunk(in, buf_str(&foreign)), ERR_MALFORMED);
+    store_snapshot_free(sn);
+    buf_done(&foreign);
+    store_install_abort(in);
+
+    CHECK_OK(store_install_new(left, &in));
+    copy_snapshot(other, in, 1);
+    store_install_prepare(in);
+    in->job.run(&in->job);
+    CHECK_OK(store_install_done(in));
+    CHECK_OK(store_get(left, 100, STR("k"), &value, &found));
+    CHECK(!found);
+    CHECK_OK(store_get(left, 101, STR("k"), &value, &found));
+    CHECK(found && str_equal(value, STR("other")));
+    CHECK_OK(store_get(right, 200, STR("k"), &value, &found));
+    CHECK(found && str_equal(value, STR("right")));
+    store_free(left);
+    store_free(other);
+    while (store_tidy(right, 1)) {
+    }
+    CHECK_EQ(budget.bytes, store_memory_bytes(right));
+    store_free(right);
+    done(&a);
+    done(&b);
+}
+
 TEST_MAIN(RUN(install, an_install_replaces_everything_and_only_at_its_end),
+          RUN(install, stores_on_one_kvs_leave_each_other_alone),
           RUN(install, an_install_aborted_leaves_the_old_rows),
           RUN(install, a_chunk_that_is_no_chunk_is_refused),
           RUN(install, a_snapshot_keeps_its_moment_while_checkpoints_go_on))

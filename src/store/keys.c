@@ -108,13 +108,49 @@ void keyspace_start_put(struct buf *out, u32 keyspace)
     buf_extend(out, 5);
 }
 
-/* May this encoded key stand in a snapshot of `part`? */
-bool key_is_of_part(str encoded, u64 part)
+/* May this encoded key stand in a snapshot of such a store? */
+bool key_is_of_store(str encoded, const struct store_options *o)
 {
     if (encoded.len < 1) return false;
     if (encoded.at[0] == ZONE_LOCAL)
-        return encoded.len > LOCAL_PREFIX_BYTES && get_u64be(encoded.at + 1) == part;
+        return encoded.len > LOCAL_PREFIX_BYTES && get_u64be(encoded.at + 1) == o->part;
     if (encoded.at[0] != ZONE_HEAD || encoded.len < HEAD_PREFIX_BYTES) return false;
+    u32 keyspace = get_u32be(encoded.at + 1);
+    if (keyspace < o->keyspace_first || keyspace > o->keyspace_last) return false;
     str key = str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
     return get_u64be(encoded.at + 5) == store_position(key);
 }
+
+/* The first key after every local row of the partition. */
+static void local_end_put(struct buf *out, u64 part)
+{
+    u8 *p = buf_reserve(out, LOCAL_PREFIX_BYTES);
+    p[0] = part == UINT64_MAX ? ZONE_LOCAL + 1 : ZONE_LOCAL;
+    put_u64be(p + 1, part + 1);
+    buf_extend(out, LOCAL_PREFIX_BYTES);
+}
+
+void store_ranges_init(struct store_ranges *r, const struct store_options *o)
+{
+    size_t ends[2 * STORE_RANGES + 1] = {0};
+
+    *r = (struct store_ranges){0};
+    u8 *p = buf_reserve(&r->bounds, LOCAL_PREFIX_BYTES);
+    p[0] = ZONE_LOCAL;
+    put_u64be(p + 1, o->part);
+    buf_extend(&r->bounds, LOCAL_PREFIX_BYTES);
+    ends[1] = r->bounds.len;
+    local_end_put(&r->bounds, o->part);
+    ends[2] = r->bounds.len;
+    keyspace_start_put(&r->bounds, o->keyspace_first);
+    ends[3] = r->bounds.len;
+    keyspace_end_put(&r->bounds, o->keyspace_last);
+    ends[4] = r->bounds.len;
+    const u8 *base = buf_bytes(&r->bounds);
+    for (u32 i = 0; i < STORE_RANGES; i++) {
+        r->range[i].lower = str_from(base + ends[2 * i], ends[2 * i + 1] - ends[2 * i]);
+        r->range[i].upper = str_from(base + ends[2 * i + 1], ends[2 * i + 2] - ends[2 * i + 1]);
+    }
+}
+
+void store_ranges_done(struct store_ranges *r) { buf_done(&r->bounds); }

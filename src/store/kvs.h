@@ -1,7 +1,7 @@
 /* The ordered key-value engine under the store, behind one table of operations: rocks.c (RocksDB,
  * its write-ahead log off) and memory.c (an ordered map with a durable image, for the simulator).
  * Only checkpoints and snapshot installs write, each as one atomic and durable step. get and
- * iterators run on the reactor; ingest and stage_commit run inside jobs, one at a time. */
+ * iterators run on the reactor; ingest and stage_commit run inside jobs, one at a time per store. */
 #pragma once
 
 #include "base/buf.h"
@@ -44,9 +44,10 @@ struct kvs_ops {
     err (*ingest)(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
                   const struct kvs_row *rows, size_t row_count);
 
-    /* Replace the whole of [lower, upper) by rows added in ascending order: nothing is visible
-     * before stage_commit, which is atomic and durable; abort or a crash leaves the old rows. */
-    err (*stage_new)(struct kvs *k, struct kvs_range range, struct kvs_stage **out);
+    /* Replace the whole of the ranges (ascending, copied) by rows added in ascending order: nothing is
+     * visible before stage_commit, which is atomic and durable; abort or a crash leaves the old rows. */
+    err (*stage_new)(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
+                     struct kvs_stage **out);
     err (*stage_add)(struct kvs_stage *s, str key, str value);
     err (*stage_commit)(struct kvs_stage *s); /* frees s, whatever it returns */
     void (*stage_abort)(struct kvs_stage *s);

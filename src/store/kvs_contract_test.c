@@ -121,8 +121,8 @@ static void do_stage(struct pair *p)
     char low[24], high[24];
     struct kvs_range range = {key_text(bounds[0], low), key_text(bounds[1], high)};
     struct kvs_stage *a, *b;
-    CHECK_OK(p->memory->ops->stage_new(p->memory, range, &a));
-    CHECK_OK(p->rocks->ops->stage_new(p->rocks, range, &b));
+    CHECK_OK(p->memory->ops->stage_new(p->memory, &range, 1, &a));
+    CHECK_OK(p->rocks->ops->stage_new(p->rocks, &range, 1, &b));
     u64 numbers[ROWS];
     size_t count = some_keys(p, numbers, ROWS);
     for (size_t i = 0; i < count; i++) {
@@ -243,7 +243,7 @@ TEST(kvs, a_replacement_of_many_files_leaves_no_old_row)
     for (u32 round = 0; round < 3; round++) {
         struct kvs_range range = {STR("k0050"), STR("k0250")};
         struct kvs_stage *s;
-        CHECK_OK(k->ops->stage_new(k, round ? range : (struct kvs_range){STR("a"), STR("z")}, &s));
+        CHECK_OK(k->ops->stage_new(k, round ? &range : &(struct kvs_range){STR("a"), STR("z")}, 1, &s));
         for (u32 i = 0; i < ROWS; i++) {
             char key[8];
             snprintf(key, sizeof key, "k%04u", i);
@@ -311,7 +311,7 @@ TEST(kvs, a_crash_of_the_memory_engine_drops_what_was_open_and_keeps_what_was_wr
     CHECK_OK(k->ops->ingest(k, NULL, 0, &row, 1));
     u64 hash = kvs_image_hash(image);
     struct kvs_stage *s;
-    CHECK_OK(k->ops->stage_new(k, (struct kvs_range){STR("a"), STR("z")}, &s));
+    CHECK_OK(k->ops->stage_new(k, &(struct kvs_range){STR("a"), STR("z")}, 1, &s));
     CHECK_OK(k->ops->stage_add(s, STR("b"), STR("2")));
     k->ops->iter_new(k, k->ops->snapshot_new(k));
     kvs_image_crash(image);

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/mutant.h"
 #include "store/kvs.h"
+#include "store/ranges.h"
 #include "store/treap.h"
 
 struct kvs_image {
@@ -33,7 +34,8 @@ struct kvs_iter {
 struct kvs_stage {
     struct memory *memory;
     struct treap *rows;
-    struct buf lower, upper, last;
+    struct range_set ranges;
+    struct buf last;
     struct list link;
 };
 
@@ -153,13 +155,12 @@ static err memory_ingest(struct kvs *k, const struct kvs_range *ranges, u32 rang
     return OK;
 }
 
-static err memory_stage_new(struct kvs *k, struct kvs_range range, struct kvs_stage **out)
+static err memory_stage_new(struct kvs *k, const struct kvs_range *ranges, u32 count,
+                            struct kvs_stage **out)
 {
-    assert(str_compare(range.lower, range.upper) < 0);
     struct kvs_stage *s = mem_zalloc(sizeof *s);
     s->memory = memory_of(k);
-    buf_append_str(&s->lower, range.lower);
-    buf_append_str(&s->upper, range.upper);
+    range_set_init(&s->ranges, ranges, count);
     list_push(&s->memory->stages, &s->link);
     *out = s;
     return OK;
@@ -167,8 +168,7 @@ static err memory_stage_new(struct kvs *k, struct kvs_range range, struct kvs_st
 
 static err memory_stage_add(struct kvs_stage *s, str key, str value)
 {
-    assert(str_compare(buf_str(&s->lower), key) <= 0);
-    assert(str_compare(key, buf_str(&s->upper)) < 0);
+    assert(range_set_has(&s->ranges, key));
     assert(!s->last.len || str_compare(buf_str(&s->last), key) < 0);
     if (s->memory->image->fault) return s->memory->image->fault;
     s->rows = treap_join(s->rows, treap_one(key, value));
@@ -182,8 +182,7 @@ static void memory_stage_abort(struct kvs_stage *s)
     if (!s) return;
     list_remove(&s->link);
     treap_unref(s->rows);
-    buf_done(&s->lower);
-    buf_done(&s->upper);
+    range_set_done(&s->ranges);
     buf_done(&s->last);
     mem_free(s);
 }
@@ -207,11 +206,17 @@ static err memory_stage_commit(struct kvs_stage *s)
     if (MUTANT(install_keeps_old_rows)) {
         image->root = merge_rows(image->root, s->rows);
     } else {
-        struct treap *low, *middle, *high;
-        treap_split(image->root, buf_str(&s->lower), &low, &middle);
-        treap_split(middle, buf_str(&s->upper), &middle, &high);
-        treap_unref(middle);
-        image->root = treap_join(treap_join(low, treap_ref(s->rows)), high);
+        struct treap *rows = treap_ref(s->rows);
+        for (u32 i = 0; i < s->ranges.count; i++) {
+            struct kvs_range range = s->ranges.range[i];
+            struct treap *low, *old, *high, *new;
+            treap_split(image->root, range.lower, &low, &old);
+            treap_split(old, range.upper, &old, &high);
+            treap_split(rows, range.upper, &new, &rows);
+            treap_unref(old);
+            image->root = treap_join(treap_join(low, new), high);
+        }
+        assert(!rows);
     }
     memory_stage_abort(s);
     return OK;

@@ -48,7 +48,7 @@ static err write_by_ingest(struct kvs *k, u64 generation, str value)
 static err write_by_stage(struct kvs *k, u64 generation, str value)
 {
     struct kvs_stage *s;
-    err e = k->ops->stage_new(k, (struct kvs_range){STR("a"), STR("z")}, &s);
+    err e = k->ops->stage_new(k, &(struct kvs_range){STR("a"), STR("z")}, 1, &s);
     if (!e) e = k->ops->stage_add(s, STR("marker"), value);
     for (u32 i = 0; i < ROWS && !e; i++) {
         char key[16];

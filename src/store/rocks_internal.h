@@ -31,7 +31,8 @@ u64 rocks_free_bytes(const struct rocks *r);
 /* rocks_sst.c */
 err rocks_ingest(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
                  const struct kvs_row *rows, size_t row_count);
-err rocks_stage_new(struct kvs *k, struct kvs_range range, struct kvs_stage **out);
+err rocks_stage_new(struct kvs *k, const struct kvs_range *ranges, u32 count,
+                    struct kvs_stage **out);
 err rocks_stage_add(struct kvs_stage *s, str key, str value);
 err rocks_stage_commit(struct kvs_stage *s);
 void rocks_stage_abort(struct kvs_stage *s);

@@ -8,6 +8,7 @@
  * it ran on RocksDB.)
  *
  * Durability: Finish syncs each file, ingest syncs the link's directory and the manifest. */
+#include "store/ranges.h"
 #include "store/rocks_internal.h"
 
 #include <pthread.h>
@@ -214,18 +215,15 @@ err rocks_ingest(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
 
 struct kvs_stage {
     struct run run;
-    struct kvs_range range; /* of the two below */
-    struct buf lower, upper;
+    struct range_set ranges;
 };
 
-err rocks_stage_new(struct kvs *k, struct kvs_range range, struct kvs_stage **out)
+err rocks_stage_new(struct kvs *k, const struct kvs_range *ranges, u32 count,
+                    struct kvs_stage **out)
 {
-    assert(str_compare(range.lower, range.upper) < 0);
     struct kvs_stage *s = mem_zalloc(sizeof *s);
-    buf_append_str(&s->lower, range.lower);
-    buf_append_str(&s->upper, range.upper);
-    s->range = (struct kvs_range){buf_str(&s->lower), buf_str(&s->upper)};
-    run_init(&s->run, rocks_of(k), &s->range, 1);
+    range_set_init(&s->ranges, ranges, count);
+    run_init(&s->run, rocks_of(k), s->ranges.range, count);
     rocks_of(k)->open++;
     *out = s;
     return OK;
@@ -233,8 +231,7 @@ err rocks_stage_new(struct kvs *k, struct kvs_range range, struct kvs_stage **ou
 
 err rocks_stage_add(struct kvs_stage *s, str key, str value)
 {
-    assert(str_compare(s->range.lower, key) <= 0);
-    assert(str_compare(key, s->range.upper) < 0);
+    assert(range_set_has(&s->ranges, key));
     return run_add(&s->run, key, value, false);
 }
 
@@ -243,8 +240,7 @@ void rocks_stage_abort(struct kvs_stage *s)
     if (!s) return;
     struct rocks *r = s->run.rocks;
     run_done(&s->run);
-    buf_done(&s->lower);
-    buf_done(&s->upper);
+    range_set_done(&s->ranges);
     mem_free(s);
     r->open--;
 }

@@ -4,19 +4,15 @@
 struct store_snapshot {
     struct kvs *kvs;
     struct kvs_snapshot *pin;
+    struct store_ranges ranges;
 };
-
-struct kvs_range store_whole_range(void)
-{
-    static const u8 lower[] = {ZONE_LOCAL}, upper[] = {ZONE_END};
-    return (struct kvs_range){str_from(lower, 1), str_from(upper, 1)};
-}
 
 struct store_snapshot *store_snapshot_new(struct store *s)
 {
     struct store_snapshot *sn = mem_zalloc(sizeof *sn);
     sn->kvs = s->kvs;
     sn->pin = s->kvs->ops->snapshot_new(s->kvs);
+    store_ranges_init(&sn->ranges, &s->options);
     return sn;
 }
 
@@ -24,6 +20,7 @@ void store_snapshot_free(struct store_snapshot *sn)
 {
     if (!sn) return;
     sn->kvs->ops->snapshot_free(sn->kvs, sn->pin);
+    store_ranges_done(&sn->ranges);
     mem_free(sn);
 }
 
@@ -41,27 +38,38 @@ static bool is_session_row(str key)
            key.at[LOCAL_PREFIX_BYTES] == 2;
 }
 
+/* The rows of one range behind `after`, until the chunk is full: *full. */
+static void append_range(struct kvs_iter *i, const struct kvs_ops *ops, struct kvs_range range,
+                         str after, size_t end, struct buf *out, size_t start, bool *full)
+{
+    bool inside = after.len && str_compare(after, range.lower) >= 0;
+    ops->iter_seek(i, inside ? after : range.lower);
+    if (inside && ops->iter_valid(i) && str_equal(ops->iter_key(i), after)) ops->iter_next(i);
+    for (; ops->iter_valid(i); ops->iter_next(i)) {
+        str key = ops->iter_key(i);
+        if (str_compare(key, range.upper) >= 0) return;
+        if (MUTANT(snapshot_without_sessions) && is_session_row(key)) continue;
+        size_t row_bytes = 8 + key.len + ops->iter_value(i).len;
+        *full = out->len > start && out->len + row_bytes > end;
+        if (*full) return;
+        append_row(out, key, ops->iter_value(i));
+    }
+}
+
 err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t bytes, struct buf *out,
                          bool *last)
 {
     const struct kvs_ops *ops = sn->kvs->ops;
-    struct kvs_range whole = store_whole_range();
     struct kvs_iter *i = ops->iter_new(sn->kvs, MUTANT(snapshot_reads_latest) ? NULL : sn->pin);
-    ops->iter_seek(i, after.len ? after : whole.lower);
-    if (after.len && ops->iter_valid(i) && str_equal(ops->iter_key(i), after)) ops->iter_next(i);
-
     size_t start = out->len;
-    bool more = false;
-    for (; ops->iter_valid(i); ops->iter_next(i)) {
-        str key = ops->iter_key(i);
-        if (str_compare(key, whole.upper) >= 0) break;
-        if (MUTANT(snapshot_without_sessions) && is_session_row(key)) continue;
-        size_t row_bytes = 8 + key.len + ops->iter_value(i).len;
-        more = out->len > start && out->len - start + row_bytes > bytes;
-        if (more) break;
-        append_row(out, key, ops->iter_value(i));
+    bool full = false;
+
+    for (u32 r = 0; r < STORE_RANGES && !full; r++) {
+        struct kvs_range range = sn->ranges.range[r];
+        if (after.len && str_compare(after, range.upper) >= 0) continue;
+        append_range(i, ops, range, after, start + bytes, out, start, &full);
     }
-    *last = !more;
+    *last = !full;
     err e = ops->iter_error(i);
     ops->iter_free(i);
     return e;

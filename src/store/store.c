@@ -3,10 +3,15 @@
 
 struct store *store_new(struct kvs *kvs, const struct store_options *options)
 {
-    assert(options->memory_bytes_max > 0);
     struct store *s = mem_zalloc(sizeof *s);
     s->kvs = kvs;
     s->options = *options;
+    if (s->options.keyspace_last == 0) s->options.keyspace_last = UINT32_MAX;
+    if (!s->options.budget) {
+        assert(options->memory_bytes_max > 0);
+        s->own_budget.bytes_max = options->memory_bytes_max;
+        s->options.budget = &s->own_budget;
+    }
     list_init(&s->dying);
     return s;
 }
@@ -44,6 +49,7 @@ void store_free(struct store *s)
     }
     for (u32 i = 0; i < s->keyspace_count; i++) keyspace_free_all(s->keyspaces[i]);
     LIST_EACH_SAFE (l, &s->dying) keyspace_free_all(CONTAINER_OF(l, struct keyspace, link));
+    s->options.budget->bytes -= s->budgeted;
     mem_free(s->keyspaces);
     generation_done(&s->current);
     id_set_done(&s->dropped);

@@ -13,9 +13,19 @@
 
 struct store;
 
+/* Memory that several stores of a node share: each counts in it what it takes, and evicts clean rows while
+ * all of them together are above the limit. */
+struct store_budget {
+    size_t bytes, bytes_max;
+};
+
 struct store_options {
-    u64 part;                /* names the partition-local rows */
-    size_t memory_bytes_max; /* front table: dirty + clean; clean rows are evicted above it */
+    u64 part; /* names the partition-local rows */
+    /* The keyspace ids that are this store's alone, both included; 0, 0: all. Other stores may lie on the
+     * same kvs. */
+    u32 keyspace_first, keyspace_last;
+    size_t memory_bytes_max;     /* front table: dirty + clean; clean rows are evicted above it */
+    struct store_budget *budget; /* instead of memory_bytes_max; outlives the store. NULL: its own */
 };
 
 struct store *store_new(struct kvs *kvs, const struct store_options *options);
@@ -85,7 +95,7 @@ MUST_USE err store_local_get(struct store *s, u8 kind, str sub, struct buf *out,
 typedef void (*store_local_fn)(void *context, str sub, str value);
 MUST_USE err store_local_each(struct store *s, u8 kind, store_local_fn fn, void *context);
 
-/* Snapshot out: everything as of the last finished checkpoint, in chunks of rows
+/* Snapshot out: everything of this store as of the last finished checkpoint, in chunks of rows
  * [klen:u32 vlen:u32 key value]*. `after` is the last key of the previous chunk (empty: start). At least
  * one row per chunk; *last is set when the chunk ends the snapshot. */
 struct store_snapshot;

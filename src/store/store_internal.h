@@ -29,7 +29,7 @@ void head_key_append(struct buf *out, u32 keyspace, u64 position, str key);
 bool head_key_is_of(str encoded, u32 keyspace);
 void keyspace_start_put(struct buf *out, u32 keyspace);
 void keyspace_end_put(struct buf *out, u32 keyspace);
-bool key_is_of_part(str encoded, u64 part);
+bool key_is_of_store(str encoded, const struct store_options *o);
 
 /* ---- row.c ---- */
 
@@ -168,6 +168,8 @@ void store_retire_all(struct store *s); /* the front table becomes empty, in O(k
 struct store {
     struct kvs *kvs;
     struct store_options options;
+    struct store_budget own_budget; /* unless the options name another */
+    size_t budgeted;                /* what the budget holds of this store */
     struct store_stats stats;
 
     /* keyspaces.c */
@@ -229,5 +231,11 @@ bool store_frozen_has(const struct store *s, const struct row *r); /* frozen, or
 
 /* ---- snapshot.c, install.c ---- */
 
-/* A store is alone on its kvs: a snapshot is all of it. */
-struct kvs_range store_whole_range(void);
+/* What a snapshot holds and an install replaces: the partition-local rows, then the keyspaces. */
+enum { STORE_RANGES = 2 };
+struct store_ranges {
+    struct kvs_range range[STORE_RANGES]; /* ascending, borrowed from `bounds` */
+    struct buf bounds;
+};
+void store_ranges_init(struct store_ranges *r, const struct store_options *o);
+void store_ranges_done(struct store_ranges *r);

@@ -97,12 +97,17 @@ static u32 free_dying(struct store *s, u32 steps)
 
 /* ---- CLOCK ---- */
 
-static bool over_budget(const struct store *s)
+/* Bring this store's share of the common account up to date. */
+static bool over_budget(struct store *s)
 {
-    return store_memory_bytes(s) > s->options.memory_bytes_max;
+    struct store_budget *b = s->options.budget;
+    size_t now = store_memory_bytes(s);
+    b->bytes += now - s->budgeted;
+    s->budgeted = now;
+    return b->bytes > b->bytes_max;
 }
 
-static bool can_evict(const struct store *s) { return s->clean_rows > 0 && over_budget(s); }
+static bool can_evict(struct store *s) { return over_budget(s) && s->clean_rows > 0; }
 
 static bool is_evictable(struct store *s, const struct row *r)
 {
