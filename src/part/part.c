@@ -194,6 +194,11 @@ nanos part_deadline(const struct part *p)
     return at;
 }
 
+bool part_waits_for_log(const struct part *p)
+{
+    return p->log.staged.count || p->log.held.count || p->shipping.in.waiting;
+}
+
 struct raft *part_raft(struct part *p)
 {
     return p->raft;

@@ -36,6 +36,7 @@ enum part_status {
 };
 
 struct part_answer {
+    u64 part;
     struct part_waiter to;
     enum part_status status;
     node_id leader;
@@ -96,12 +97,13 @@ MUST_USE err part_on_frame(struct part *p, node_id from, const struct frame *f, 
 void part_on_peer_lost(struct part *p, node_id peer, bool restarted);
 void part_on_founding(struct part *p);
 void part_on_disk_full(struct part *p, bool full);
-MUST_USE err part_on_job(struct part *p, struct env_job *job);
+MUST_USE err part_on_job(struct part *p, struct env_job *job); /* job->owner is the partition */
 
 /* The partition's share of a turn: durable log, proposals, apply, reads, checkpoints, snapshots.
  * *more: call again soon. An err is final: the node must stop. */
 MUST_USE err part_turn(struct part *p, bool *more);
 nanos part_deadline(const struct part *p);
+bool part_waits_for_log(const struct part *p); /* it has a turn's work when more of the log is durable */
 
 /* A clean stop: checkpoint what is applied; true when done. */
 bool part_stopping(struct part *p);

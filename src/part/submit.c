@@ -12,7 +12,8 @@ void part_answer(struct part *p, const struct part_waiter *to, enum part_status 
                  str reply)
 {
     if (!to->number) return;
-    struct part_answer a = {.to = *to,
+    struct part_answer a = {.part = p->options.id,
+                            .to = *to,
                             .status = status,
                             .leader = p->raft ? raft_leader(p->raft) : 0,
                             .index = index,

@@ -12,6 +12,7 @@
 
 #define WRITES_MAX  32768 /* unanswered at once; half of what a session keeps */
 #define OTHERS_MAX  65536
+#define SLOTS_MIN   64 /* both tables begin so small: a node may have thousands of gateways */
 #define GRACE       (150 * NANOS_MS) /* the partition expires what it queues; we wait a little longer */
 #define IS_OTHER    (1ull << 63)
 #define RETRY_AFTER (20 * NANOS_MS)
@@ -28,13 +29,16 @@ struct slot { /* a request, or the orphan of one whose client is gone */
 
 struct gateway {
     struct node *node;
+    struct hosted *hosted; /* whose leader the requests go to */
     struct env *env;
     struct session_id session;
     u32 boot;
     nanos now;
-    struct slot *writes; /* ring, number & (WRITES_MAX - 1) */
-    u64 base, next;      /* unanswered writes are within [base, next) */
-    struct slot *others;
+    struct slot *writes; /* ring, number & (writes_cap - 1); doubles up to WRITES_MAX */
+    u32 writes_cap;
+    u64 base, next; /* unanswered writes are within [base, next) */
+    struct slot *others; /* doubles up to OTHERS_MAX */
+    u32 others_cap, first_generation;
     u32 *free_others, free_count;
     struct list waiting; /* REQUEST_WAITING, oldest first */
     struct list sent;    /* REQUEST_SENT, oldest first */
@@ -47,11 +51,12 @@ struct gateway {
     struct gateway_stats stats;
 };
 
-struct gateway *gateway_new(struct node *n, u32 boot)
+struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot)
 {
     struct gateway *g = mem_zalloc(sizeof *g);
 
     g->node = n;
+    g->hosted = hosted;
     g->env = node_env(n);
     g->boot = boot;
     put_u32(g->session.bytes, node_config_of(n)->self);
@@ -59,15 +64,10 @@ struct gateway *gateway_new(struct node *n, u32 boot)
     /* A node that lost its disk counts its boots from 1 again and must not meet its old session. */
     mem_copy(g->session.bytes + 8, node_identity(n)->incarnation, 8);
     g->session.bytes[15] &= 0x7f; /* a client's session has this bit */
-    g->writes = mem_zalloc_array(WRITES_MAX, sizeof *g->writes);
-    g->others = mem_zalloc_array(OTHERS_MAX, sizeof *g->others);
-    g->free_others = mem_zalloc_array(OTHERS_MAX, sizeof *g->free_others);
-    for (u32 i = 0; i < OTHERS_MAX; i++) g->free_others[g->free_count++] = OTHERS_MAX - 1 - i;
     /* Numbers begin at a random place: an answer meant for a node's earlier life on a lost disk, which
      * counted its boots from 1 as well, finds nobody here. */
     g->base = g->next = 1 + (env_random(g->env) >> 8);
-    u32 generation = (u32)env_random(g->env) >> 1;
-    for (u32 i = 0; i < OTHERS_MAX; i++) g->others[i].generation = generation;
+    g->first_generation = (u32)env_random(g->env) >> 1;
     g->bytes_max = size_max(node_config_of(n)->memory_bytes / 10,
                             2 * node_config_of(n)->value_bytes_max);
     list_init(&g->waiting);
@@ -94,11 +94,13 @@ static bool is_write(const struct gateway_request *r)
 static struct slot *slot_of(struct gateway *g, u64 number)
 {
     if (number & IS_OTHER) {
-        struct slot *s = &g->others[number & (OTHERS_MAX - 1)];
+        u32 place = (u32)(number & (OTHERS_MAX - 1));
+        if (place >= g->others_cap) return NULL;
+        struct slot *s = &g->others[place];
         return s->used && s->generation == (u32)((number & ~IS_OTHER) >> 16) ? s : NULL;
     }
     if (number < g->base || number >= g->next) return NULL;
-    struct slot *s = &g->writes[number & (WRITES_MAX - 1)];
+    struct slot *s = &g->writes[number & (g->writes_cap - 1)];
     return s->used ? s : NULL;
 }
 
@@ -113,7 +115,31 @@ static void slot_release(struct gateway *g, u64 number)
         g->free_others[g->free_count++] = (u32)(number & (OTHERS_MAX - 1));
         return;
     }
-    while (g->base < g->next && !g->writes[g->base & (WRITES_MAX - 1)].used) g->base++;
+    while (g->base < g->next && !g->writes[g->base & (g->writes_cap - 1)].used) g->base++;
+}
+
+static void grow_writes(struct gateway *g)
+{
+    u32 cap = g->writes_cap ? 2 * g->writes_cap : SLOTS_MIN;
+    struct slot *writes = mem_zalloc_array(cap, sizeof *writes);
+
+    for (u64 n = g->base; n < g->next; n++) writes[n & (cap - 1)] = g->writes[n & (g->writes_cap - 1)];
+    mem_free(g->writes);
+    g->writes = writes;
+    g->writes_cap = cap;
+}
+
+static void grow_others(struct gateway *g)
+{
+    u32 cap = g->others_cap ? 2 * g->others_cap : SLOTS_MIN;
+
+    g->others = mem_resize_array(g->others, cap, sizeof *g->others);
+    g->free_others = mem_resize_array(g->free_others, cap, sizeof *g->free_others);
+    for (u32 i = cap; i-- > g->others_cap;) {
+        g->others[i] = (struct slot){.generation = g->first_generation};
+        g->free_others[g->free_count++] = i;
+    }
+    g->others_cap = cap;
 }
 
 static bool take_number(struct gateway *g, struct gateway_request *r)
@@ -122,9 +148,11 @@ static bool take_number(struct gateway *g, struct gateway_request *r)
 
     if (is_write(r)) {
         if (g->next - g->base >= WRITES_MAX) return false;
+        if (g->next - g->base == g->writes_cap) grow_writes(g);
         r->number = g->next++;
-        s = &g->writes[r->number & (WRITES_MAX - 1)];
+        s = &g->writes[r->number & (g->writes_cap - 1)];
     } else {
+        if (!g->free_count && g->others_cap < OTHERS_MAX) grow_others(g);
         if (!g->free_count) return false;
         u32 place = g->free_others[--g->free_count];
         s = &g->others[place];
@@ -144,7 +172,7 @@ static size_t request_bytes(const struct gateway_request *r)
 bool gateway_is_full(const struct gateway *g)
 {
     return g->stats.inflight_bytes >= g->bytes_max || g->next - g->base >= WRITES_MAX / 2 ||
-           g->free_count < OTHERS_MAX / 2;
+           g->others_cap - g->free_count > OTHERS_MAX / 2;
 }
 
 bool gateway_is_idle(const struct gateway *g)
@@ -237,6 +265,7 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     g->stats.inflight++;
     g->stats.inflight_bytes += request_bytes(r);
     list_push(&g->waiting, &r->link);
+    parts_touch(node_parts(g->node), g->hosted);
 }
 
 void gateway_cancel(struct gateway *g, struct gateway_request *r)
@@ -276,7 +305,7 @@ static bool send_to_peer(struct gateway *g, struct gateway_request *r)
 {
     nanos deadline = deadline_at_leader(g, r);
     struct frame f = {.type = FRAME_FORWARD,
-                      .part = PART_DEFAULT,
+                      .part = g->hosted->id,
                       .req = r->number,
                       .deadline_ms = (u32)((deadline - u64_min(deadline, g->now)) / NANOS_MS)};
     struct forward fw = {.kind = (u8)r->kind,
@@ -302,7 +331,7 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
                                .deadline = deadline_at_leader(g, r),
                                .index = r->index,
                                .replicas = r->replicas};
-    part_submit(node_part(g->node), &req);
+    part_submit(g->hosted->part, &req);
 }
 
 /* What changes between two sends of a write. The entry may sit in a log with a leader's stamp by
@@ -429,7 +458,7 @@ err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str
 static void choose_target(struct gateway *g)
 {
     node_id self = node_config_of(g->node)->self,
-            leader = raft_leader(part_raft(node_part(g->node)));
+            leader = raft_leader(part_raft(g->hosted->part));
     node_id target = leader;
 
     if (target && target != self && !peers_is_connected(node_peers(g->node), target)) target = 0;
@@ -466,7 +495,7 @@ static void expire(struct gateway *g)
     expire_list(g, &g->sent);
     for (u64 n = g->base; n < g->next && n < g->base + 1024;
          n++) { /* orphans at the base hold `acked` back */
-        struct slot *s = &g->writes[n & (WRITES_MAX - 1)];
+        struct slot *s = &g->writes[n & (g->writes_cap - 1)];
         if (s->used && !s->req && g->now >= s->deadline) slot_release(g, n);
     }
 }

@@ -16,15 +16,14 @@ struct node {
     struct node_config config;
     struct identity identity;
     struct kvs *kvs;
-    struct store *store;
     struct wal *wal;
-    struct part *part;
+    struct parts *parts;
+    struct hosted *main; /* the default keyspace's */
     struct peers *peers;
-    struct gateway *gateway;
     struct redis_door *redis;
     struct admin_door *admin;
-    nanos now, started_at, next_status_at, next_resign_at;
-    bool was_full, founded, resigned, stopped;
+    nanos now, started_at, next_status_at, next_resign_at, next_log_look;
+    bool was_full, resigned, stopped;
     nanos stop_asked_at; /* 0: not asked */
     bool failed;
     char failure[256];
@@ -68,7 +67,7 @@ static void answer_peer(struct node *n, const struct part_answer *a)
 {
     /* Numbers begin anew in each life of a node: an answer is for the life that asked. */
     struct frame f = {
-        .type = FRAME_FORWARD_REPLY, .part = PART_DEFAULT, .req = a->to.number, .dst_boot = a->to.boot};
+        .type = FRAME_FORWARD_REPLY, .part = a->part, .req = a->to.number, .dst_boot = a->to.boot};
     struct forward_reply r = {
         .status = (u8)a->status, .leader = a->leader, .index = a->index, .reply = a->reply};
     struct buf *out = peers_begin(n->peers, a->to.node, &f, false);
@@ -82,7 +81,7 @@ static void on_answer(void *context, const struct part_answer *a)
 {
     struct node *n = context;
     if (a->to.node == n->config.self)
-        gateway_on_answer(n->gateway, a);
+        gateway_on_answer(parts_find(n->parts, a->part)->gateway, a);
     else
         answer_peer(n, a);
 }
@@ -105,7 +104,8 @@ static void on_log(void *context, enum log_level level, const char *line)
     env_log(n->env, level, "%s", line);
 }
 
-static err on_forward(struct node *n, node_id from, const struct frame *f, str body)
+static err on_forward(struct node *n, struct hosted *h, node_id from, const struct frame *f,
+                      str body)
 {
     struct forward fw;
 
@@ -123,7 +123,7 @@ static err on_forward(struct node *n, node_id from, const struct frame *f, str b
                                .deadline = n->now + (nanos)f->deadline_ms * NANOS_MS,
                                .index = fw.index,
                                .replicas = fw.replicas};
-    part_submit(n->part, &req);
+    part_submit(h->part, &req);
     return OK;
 }
 
@@ -131,17 +131,23 @@ static err on_frame(void *context, node_id from, const struct frame *f, str body
 {
     struct node *n = context;
 
-    if (f->part != PART_DEFAULT) return ERR_MALFORMED;
-    if (f->type == FRAME_FORWARD) return on_forward(n, from, f, body);
-    if (f->type == FRAME_FORWARD_REPLY) return gateway_on_reply(n->gateway, from, f, body);
-    return part_on_frame(n->part, from, f, body);
+    struct hosted *h = parts_find(n->parts, f->part);
+    if (!h) return ERR_MALFORMED;
+    parts_touch(n->parts, h);
+    if (f->type == FRAME_FORWARD) return on_forward(n, h, from, f, body);
+    if (f->type == FRAME_FORWARD_REPLY) return gateway_on_reply(h->gateway, from, f, body);
+    return part_on_frame(h->part, from, f, body);
 }
 
 static void on_lost(void *context, node_id peer, bool restarted)
 {
     struct node *n = context;
-    part_on_peer_lost(n->part, peer, restarted);
-    gateway_on_peer_lost(n->gateway, peer);
+    for (u32 i = 0; i < parts_count(n->parts); i++) {
+        struct hosted *h = parts_at(n->parts, i);
+        part_on_peer_lost(h->part, peer, restarted);
+        gateway_on_peer_lost(h->gateway, peer);
+        parts_touch(n->parts, h);
+    }
 }
 
 /* ---- boot ---- */
@@ -192,16 +198,24 @@ static err open_log(struct node *n, char *problem, size_t size)
 
     err e = n->env->ops->dir_make(n->env, "wal");
     if (!e) e = n->env->ops->dir_make(n->env, "wal/r0");
-    if (!e) e = wal_open(n->env, &w, part_on_replay, part_on_damage, n->part, &n->wal);
-    if (!e) e = part_boot(n->part, n->wal);
+    if (!e) e = wal_open(n->env, &w, parts_on_replay, parts_on_damage, n->parts, &n->wal);
+    if (!e) e = parts_boot(n->parts, n->wal);
     if (e) snprintf(problem, size, "cannot open the log in wal/r0: %s", err_text(e));
     return e;
 }
 
+static struct machine *redis_machine(void *context, struct store *store)
+{
+    struct node *n = context;
+    struct kv_options ko = {.keyspace_first = DEFAULT_KEYSPACE_FIRST,
+                            .keyspace_last = DEFAULT_KEYSPACE_LAST,
+                            .value_bytes_max = n->config.value_bytes_max,
+                            .step_budget = STEP_BUDGET};
+    return kv_machine_new(kv_new(store, &ko));
+}
+
 static err open_state(struct node *n, char *problem, size_t size)
 {
-    struct store_options so = {.part = PART_DEFAULT,
-                               .memory_bytes_max = n->config.memory_bytes / 5 * 2};
     struct part_host host = {.context = n,
                              .answer = on_answer,
                              .peer_begin = on_peer_begin,
@@ -211,12 +225,14 @@ static err open_state(struct node *n, char *problem, size_t size)
 
     err e = n->config.open_kvs(n->config.open_kvs_context, &n->kvs, problem, size);
     if (e) return e;
-    n->store = store_new(n->kvs, &so);
+    n->parts = parts_new(n->env, n->kvs, n->config.memory_bytes / 5 * 2, &host);
     part_options_of(n, &po);
-    struct kv_options ko = {.value_bytes_max = n->config.value_bytes_max,
-                            .step_budget = STEP_BUDGET};
-    struct machine *machine = kv_machine_new(kv_new(n->store, &ko));
-    e = part_new(n->env, n->store, machine, &po, &host, &n->part);
+    struct parts_place place = {.keyspace_first = DEFAULT_KEYSPACE_FIRST,
+                                .keyspace_last = DEFAULT_KEYSPACE_LAST,
+                                .machine = redis_machine,
+                                .context = n};
+    e = parts_add(n->parts, &po, &place);
+    n->main = parts_find(n->parts, PART_DEFAULT);
     if (e) snprintf(problem, size, "cannot read the state store: %s", err_text(e));
     return e;
 }
@@ -241,7 +257,7 @@ static err boot(struct node *n, char *problem, size_t size)
     if (e) return e;
     e = open_log(n, problem, size);
     if (e) return e;
-    n->gateway = gateway_new(n, n->identity.boot);
+    n->main->gateway = gateway_new(n, n->main, n->identity.boot);
     e = peers_new(n, n->identity.incarnation, n->identity.boot, &handlers, problem, size,
                   &n->peers);
     if (!e) e = redis_door_new(n, problem, size, &n->redis);
@@ -266,8 +282,8 @@ err node_new(struct env *env, const struct node_config *config, char *problem, s
     }
     env_log(env, LOG_INFO,
             "node starts node=%u boot=%u members=%u applied=%" PRIu64 " last=%" PRIu64 " disk=%s",
-            n->config.self, n->identity.boot, n->config.member_count, part_applied(n->part),
-            raft_last(part_raft(n->part)).index, env->disk_how ? env->disk_how : "?");
+            n->config.self, n->identity.boot, n->config.member_count, part_applied(n->main->part),
+            raft_last(part_raft(n->main->part)).index, env->disk_how ? env->disk_how : "?");
     *out = n;
     return OK;
 }
@@ -278,10 +294,8 @@ void node_free(struct node *n)
     redis_door_free(n->redis);
     admin_door_free(n->admin);
     peers_free(n->peers);
-    gateway_free(n->gateway);
-    part_free(n->part);
+    parts_free(n->parts);
     wal_free(n->wal);
-    store_free(n->store);
     if (n->kvs) n->kvs->ops->close(n->kvs);
     mem_free(n);
 }
@@ -305,7 +319,7 @@ static void take_job(struct node *n, const struct env_event *ev)
         if (e) fail(n, "the log cannot prepare its next file", e);
         return;
     }
-    err e = part_on_job(n->part, ev->job);
+    err e = parts_on_job(n->parts, ev->job);
     if (e) fail(n, "writing the state store failed", e);
 }
 
@@ -346,15 +360,16 @@ static bool take_events(struct node *n)
 
 static void tell_status(struct node *n)
 {
-    struct raft *r = part_raft(n->part);
+    struct part *p = n->main->part;
+    struct raft *r = part_raft(p);
     struct status s = {.role = (u32)raft_role(r),
                        .leader = raft_leader(r),
                        .pid = n->config.pid,
                        .term = raft_term(r),
                        .commit = raft_commit(r),
-                       .applied = part_applied(n->part),
+                       .applied = part_applied(p),
                        .redis_port = n->config.redis_port,
-                       .blank = part_is_blank(n->part)};
+                       .blank = part_is_blank(p)};
 
     if (n->now < n->next_status_at) return;
     n->next_status_at = n->now + STATUS_EVERY;
@@ -364,11 +379,28 @@ static void tell_status(struct node *n)
 /* A blank replica may vote once every member has said that it is blank as well. */
 static void watch_founding(struct node *n)
 {
-    if (n->founded || !part_is_damaged(n->part)) return;
-    if (!n->identity.blank && !part_is_blank(n->part)) return;
-    if (!part_is_blank(n->part) || !peers_all_blank(n->peers)) return;
-    n->founded = true;
-    part_on_founding(n->part);
+    struct hosted *h = n->main;
+
+    if (h->founded || !part_is_damaged(h->part)) return;
+    if (!part_is_blank(h->part) || !peers_all_blank(n->peers)) return;
+    h->founded = true;
+    part_on_founding(h->part);
+    parts_touch(n->parts, h);
+}
+
+/* Hand over what this node leads. False: nothing. */
+static bool resign_all(struct node *n)
+{
+    bool any = false;
+
+    for (u32 i = 0; i < parts_count(n->parts); i++) {
+        struct hosted *h = parts_at(n->parts, i);
+        if (!raft_is_leader(part_raft(h->part))) continue;
+        any = true;
+        part_resign(h->part);
+        parts_touch(n->parts, h);
+    }
+    return any;
 }
 
 /* A leader whose own disk has not answered for a second keeps everyone waiting: let another one
@@ -378,12 +410,11 @@ static void watch_stall(struct node *n)
     nanos oldest = wal_oldest_write(n->wal);
 
     if (oldest == NANOS_NEVER || n->now < oldest + STALL_MAX || n->now < n->next_resign_at) return;
-    if (!raft_is_leader(part_raft(n->part)) || MUTANT(leads_with_a_stalled_disk)) return;
     n->next_resign_at = n->now + STALL_MAX;
+    if (MUTANT(leads_with_a_stalled_disk) || !resign_all(n)) return;
     env_log(n->env, LOG_WARN,
             "the disk has not answered: leadership is handed over write_ms=%" PRIu64,
             (n->now - oldest) / NANOS_MS);
-    part_resign(n->part);
 }
 
 static void watch_disk(struct node *n)
@@ -395,27 +426,45 @@ static void watch_disk(struct node *n)
     env_log(n->env, full ? LOG_ERROR : LOG_INFO,
             full ? "disk full: read-only until space returns"
                  : "disk has space again: writes go on");
-    part_on_disk_full(n->part, full);
+    for (u32 i = 0; i < parts_count(n->parts); i++) part_on_disk_full(parts_at(n->parts, i)->part, full);
+    parts_touch_all(n->parts);
+}
+
+/* What holds old files of the log back is checkpointed, however little happens to it. */
+static void watch_log(struct node *n)
+{
+    if (n->now < n->next_log_look || wal_bytes_live(n->wal) <= 16 * n->config.wal_segment_bytes) return;
+    n->next_log_look = n->now + 100 * NANOS_MS;
+    parts_touch_all(n->parts);
+}
+
+static bool parts_are_stopping(struct node *n)
+{
+    bool stopped = true;
+
+    for (u32 i = 0; i < parts_count(n->parts); i++)
+        stopped &= part_stopping(parts_at(n->parts, i)->part);
+    parts_touch_all(n->parts);
+    return stopped;
 }
 
 static void watch_stop(struct node *n)
 {
     if (!n->stop_asked_at || n->stopped) return;
-    if (!n->resigned) part_resign(n->part);
+    if (!n->resigned) resign_all(n);
     n->resigned = true;
     bool idle = redis_door_stopping(n->redis);
     bool late = n->now >= n->stop_asked_at + STOP_WAIT;
-    if ((idle || late) && (part_stopping(n->part) || n->now >= n->stop_asked_at + 2 * STOP_WAIT))
+    if ((idle || late) && (parts_are_stopping(n) || n->now >= n->stop_asked_at + 2 * STOP_WAIT))
         n->stopped = true;
 }
 
 static void set_wake(struct node *n)
 {
-    nanos at = part_deadline(n->part);
+    nanos at = parts_deadline(n->parts);
 
     at = u64_min(at, wal_deadline(n->wal));
     at = u64_min(at, peers_deadline(n->peers));
-    at = u64_min(at, gateway_deadline(n->gateway));
     at = u64_min(at, redis_door_deadline(n->redis));
     at = u64_min(at, n->next_status_at);
     if (n->stop_asked_at) at = u64_min(at, n->now + 20 * NANOS_MS);
@@ -431,12 +480,12 @@ bool node_turn(struct node *n)
     more = take_events(n);
     peers_turn(n->peers, n->now);
     more |= redis_door_turn(n->redis);
-    gateway_turn(n->gateway, n->now);
     watch_founding(n);
     watch_disk(n);
     watch_stall(n);
+    watch_log(n);
     if (n->failed) return false;
-    err e = part_turn(n->part, &more);
+    err e = parts_turn(n->parts, n->now, &more);
     if (e) {
         fail(n, "the partition cannot go on", e);
         return false;
@@ -471,15 +520,19 @@ const struct node_config *node_config_of(const struct node *n)
 }
 struct gateway *node_gateway(const struct node *n)
 {
-    return n->gateway;
+    return n->main->gateway;
 }
 struct part *node_part(const struct node *n)
 {
-    return n->part;
+    return n->main->part;
 }
 struct wal *node_wal(const struct node *n)
 {
     return n->wal;
+}
+struct parts *node_parts(const struct node *n)
+{
+    return n->parts;
 }
 struct peers *node_peers(const struct node *n)
 {
@@ -504,12 +557,12 @@ struct admin_door *node_admin_door(const struct node *n)
 
 size_t node_memory_used(const struct node *n)
 {
-    return store_memory_bytes(n->store) + raft_tail_bytes(part_raft(n->part));
+    return parts_memory(n->parts);
 }
 
 void node_view(const struct node *n, struct node_view *out)
 {
-    struct raft *r = part_raft(n->part);
+    struct raft *r = part_raft(n->main->part);
     struct peer_view peers[NODE_MEMBERS_MAX];
     u32 count = peers_view(n->peers, peers, NODE_MEMBERS_MAX);
 
@@ -531,7 +584,7 @@ void node_view(const struct node *n, struct node_view *out)
                                          .pid = n->config.pid,
                                          .term = raft_term(r),
                                          .commit = raft_commit(r),
-                                         .applied = part_applied(n->part),
+                                         .applied = part_applied(n->main->part),
                                          .boot = n->identity.boot,
                                          .redis_port = n->config.redis_port};
             continue;

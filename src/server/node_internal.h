@@ -9,10 +9,9 @@
 #include "server/admin/admin.h"
 #include "server/gateway.h"
 #include "server/node.h"
+#include "server/parts.h"
 #include "server/peers.h"
 #include "server/redis/door.h"
-
-#define PART_DEFAULT 2 /* 1 is kept for the cluster's own group */
 
 struct identity {
     u8 cluster_id[16], incarnation[16];
@@ -26,7 +25,7 @@ MUST_USE err identity_open(struct env *env, struct node_config *config, char *pr
                            size_t problem_size, struct identity *out);
 
 /* gateway.c, for the node. */
-struct gateway *gateway_new(struct node *n, u32 boot);
+struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot);
 void gateway_free(struct gateway *g);
 void gateway_on_answer(struct gateway *g,
                        const struct part_answer *a); /* from this node's partition */
@@ -36,5 +35,6 @@ void gateway_turn(struct gateway *g, nanos now);
 nanos gateway_deadline(const struct gateway *g);
 bool gateway_is_idle(const struct gateway *g);
 
+struct parts *node_parts(const struct node *n);
 struct peers *node_peers(const struct node *n);
 const struct identity *node_identity(const struct node *n);

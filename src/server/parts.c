@@ -1,0 +1,273 @@
+/* See parts.h. */
+#include "server/parts.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "server/node_internal.h"
+
+struct parts {
+    struct env *env;
+    struct kvs *kvs;
+    struct wal *wal;
+    struct part_host host;
+    struct store_budget budget;
+    struct hosted **items; /* by id */
+    u32 count, cap;
+    struct hosted **heap; /* by wake_at, earliest first; all of them */
+    struct list ready, on_log;
+    u64 durable_seen;
+};
+
+struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_max,
+                        const struct part_host *host)
+{
+    struct parts *ps = mem_zalloc(sizeof *ps);
+
+    ps->env = env;
+    ps->kvs = kvs;
+    ps->host = *host;
+    ps->budget.bytes_max = memory_bytes_max;
+    list_init(&ps->ready);
+    list_init(&ps->on_log);
+    return ps;
+}
+
+static void hosted_free(struct hosted *h)
+{
+    gateway_free(h->gateway);
+    part_free(h->part);
+    store_free(h->store);
+    mem_free(h);
+}
+
+void parts_free(struct parts *ps)
+{
+    if (!ps) return;
+    for (u32 i = 0; i < ps->count; i++) hosted_free(ps->items[i]);
+    mem_free(ps->items);
+    mem_free(ps->heap);
+    mem_free(ps);
+}
+
+/* ---- which there are ---- */
+
+static u32 place_of(const struct parts *ps, u64 id)
+{
+    u32 low = 0, high = ps->count;
+
+    while (low < high) {
+        u32 mid = low + (high - low) / 2;
+        if (ps->items[mid]->id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+struct hosted *parts_find(struct parts *ps, u64 id)
+{
+    u32 at = place_of(ps, id);
+    return at < ps->count && ps->items[at]->id == id ? ps->items[at] : NULL;
+}
+
+u32 parts_count(const struct parts *ps)
+{
+    return ps->count;
+}
+
+struct hosted *parts_at(struct parts *ps, u32 i)
+{
+    assert(i < ps->count);
+    return ps->items[i];
+}
+
+/* ---- when each wants to be woken: a binary heap that knows its members' places ---- */
+
+static void heap_set(struct parts *ps, u32 place, struct hosted *h)
+{
+    ps->heap[place] = h;
+    h->heap_place = place;
+}
+
+static void heap_fix(struct parts *ps, struct hosted *h)
+{
+    u32 at = h->heap_place;
+
+    for (u32 up; at > 0 && ps->heap[up = (at - 1) / 2]->wake_at > h->wake_at; at = up)
+        heap_set(ps, at, ps->heap[up]);
+    for (;;) {
+        u32 down = 2 * at + 1;
+        if (down >= ps->count) break;
+        if (down + 1 < ps->count && ps->heap[down + 1]->wake_at < ps->heap[down]->wake_at) down++;
+        if (ps->heap[down]->wake_at >= h->wake_at) break;
+        heap_set(ps, at, ps->heap[down]);
+        at = down;
+    }
+    heap_set(ps, at, h);
+}
+
+static void wake_at(struct parts *ps, struct hosted *h, nanos at)
+{
+    if (h->wake_at == at) return;
+    h->wake_at = at;
+    heap_fix(ps, h);
+}
+
+static void insert(struct parts *ps, struct hosted *h)
+{
+    u32 at = place_of(ps, h->id);
+
+    assert(at == ps->count || ps->items[at]->id != h->id);
+    if (ps->count == ps->cap) {
+        ps->cap = ps->cap ? 2 * ps->cap : 8;
+        ps->items = mem_resize_array(ps->items, ps->cap, sizeof(void *));
+        ps->heap = mem_resize_array(ps->heap, ps->cap, sizeof(void *));
+    }
+    memmove(&ps->items[at + 1], &ps->items[at], (ps->count - at) * sizeof(void *));
+    ps->items[at] = h;
+    h->wake_at = 0;
+    h->heap_place = ps->count++;
+    heap_fix(ps, h);
+}
+
+/* ---- boot ---- */
+
+err parts_add(struct parts *ps, const struct part_options *options,
+              const struct parts_place *place)
+{
+    struct store_options so = {.part = options->id,
+                               .keyspace_first = place->keyspace_first,
+                               .keyspace_last = place->keyspace_last,
+                               .budget = &ps->budget};
+    struct hosted *h = mem_zalloc(sizeof *h);
+
+    h->id = options->id;
+    h->store = store_new(ps->kvs, &so);
+    err e = part_new(ps->env, h->store, place->machine(place->context, h->store), options,
+                     &ps->host, &h->part);
+    if (e) {
+        store_free(h->store);
+        mem_free(h);
+        return e;
+    }
+    list_init(&h->ready);
+    list_init(&h->on_log);
+    insert(ps, h);
+    return OK;
+}
+
+void parts_on_replay(void *parts, const struct wal_replayed *r)
+{
+    struct hosted *h = parts_find(parts, r->frame.part);
+    if (h) part_on_replay(h->part, r);
+}
+
+/* Nobody knows whose frames the damaged bytes held. */
+void parts_on_damage(void *parts, const struct wal_damage *d)
+{
+    struct parts *ps = parts;
+    for (u32 i = 0; i < ps->count; i++) part_on_damage(ps->items[i]->part, d);
+}
+
+err parts_boot(struct parts *ps, struct wal *wal)
+{
+    err e = OK;
+
+    ps->wal = wal;
+    for (u32 i = 0; i < ps->count && !e; i++) e = part_boot(ps->items[i]->part, wal);
+    ps->durable_seen = wal_durable(wal);
+    parts_touch_all(ps);
+    return e;
+}
+
+/* ---- the turn ---- */
+
+void parts_touch(struct parts *ps, struct hosted *h)
+{
+    if (list_is_empty(&h->ready)) list_push(&ps->ready, &h->ready);
+}
+
+void parts_touch_all(struct parts *ps)
+{
+    for (u32 i = 0; i < ps->count; i++) parts_touch(ps, ps->items[i]);
+}
+
+static void touch_due(struct parts *ps, nanos now)
+{
+    while (ps->count && ps->heap[0]->wake_at <= now) {
+        parts_touch(ps, ps->heap[0]);
+        wake_at(ps, ps->heap[0], NANOS_NEVER); /* until its turn says otherwise */
+    }
+    if (wal_durable(ps->wal) == ps->durable_seen) return;
+    ps->durable_seen = wal_durable(ps->wal);
+    LIST_EACH_SAFE(l, &ps->on_log)
+    {
+        struct hosted *h = CONTAINER_OF(l, struct hosted, on_log);
+        list_remove(l);
+        parts_touch(ps, h);
+    }
+}
+
+/* One partition's share; true: it asks for another turn at once. */
+static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
+{
+    gateway_turn(h->gateway, now);
+    err e = part_turn(h->part, more);
+    if (e) return e;
+    if (part_waits_for_log(h->part) && list_is_empty(&h->on_log)) list_push(&ps->on_log, &h->on_log);
+    wake_at(ps, h, u64_min(part_deadline(h->part), gateway_deadline(h->gateway)));
+    return OK;
+}
+
+err parts_turn(struct parts *ps, nanos now, bool *more)
+{
+    struct list batch;
+
+    touch_due(ps, now);
+    list_init(&batch);
+    list_splice(&batch, &ps->ready);
+    for (struct list *l; (l = list_first(&batch));) {
+        struct hosted *h = CONTAINER_OF(l, struct hosted, ready);
+        bool again = false;
+        list_remove(l);
+        err e = take_turn(ps, h, now, &again);
+        if (e) {
+            env_log(ps->env, LOG_ERROR, "partition %llu cannot go on", (unsigned long long)h->id);
+            list_splice(&ps->ready, &batch);
+            return e;
+        }
+        if (again) parts_touch(ps, h);
+    }
+    /* A store of a partition at rest gives memory back too while all of them hold too much. */
+    if (ps->budget.bytes > ps->budget.bytes_max)
+        for (u32 i = 0; i < ps->count; i++) store_tidy(ps->items[i]->store, 64);
+    *more |= !list_is_empty(&ps->ready);
+    return OK;
+}
+
+nanos parts_deadline(const struct parts *ps)
+{
+    return ps->count ? ps->heap[0]->wake_at : NANOS_NEVER;
+}
+
+err parts_on_job(struct parts *ps, struct env_job *job)
+{
+    struct part *p = job->owner;
+
+    for (u32 i = 0; i < ps->count; i++) {
+        if (ps->items[i]->part != p) continue;
+        parts_touch(ps, ps->items[i]);
+        return part_on_job(p, job);
+    }
+    panic("a job without an owner: kind %u", job->kind);
+}
+
+size_t parts_memory(const struct parts *ps)
+{
+    size_t bytes = 0;
+    for (u32 i = 0; i < ps->count; i++)
+        bytes += store_memory_bytes(ps->items[i]->store) +
+                 raft_tail_bytes(part_raft(ps->items[i]->part));
+    return bytes;
+}

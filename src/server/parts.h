@@ -1,0 +1,59 @@
+/* The partitions a node hosts: one state store, Raft core and gateway each, over the node's one log, one
+ * RocksDB and one budget of memory. A turn visits only the partitions that something happened to: a
+ * frame, a request, a job, a deadline, or a durable log they waited for. */
+#pragma once
+
+#include "part/part.h"
+#include "server/node.h"
+
+#define PART_CORE    1 /* the cluster's own metadata */
+#define PART_DEFAULT 2 /* the keyspace a new cluster begins with */
+
+/* Blocks of the store's keyspace ids, one to a partition (docs/formats/keys.md). */
+#define DEFAULT_KEYSPACE_FIRST 1u
+#define DEFAULT_KEYSPACE_LAST  0x7fffffffu
+
+struct parts;
+
+struct hosted {
+    u64 id;
+    struct part *part;
+    struct store *store;
+    struct gateway *gateway;
+    bool founded;
+    /* the table's */
+    struct list ready, on_log;
+    nanos wake_at;
+    u32 heap_place;
+};
+
+struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_max,
+                        const struct part_host *host);
+void parts_free(struct parts *ps);
+
+/* Boot: all of them before wal_open, whose callbacks are the two below; then parts_boot. A store of ids
+ * [first, last] is made for it; `machine` makes the state machine over that store. */
+typedef struct machine *(*parts_machine_fn)(void *context, struct store *store);
+struct parts_place {
+    u32 keyspace_first, keyspace_last;
+    parts_machine_fn machine;
+    void *context;
+};
+MUST_USE err parts_add(struct parts *ps, const struct part_options *options,
+                       const struct parts_place *place);
+void parts_on_replay(void *parts, const struct wal_replayed *r);
+void parts_on_damage(void *parts, const struct wal_damage *d);
+MUST_USE err parts_boot(struct parts *ps, struct wal *wal);
+
+struct hosted *parts_find(struct parts *ps, u64 id); /* NULL: not here */
+u32 parts_count(const struct parts *ps);
+struct hosted *parts_at(struct parts *ps, u32 i); /* by id */
+
+void parts_touch(struct parts *ps, struct hosted *h); /* it has work in this turn */
+void parts_touch_all(struct parts *ps);
+
+/* Gateways and partitions take their turn. An err is final: the node must stop. */
+MUST_USE err parts_turn(struct parts *ps, nanos now, bool *more);
+nanos parts_deadline(const struct parts *ps);
+MUST_USE err parts_on_job(struct parts *ps, struct env_job *job);
+size_t parts_memory(const struct parts *ps);
