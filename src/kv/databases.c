@@ -21,7 +21,8 @@ static void lose_contents(struct kv_db *d) { d->gone_ver = u64_max(d->gone_ver, 
 /* Is there an id for each of these databases? If not, that is the reply. */
 static bool has_ids(struct kv_call *c, const struct kv_db *d, u32 count)
 {
-    u32 left = c->kv->options.keyspace_last - c->kv->next_keyspace + 1, wanted = 0;
+    const struct kv_options *o = &c->kv->options;
+    u32 left = o->keyspace_count - (c->kv->next_keyspace - o->keyspace_first), wanted = 0;
     for (u32 i = 0; i < count; i++) wanted += d[i].keys > 0;
     if (wanted <= left) return true;
     resp_error(&c->w, "ERR this partition's databases were emptied as often as its block of ids "
@@ -35,7 +36,6 @@ static void flush(struct kv_call *c, struct kv_db *d)
     lose_contents(d);
     store_drop_keyspace(c->kv->store, d->keyspace);
     d->keyspace = c->kv->next_keyspace++;
-    assert(d->keyspace <= c->kv->options.keyspace_last);
     d->keys = 0;
     d->expires = 0;
     d->created_ver = 0;

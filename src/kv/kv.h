@@ -52,9 +52,9 @@ bool glob_match(str pattern, str text);
 struct kv; /* databases, counters, clock, delete buckets; rows are the store's */
 
 struct kv_options {
-    /* The store's keyspace ids this state machine may give out, both included; 0, 0: from 1 on. Sixteen are
-     * taken at once, and one by each FLUSH of a database that holds something. */
-    u32 keyspace_first, keyspace_last;
+    /* The store's keyspace ids this state machine may give out; count 0: from 1 on. Sixteen are taken at
+     * once, and one by each FLUSH of a database that holds something. */
+    u32 keyspace_first, keyspace_count;
     /* Both decide replies, so they must be the same on all nodes of a group. */
     size_t value_bytes_max; /* 16 MiB: proto-max-bulk-len as we document it */
     /* Steps an entry may take (rule: no turn exceeds 50 ms); 0: any. A step is about 100 ns: an argument, a

@@ -25,9 +25,11 @@ struct kv *kv_new(struct store *store, const struct kv_options *options)
 
     kv->store = store;
     kv->options = *options;
-    if (!kv->options.keyspace_first) kv->options.keyspace_first = 1;
-    if (!kv->options.keyspace_last) kv->options.keyspace_last = UINT32_MAX - 1;
-    assert(kv->options.keyspace_last - kv->options.keyspace_first >= KV_DATABASES - 1);
+    if (!kv->options.keyspace_count) {
+        kv->options.keyspace_first = 1;
+        kv->options.keyspace_count = UINT32_MAX - 1;
+    }
+    assert(kv->options.keyspace_count >= KV_DATABASES);
     buf_init(&kv->value, 0);
     buf_init(&kv->items, 0);
     reset(kv);
@@ -76,7 +78,7 @@ static bool keyspaces_are_good(const struct kv *kv)
         for (u32 j = 0; j < i; j++)
             if (kv->dbs[i].keyspace == kv->dbs[j].keyspace) return false;
     }
-    return kv->next_keyspace - 1 <= kv->options.keyspace_last;
+    return kv->next_keyspace - kv->options.keyspace_first <= kv->options.keyspace_count;
 }
 
 err kv_state_decode(struct kv *kv, str bytes)

@@ -204,7 +204,7 @@ TEST(state, gives_out_its_own_keyspace_ids_only)
     fixture_init(&f);
     struct kv_options options = f.kv->options;
     options.keyspace_first = 1000;
-    options.keyspace_last = 1017; /* sixteen databases, two flushes */
+    options.keyspace_count = 18; /* sixteen databases, two flushes */
     kv_free(f.kv);
     f.kv = kv_new(f.store, &options);
     for (u32 i = 0; i < 2; i++) {
@@ -218,7 +218,7 @@ TEST(state, gives_out_its_own_keyspace_ids_only)
     struct buf bytes = {0};
     kv_state_encode(f.kv, &bytes);
     CHECK_OK(kv_state_decode(f.kv, buf_str(&bytes)));
-    f.kv->options.keyspace_last--;
+    f.kv->options.keyspace_count--;
     CHECK_EQ(kv_state_decode(f.kv, buf_str(&bytes)), ERR_CORRUPT);
     buf_done(&bytes);
     fixture_done(&f);

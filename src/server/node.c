@@ -208,7 +208,7 @@ static struct machine *redis_machine(void *context, struct store *store)
 {
     struct node *n = context;
     struct kv_options ko = {.keyspace_first = DEFAULT_KEYSPACE_FIRST,
-                            .keyspace_last = DEFAULT_KEYSPACE_LAST,
+                            .keyspace_count = DEFAULT_KEYSPACE_COUNT,
                             .value_bytes_max = n->config.value_bytes_max,
                             .step_budget = STEP_BUDGET};
     return kv_machine_new(kv_new(store, &ko));
@@ -228,7 +228,7 @@ static err open_state(struct node *n, char *problem, size_t size)
     n->parts = parts_new(n->env, n->kvs, n->config.memory_bytes / 5 * 2, &host);
     part_options_of(n, &po);
     struct parts_place place = {.keyspace_first = DEFAULT_KEYSPACE_FIRST,
-                                .keyspace_last = DEFAULT_KEYSPACE_LAST,
+                                .keyspace_count = DEFAULT_KEYSPACE_COUNT,
                                 .machine = redis_machine,
                                 .context = n};
     e = parts_add(n->parts, &po, &place);

@@ -138,7 +138,7 @@ err parts_add(struct parts *ps, const struct part_options *options,
 {
     struct store_options so = {.part = options->id,
                                .keyspace_first = place->keyspace_first,
-                               .keyspace_last = place->keyspace_last,
+                               .keyspace_count = place->keyspace_count,
                                .budget = &ps->budget};
     struct hosted *h = mem_zalloc(sizeof *h);
 

@@ -11,7 +11,7 @@
 
 /* Blocks of the store's keyspace ids, one to a partition (docs/formats/keys.md). */
 #define DEFAULT_KEYSPACE_FIRST 1u
-#define DEFAULT_KEYSPACE_LAST  0x7fffffffu
+#define DEFAULT_KEYSPACE_COUNT 0x7fffffffu
 
 struct parts;
 
@@ -31,11 +31,11 @@ struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_ma
                         const struct part_host *host);
 void parts_free(struct parts *ps);
 
-/* Boot: all of them before wal_open, whose callbacks are the two below; then parts_boot. A store of ids
- * [first, last] is made for it; `machine` makes the state machine over that store. */
+/* Boot: all of them before wal_open, whose callbacks are the two below; then parts_boot. A store of these
+ * keyspace ids is made for it; `machine` makes the state machine over that store. */
 typedef struct machine *(*parts_machine_fn)(void *context, struct store *store);
 struct parts_place {
-    u32 keyspace_first, keyspace_last;
+    u32 keyspace_first, keyspace_count;
     parts_machine_fn machine;
     void *context;
 };

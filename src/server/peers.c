@@ -28,7 +28,8 @@ struct link { /* one channel we dialled */
 
 struct peer {
     node_id id;
-    const struct node_member *member;
+    struct node_member member;
+    bool gone; /* no member any more: freed when its links are down */
     struct link links[CHANNELS];
     u32 boot; /* 0: not met yet */
     u8 incarnation[16];
@@ -54,8 +55,8 @@ struct peers {
     struct peer_handlers handlers;
     u8 incarnation[16];
     u32 boot;
-    struct peer peer[NODE_MEMBERS_MAX];
-    u32 count;
+    struct peer **peer;
+    u32 count, cap;
     struct list inbound;
     struct prng prng;
     struct peers_stats stats;
@@ -72,8 +73,93 @@ static const struct node_config *config(const struct peers *p)
 static struct peer *peer_find(const struct peers *p, node_id id)
 {
     for (u32 i = 0; i < p->count; i++)
-        if (p->peer[i].id == id) return (struct peer *)(uintptr_t)&p->peer[i];
+        if (p->peer[i]->id == id && !p->peer[i]->gone) return p->peer[i];
     return NULL;
+}
+
+static void link_close(struct peers *p, struct link *l);
+static void inbound_close(struct peers *p, struct inbound *in);
+
+static struct peer *peer_add(struct peers *p, const struct node_member *m)
+{
+    struct peer *q = mem_zalloc(sizeof *q);
+
+    q->id = m->id;
+    q->member = *m;
+    for (u8 ch = 0; ch < CHANNELS; ch++) {
+        struct link *l = &q->links[ch];
+        l->peer = q;
+        l->channel = ch;
+        l->backoff = DIAL_BACKOFF_MIN;
+        l->stream.owner = l;
+        l->stream.kind = NODE_PEER_DIALLED;
+        buf_init(&l->stream.in, 4096);
+        buf_init(&l->stream.out, 0);
+    }
+    if (p->count == p->cap) {
+        p->cap = p->cap ? 2 * p->cap : 8;
+        p->peer = mem_resize_array(p->peer, p->cap, sizeof(void *));
+    }
+    return p->peer[p->count++] = q;
+}
+
+static void peer_free(struct peer *q)
+{
+    for (u32 ch = 0; ch < CHANNELS; ch++) {
+        buf_done(&q->links[ch].stream.in);
+        buf_done(&q->links[ch].stream.out);
+    }
+    mem_free(q);
+}
+
+/* No member any more: its connections end, and with the last of them its memory. */
+static void peer_retire(struct peers *p, struct peer *q)
+{
+    q->gone = true;
+    for (u32 ch = 0; ch < CHANNELS; ch++) link_close(p, &q->links[ch]);
+    LIST_EACH(l, &p->inbound)
+    {
+        struct inbound *in = CONTAINER_OF(l, struct inbound, link);
+        if (in->peer != q) continue;
+        in->peer = NULL;
+        inbound_close(p, in);
+    }
+}
+
+static void peers_sweep(struct peers *p)
+{
+    for (u32 i = 0; i < p->count; i++) {
+        struct peer *q = p->peer[i];
+        if (!q->gone || q->links[0].state != LINK_DOWN || q->links[1].state != LINK_DOWN) continue;
+        p->peer[i--] = p->peer[--p->count];
+        peer_free(q);
+    }
+}
+
+static const struct node_member *member_find(const struct node_member *members, u32 count,
+                                             node_id id)
+{
+    for (u32 i = 0; i < count; i++)
+        if (members[i].id == id) return &members[i];
+    return NULL;
+}
+
+void peers_set(struct peers *p, const struct node_member *members, u32 count)
+{
+    for (u32 i = 0; i < p->count; i++) {
+        struct peer *q = p->peer[i];
+        const struct node_member *m = member_find(members, count, q->id);
+        if (q->gone) continue;
+        if (!m) {
+            peer_retire(p, q);
+        } else if (strcmp(m->host, q->member.host) || m->peer_port != q->member.peer_port) {
+            q->member = *m;
+            for (u32 ch = 0; ch < CHANNELS; ch++) link_close(p, &q->links[ch]);
+        }
+    }
+    for (u32 i = 0; i < count; i++)
+        if (members[i].id != config(p)->self && !peer_find(p, members[i].id))
+            peer_add(p, &members[i]);
 }
 
 err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct peer_handlers *h,
@@ -90,24 +176,8 @@ err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct p
     list_init(&p->inbound);
     prng_init(&p->prng, env_random(p->env), 7);
     p->frame_bytes_max = c->value_bytes_max * 2 + 4 * MIB;
-    for (u32 i = 0; i < c->member_count; i++) {
-        if (c->members[i].id == c->self) continue;
-        struct peer *q = &p->peer[p->count++];
-        q->id = c->members[i].id;
-        q->member = &c->members[i];
-        for (u8 ch = 0; ch < CHANNELS; ch++) {
-            struct link *l = &q->links[ch];
-            l->peer = q;
-            l->channel = ch;
-            l->backoff = DIAL_BACKOFF_MIN;
-            l->stream.owner = l;
-            l->stream.kind = NODE_PEER_DIALLED;
-            buf_init(&l->stream.in, 4096);
-            buf_init(&l->stream.out, 0);
-        }
-    }
+    peers_set(p, c->members, c->member_count);
     *out = p;
-    if (!p->count) return OK; /* alone: nobody will call */
     p->listener = (struct listener){.owner = p, .kind = NODE_PEER_ACCEPTED};
     err e = p->env->ops->listen(p->env, c->host, c->peer_port, &p->listener);
     if (e) {
@@ -134,11 +204,8 @@ void peers_free(struct peers *p)
 {
     if (!p) return;
     if (p->listening) p->env->ops->unlisten(p->env, &p->listener);
-    for (u32 i = 0; i < p->count; i++)
-        for (u32 ch = 0; ch < CHANNELS; ch++) {
-            buf_done(&p->peer[i].links[ch].stream.in);
-            buf_done(&p->peer[i].links[ch].stream.out);
-        }
+    for (u32 i = 0; i < p->count; i++) peer_free(p->peer[i]);
+    mem_free(p->peer);
     LIST_EACH_SAFE(l, &p->inbound) inbound_free(CONTAINER_OF(l, struct inbound, link));
     mem_free(p);
 }
@@ -179,7 +246,7 @@ static void link_dial(struct peers *p, struct link *l, nanos now)
     l->since = now;
     buf_clear(&l->stream.in);
     buf_clear(&l->stream.out);
-    p->env->ops->dial(p->env, l->peer->member->host, l->peer->member->peer_port, &l->stream);
+    p->env->ops->dial(p->env, l->peer->member.host, l->peer->member.peer_port, &l->stream);
 }
 
 static void link_on_closed(struct peers *p, struct link *l, nanos now)
@@ -401,7 +468,7 @@ static void link_turn(struct peers *p, struct link *l, nanos now)
 {
     switch (l->state) {
     case LINK_DOWN:
-        if (now >= l->retry_at) link_dial(p, l, now);
+        if (now >= l->retry_at && !l->peer->gone) link_dial(p, l, now);
         break;
     case LINK_DIALLING:
     case LINK_HELLO:
@@ -417,8 +484,9 @@ static void link_turn(struct peers *p, struct link *l, nanos now)
 
 void peers_turn(struct peers *p, nanos now)
 {
+    peers_sweep(p);
     for (u32 i = 0; i < p->count; i++)
-        for (u32 ch = 0; ch < CHANNELS; ch++) link_turn(p, &p->peer[i].links[ch], now);
+        for (u32 ch = 0; ch < CHANNELS; ch++) link_turn(p, &p->peer[i]->links[ch], now);
     LIST_EACH_SAFE(l, &p->inbound)
     {
         struct inbound *in = CONTAINER_OF(l, struct inbound, link);
@@ -431,7 +499,7 @@ void peers_flush(struct peers *p)
 {
     for (u32 i = 0; i < p->count; i++)
         for (u32 ch = 0; ch < CHANNELS; ch++) {
-            struct link *l = &p->peer[i].links[ch];
+            struct link *l = &p->peer[i]->links[ch];
             if (!l->dirty) continue;
             l->dirty = false;
             if (l->state == LINK_UP) env_flush(p->env, &l->stream);
@@ -444,8 +512,8 @@ nanos peers_deadline(const struct peers *p)
 
     for (u32 i = 0; i < p->count; i++)
         for (u32 ch = 0; ch < CHANNELS; ch++) {
-            const struct link *l = &p->peer[i].links[ch];
-            if (l->state == LINK_DOWN) at = u64_min(at, l->retry_at);
+            const struct link *l = &p->peer[i]->links[ch];
+            if (l->state == LINK_DOWN && !l->peer->gone) at = u64_min(at, l->retry_at);
             if (l->state == LINK_DIALLING || l->state == LINK_HELLO)
                 at = u64_min(at, l->since + DIAL_TIMEOUT);
             if (l->state == LINK_UP) at = u64_min(at, l->heard_at + SILENCE_MAX);
@@ -509,7 +577,7 @@ void peers_send_status(struct peers *p, const struct status *s)
 
     for (u32 i = 0; i < p->count; i++)
         for (u32 ch = 0; ch < CHANNELS; ch++) {
-            struct link *l = &p->peer[i].links[ch];
+            struct link *l = &p->peer[i]->links[ch];
             if (l->state != LINK_UP || l->stream.out.len > QUEUE_DROPPABLE_MAX) continue;
             f.dst_node = l->peer->id;
             f.dst_boot = l->peer->boot;
@@ -534,7 +602,7 @@ void peers_send_status(struct peers *p, const struct status *s)
 bool peers_all_blank(const struct peers *p)
 {
     for (u32 i = 0; i < p->count; i++)
-        if (!p->peer[i].boot || !p->peer[i].blank_said) return false;
+        if (!p->peer[i]->gone && (!p->peer[i]->boot || !p->peer[i]->blank_said)) return false;
     return true;
 }
 
@@ -543,13 +611,15 @@ u32 peers_view(const struct peers *p, struct peer_view *out, u32 max)
     nanos now = env_mono(p->env);
     u32 n = 0;
 
-    for (u32 i = 0; i < p->count && n < max; i++)
+    for (u32 i = 0; i < p->count && n < max; i++) {
+        if (p->peer[i]->gone) continue;
         out[n++] = (struct peer_view){
-            .id = p->peer[i].id,
-            .alive = p->peer[i].heard_at && now < p->peer[i].heard_at + SILENCE_MAX,
-            .boot = p->peer[i].boot,
-            .status = p->peer[i].status,
+            .id = p->peer[i]->id,
+            .alive = p->peer[i]->heard_at && now < p->peer[i]->heard_at + SILENCE_MAX,
+            .boot = p->peer[i]->boot,
+            .status = p->peer[i]->status,
         };
+    }
     return n;
 }
 

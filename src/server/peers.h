@@ -21,6 +21,9 @@ MUST_USE err peers_new(struct node *n, const u8 incarnation[16], u32 boot,
                        const struct peer_handlers *h, char *problem, size_t problem_size,
                        struct peers **out);
 void peers_free(struct peers *p);
+/* Who is in the cluster now (this node too, or not). Connections to others end; a changed address is
+ * dialled anew. */
+void peers_set(struct peers *p, const struct node_member *members, u32 count);
 void peers_on_event(struct peers *p, const struct env_event *ev);
 void peers_turn(struct peers *p, nanos now); /* dial, parse, time out */
 void peers_flush(struct peers *p);

@@ -142,15 +142,13 @@ TEST(install, stores_on_one_kvs_leave_each_other_alone)
     struct fixture a = fixture(MIB), b = fixture(MIB);
     struct store_budget budget = {.bytes_max = MIB};
     struct store_options options = {
-        .part = 9, .keyspace_first = 100, .keyspace_last = 199, .budget = &budget};
+        .part = 9, .keyspace_first = 100, .keyspace_count = 100, .budget = &budget};
     struct store *left = store_new(a.kvs, &options);
     options.part = 10;
     options.keyspace_first = 200;
-    options.keyspace_last = 299;
     struct store *right = store_new(a.kvs, &options);
     options.part = 9;
     options.keyspace_first = 100;
-    options.keyspace_last = 199;
     struct store *other = store_new(b.kvs, &options);
     str value;
     bool found;

@@ -116,7 +116,7 @@ bool key_is_of_store(str encoded, const struct store_options *o)
         return encoded.len > LOCAL_PREFIX_BYTES && get_u64be(encoded.at + 1) == o->part;
     if (encoded.at[0] != ZONE_HEAD || encoded.len < HEAD_PREFIX_BYTES) return false;
     u32 keyspace = get_u32be(encoded.at + 1);
-    if (keyspace < o->keyspace_first || keyspace > o->keyspace_last) return false;
+    if (keyspace - o->keyspace_first >= o->keyspace_count) return false; /* also below: it wraps */
     str key = str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
     return get_u64be(encoded.at + 5) == store_position(key);
 }
@@ -144,7 +144,7 @@ void store_ranges_init(struct store_ranges *r, const struct store_options *o)
     ends[2] = r->bounds.len;
     keyspace_start_put(&r->bounds, o->keyspace_first);
     ends[3] = r->bounds.len;
-    keyspace_end_put(&r->bounds, o->keyspace_last);
+    keyspace_end_put(&r->bounds, o->keyspace_first + o->keyspace_count - 1);
     ends[4] = r->bounds.len;
     const u8 *base = buf_bytes(&r->bounds);
     for (u32 i = 0; i < STORE_RANGES; i++) {

@@ -82,8 +82,8 @@ TEST(keys, the_bounds_of_a_keyspace_enclose_its_rows_and_no_others)
 TEST(keys, a_key_of_another_partition_or_at_a_wrong_position_is_foreign)
 {
     struct buf b = {0};
-    struct store_options three = {.part = 3, .keyspace_first = 1, .keyspace_last = 9},
-                         four = {.part = 4, .keyspace_first = 2, .keyspace_last = 9};
+    struct store_options three = {.part = 3, .keyspace_first = 1, .keyspace_count = 9},
+                         four = {.part = 4, .keyspace_first = 2, .keyspace_count = 9};
     store_local_key(3, 1, (str){0}, &b);
     CHECK(key_is_of_store(buf_str(&b), &three));
     CHECK(!key_is_of_store(buf_str(&b), &four));

@@ -6,7 +6,7 @@ struct store *store_new(struct kvs *kvs, const struct store_options *options)
     struct store *s = mem_zalloc(sizeof *s);
     s->kvs = kvs;
     s->options = *options;
-    if (s->options.keyspace_last == 0) s->options.keyspace_last = UINT32_MAX;
+    if (!s->options.keyspace_count) s->options.keyspace_count = UINT32_MAX;
     if (!s->options.budget) {
         assert(options->memory_bytes_max > 0);
         s->own_budget.bytes_max = options->memory_bytes_max;

@@ -21,9 +21,8 @@ struct store_budget {
 
 struct store_options {
     u64 part; /* names the partition-local rows */
-    /* The keyspace ids that are this store's alone, both included; 0, 0: all. Other stores may lie on the
-     * same kvs. */
-    u32 keyspace_first, keyspace_last;
+    /* The keyspace ids that are this store's alone; count 0: all. Other stores may lie on the same kvs. */
+    u32 keyspace_first, keyspace_count;
     size_t memory_bytes_max;     /* front table: dirty + clean; clean rows are evicted above it */
     struct store_budget *budget; /* instead of memory_bytes_max; outlives the store. NULL: its own */
 };
