@@ -45,6 +45,7 @@ struct gateway {
     u64 serial;
     struct gateway_request *returned; /* the latest one that came back */
     node_id target;                   /* the leader requests go to now; 0: none */
+    u32 probe;                        /* where to ask next for a leader */
     nanos retry_at; /* a refused request waits this long before it is offered again */
     nanos next_sweep;
     size_t bytes_max;
@@ -448,20 +449,38 @@ err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str
 {
     struct forward_reply fr;
 
-    (void)from;
     err e = forward_reply_decode(body, &fr);
     if (e) return e;
+    if (!g->hosted->part && fr.status == PART_NOT_LEADER) {
+        g->hosted->leader_hint = fr.leader == from ? 0 : fr.leader;
+        g->probe++;
+    } else if (!g->hosted->part && fr.status == PART_DONE) {
+        g->hosted->leader_hint = from;
+    }
     settle(g, f->req, fr.status, fr.index, fr.reply);
     return OK;
+}
+
+/* Connected peers in turn, another one after each refusal. */
+static node_id any_peer(struct gateway *g)
+{
+    const struct node_config *c = node_config_of(g->node);
+
+    for (u32 i = 0; i < c->member_count; i++) {
+        node_id id = c->members[(g->probe + i) % c->member_count].id;
+        if (id != c->self && peers_is_connected(node_peers(g->node), id)) return id;
+    }
+    return 0;
 }
 
 static void choose_target(struct gateway *g)
 {
     node_id self = node_config_of(g->node)->self,
-            leader = raft_leader(part_raft(g->hosted->part));
+            leader = hosted_leader(g->hosted);
     node_id target = leader;
 
     if (target && target != self && !peers_is_connected(node_peers(g->node), target)) target = 0;
+    if (!target && !g->hosted->part) target = any_peer(g); /* whoever it is knows more */
     if (target == g->target) return;
     take_back(g); /* whoever had them may be gone; a second run is prevented by their numbers */
     g->target = target;

@@ -116,6 +116,14 @@ static err on_forward(struct node *n, struct hosted *h, node_id from, const stru
         struct entry checked;
         if (entry_decode(fw.entry, &checked)) return ERR_MALFORMED;
     }
+    if (!h || !h->part) { /* whoever asks has an old map */
+        struct part_answer a = {.part = f->part,
+                                .to = {from, f->src_boot, f->req},
+                                .status = PART_NOT_LEADER,
+                                .leader = h ? h->leader_hint : 0};
+        answer_peer(n, &a);
+        return OK;
+    }
     struct part_request req = {.kind = (enum part_kind)fw.kind,
                                .from = {from, f->src_boot, f->req},
                                .entry = fw.entry.len ? rcbuf_from(fw.entry) : NULL,
@@ -132,11 +140,12 @@ static err on_frame(void *context, node_id from, const struct frame *f, str body
     struct node *n = context;
 
     struct hosted *h = parts_find(n->parts, f->part);
-    if (!h) return ERR_MALFORMED;
-    parts_touch(n->parts, h);
-    if (f->type == FRAME_FORWARD) return on_forward(n, h, from, f, body);
-    if (f->type == FRAME_FORWARD_REPLY) return gateway_on_reply(h->gateway, from, f, body);
-    return part_on_frame(h->part, from, f, body);
+    if (h) parts_touch(n->parts, h);
+    switch (f->type) {
+    case FRAME_FORWARD: return on_forward(n, h, from, f, body);
+    case FRAME_FORWARD_REPLY: return h && h->gateway ? gateway_on_reply(h->gateway, from, f, body) : OK;
+    default: return h && h->part ? part_on_frame(h->part, from, f, body) : OK;
+    }
 }
 
 static void on_lost(void *context, node_id peer, bool restarted)
@@ -144,8 +153,8 @@ static void on_lost(void *context, node_id peer, bool restarted)
     struct node *n = context;
     for (u32 i = 0; i < parts_count(n->parts); i++) {
         struct hosted *h = parts_at(n->parts, i);
-        part_on_peer_lost(h->part, peer, restarted);
-        gateway_on_peer_lost(h->gateway, peer);
+        if (h->part) part_on_peer_lost(h->part, peer, restarted);
+        if (h->gateway) gateway_on_peer_lost(h->gateway, peer);
         parts_touch(n->parts, h);
     }
 }
@@ -395,7 +404,7 @@ static bool resign_all(struct node *n)
 
     for (u32 i = 0; i < parts_count(n->parts); i++) {
         struct hosted *h = parts_at(n->parts, i);
-        if (!raft_is_leader(part_raft(h->part))) continue;
+        if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
         any = true;
         part_resign(h->part);
         parts_touch(n->parts, h);
@@ -426,7 +435,8 @@ static void watch_disk(struct node *n)
     env_log(n->env, full ? LOG_ERROR : LOG_INFO,
             full ? "disk full: read-only until space returns"
                  : "disk has space again: writes go on");
-    for (u32 i = 0; i < parts_count(n->parts); i++) part_on_disk_full(parts_at(n->parts, i)->part, full);
+    for (u32 i = 0; i < parts_count(n->parts); i++)
+        if (parts_at(n->parts, i)->part) part_on_disk_full(parts_at(n->parts, i)->part, full);
     parts_touch_all(n->parts);
 }
 
@@ -443,7 +453,7 @@ static bool parts_are_stopping(struct node *n)
     bool stopped = true;
 
     for (u32 i = 0; i < parts_count(n->parts); i++)
-        stopped &= part_stopping(parts_at(n->parts, i)->part);
+        if (parts_at(n->parts, i)->part) stopped &= part_stopping(parts_at(n->parts, i)->part);
     parts_touch_all(n->parts);
     return stopped;
 }

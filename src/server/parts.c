@@ -35,7 +35,7 @@ struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_ma
 static void hosted_free(struct hosted *h)
 {
     gateway_free(h->gateway);
-    part_free(h->part);
+    part_free(h->part); /* both accept NULL */
     store_free(h->store);
     mem_free(h);
 }
@@ -157,17 +157,34 @@ err parts_add(struct parts *ps, const struct part_options *options,
     return OK;
 }
 
+struct hosted *parts_add_remote(struct parts *ps, u64 id)
+{
+    struct hosted *h = mem_zalloc(sizeof *h);
+
+    h->id = id;
+    list_init(&h->ready);
+    list_init(&h->on_log);
+    insert(ps, h);
+    return h;
+}
+
+node_id hosted_leader(const struct hosted *h)
+{
+    return h->part ? raft_leader(part_raft(h->part)) : h->leader_hint;
+}
+
 void parts_on_replay(void *parts, const struct wal_replayed *r)
 {
     struct hosted *h = parts_find(parts, r->frame.part);
-    if (h) part_on_replay(h->part, r);
+    if (h && h->part) part_on_replay(h->part, r);
 }
 
 /* Nobody knows whose frames the damaged bytes held. */
 void parts_on_damage(void *parts, const struct wal_damage *d)
 {
     struct parts *ps = parts;
-    for (u32 i = 0; i < ps->count; i++) part_on_damage(ps->items[i]->part, d);
+    for (u32 i = 0; i < ps->count; i++)
+        if (ps->items[i]->part) part_on_damage(ps->items[i]->part, d);
 }
 
 err parts_boot(struct parts *ps, struct wal *wal)
@@ -175,7 +192,8 @@ err parts_boot(struct parts *ps, struct wal *wal)
     err e = OK;
 
     ps->wal = wal;
-    for (u32 i = 0; i < ps->count && !e; i++) e = part_boot(ps->items[i]->part, wal);
+    for (u32 i = 0; i < ps->count && !e; i++)
+        if (ps->items[i]->part) e = part_boot(ps->items[i]->part, wal);
     ps->durable_seen = wal_durable(wal);
     parts_touch_all(ps);
     return e;
@@ -212,11 +230,21 @@ static void touch_due(struct parts *ps, nanos now)
 /* One partition's share; true: it asks for another turn at once. */
 static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
 {
-    gateway_turn(h->gateway, now);
+    nanos at = NANOS_NEVER;
+
+    if (h->gateway) {
+        gateway_turn(h->gateway, now);
+        at = gateway_deadline(h->gateway);
+    }
+    if (!h->part) {
+        wake_at(ps, h, at);
+        return OK;
+    }
     err e = part_turn(h->part, more);
     if (e) return e;
+    if (h->gateway) at = gateway_deadline(h->gateway); /* answers have changed it */
     if (part_waits_for_log(h->part) && list_is_empty(&h->on_log)) list_push(&ps->on_log, &h->on_log);
-    wake_at(ps, h, u64_min(part_deadline(h->part), gateway_deadline(h->gateway)));
+    wake_at(ps, h, u64_min(part_deadline(h->part), at));
     return OK;
 }
 
@@ -241,7 +269,8 @@ err parts_turn(struct parts *ps, nanos now, bool *more)
     }
     /* A store of a partition at rest gives memory back too while all of them hold too much. */
     if (ps->budget.bytes > ps->budget.bytes_max)
-        for (u32 i = 0; i < ps->count; i++) store_tidy(ps->items[i]->store, 64);
+        for (u32 i = 0; i < ps->count; i++)
+            if (ps->items[i]->part) store_tidy(ps->items[i]->store, 64);
     *more |= !list_is_empty(&ps->ready);
     return OK;
 }
@@ -267,7 +296,8 @@ size_t parts_memory(const struct parts *ps)
 {
     size_t bytes = 0;
     for (u32 i = 0; i < ps->count; i++)
-        bytes += store_memory_bytes(ps->items[i]->store) +
-                 raft_tail_bytes(part_raft(ps->items[i]->part));
+        if (ps->items[i]->part)
+            bytes += store_memory_bytes(ps->items[i]->store) +
+                     raft_tail_bytes(part_raft(ps->items[i]->part));
     return bytes;
 }

@@ -1,4 +1,4 @@
-/* The partitions a node hosts: one state store, Raft core and gateway each, over the node's one log, one
+/* The partitions a node knows: of those it hosts one state store, Raft core and gateway each, over the node's one log, one
  * RocksDB and one budget of memory. A turn visits only the partitions that something happened to: a
  * frame, a request, a job, a deadline, or a durable log they waited for. */
 #pragma once
@@ -17,9 +17,10 @@ struct parts;
 
 struct hosted {
     u64 id;
-    struct part *part;
+    struct part *part; /* NULL: this node has no replica of it, only the way there */
     struct store *store;
     struct gateway *gateway;
+    node_id leader_hint; /* without a replica: who leads it, as far as anybody said; 0: nobody */
     bool founded;
     /* the table's */
     struct list ready, on_log;
@@ -45,7 +46,10 @@ void parts_on_replay(void *parts, const struct wal_replayed *r);
 void parts_on_damage(void *parts, const struct wal_damage *d);
 MUST_USE err parts_boot(struct parts *ps, struct wal *wal);
 
-struct hosted *parts_find(struct parts *ps, u64 id); /* NULL: not here */
+/* A partition without a replica here: requests to it are forwarded. */
+struct hosted *parts_add_remote(struct parts *ps, u64 id);
+struct hosted *parts_find(struct parts *ps, u64 id); /* NULL: never heard of */
+node_id hosted_leader(const struct hosted *h);       /* 0: unknown */
 u32 parts_count(const struct parts *ps);
 struct hosted *parts_at(struct parts *ps, u32 i); /* by id */
 

@@ -16,6 +16,8 @@ enum frame_type {
     FRAME_FORWARD_REPLY = 5,
     FRAME_SNAPSHOT_CHUNK = 6,
     FRAME_SNAPSHOT_ACK = 7,
+    FRAME_JOIN = 8, /* wire/peer/join.h: in place of HELLO */
+    FRAME_JOIN_REPLY = 9,
 };
 
 struct frame {

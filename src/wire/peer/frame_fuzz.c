@@ -1,6 +1,7 @@
 /* Frames and their bodies from arbitrary bytes: no crash, no read past the end. The checksums are
  * mended first, or a fuzzer would never come past them. */
 #include "wire/peer/frame.h"
+#include "wire/peer/join.h"
 
 #include "base/assert.h"
 
@@ -14,6 +15,8 @@ static void decode_all(str body)
     struct forward_reply r;
     struct snapshot_chunk c;
     struct snapshot_ack a;
+    struct join_request j;
+    struct join_reply k;
     bool any = hello_decode(body, &h) == OK;
 
     any |= status_decode(body, &s) == OK;
@@ -21,6 +24,8 @@ static void decode_all(str body)
     any |= forward_reply_decode(body, &r) == OK && r.reply.len <= body.len;
     any |= snapshot_chunk_decode(body, &c) == OK && c.rows.len <= body.len;
     any |= snapshot_ack_decode(body, &a) == OK;
+    any |= join_request_decode(body, &j) == OK && j.rack.len <= body.len;
+    any |= join_reply_decode(body, &k) == OK && k.member_count <= JOIN_MEMBERS_MAX;
     (void)any;
 }
 

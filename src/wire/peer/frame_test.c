@@ -1,4 +1,5 @@
 #include "wire/peer/frame.h"
+#include "wire/peer/join.h"
 
 #include "base/test.h"
 
@@ -152,7 +153,35 @@ TEST(frame, forwards_and_chunks_carry_the_rest_as_their_payload)
     buf_done(&b);
 }
 
-TEST_MAIN(RUN(frame, comes_back_as_it_was_sent_behind_other_bytes),
+TEST(frame, a_join_and_its_answer_come_back)
+{
+    struct join_request j = {.incarnation = {1, 2}, .version_min = 1, .version_max = 2,
+                             .peer = STR("h:7379"), .redis = STR("h:6379"), .admin = STR("h:8379"),
+                             .rack = STR("")},
+                        j2;
+    struct join_reply k = {.status = JOIN_DONE, .reason = STR("ok"), .cluster_id = {9}, .node = 4,
+                           .member_count = 2, .members = {{1, STR("a:1")}, {2, STR("b:2")}}},
+                      k2;
+    struct buf b = {0};
+
+    join_request_encode(&j, &b);
+    CHECK_OK(join_request_decode(buf_str(&b), &j2));
+    CHECK(j2.incarnation[1] == 2 && j2.version_max == 2 && j2.rack.len == 0);
+    CHECK_STR(j2.admin, "h:8379");
+    for (size_t cut = 0; cut < b.len; cut++)
+        CHECK_EQ(join_request_decode(str_from(buf_bytes(&b), cut), &j2), ERR_MALFORMED);
+    buf_clear(&b);
+    join_reply_encode(&k, &b);
+    CHECK_OK(join_reply_decode(buf_str(&b), &k2));
+    CHECK(k2.node == 4 && k2.member_count == 2 && k2.members[1].node == 2);
+    CHECK_STR(k2.members[1].peer, "b:2");
+    for (size_t cut = 0; cut < b.len; cut++)
+        CHECK_EQ(join_reply_decode(str_from(buf_bytes(&b), cut), &k2), ERR_MALFORMED);
+    buf_done(&b);
+}
+
+TEST_MAIN(RUN(frame, a_join_and_its_answer_come_back),
+          RUN(frame, comes_back_as_it_was_sent_behind_other_bytes),
           RUN(frame, waits_for_its_last_byte), RUN(frame, any_flipped_bit_is_noticed),
           RUN(frame, a_length_over_the_limit_is_refused_before_it_is_waited_for),
           RUN(frame, bodies_come_back_and_trailing_bytes_are_refused),
