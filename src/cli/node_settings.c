@@ -2,10 +2,33 @@
 
 #include "base/assert.h"
 #include "cli/values.h"
+#include "server/join.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+static bool seeds_from(const char *join, struct node_config *c, char *problem, size_t size)
+{
+    str rest = str_of(join);
+
+    while (rest.len) {
+        size_t end = 0;
+        while (end < rest.len && rest.at[end] != ',') end++;
+        struct node_member *m = &c->seeds[c->seed_count];
+        if (c->seed_count == NODE_SEEDS_MAX ||
+            !address_parse(str_from(rest.at, end), m->host, &m->peer_port)) {
+            snprintf(problem, size,
+                     "--join %s: give the peer addresses of up to %d members, as HOST:PORT,HOST:PORT",
+                     join, NODE_SEEDS_MAX);
+            return false;
+        }
+        c->seed_count++;
+        end += end < rest.len;
+        rest = str_from(rest.at + end, rest.len - end);
+    }
+    return true;
+}
 
 static bool members_from(const struct settings *s, struct node_config *c, char *problem,
                          size_t size)
@@ -14,11 +37,18 @@ static bool members_from(const struct settings *s, struct node_config *c, char *
     u64 self = settings_is_set(s, SET_NODE) ? settings_number(s, SET_NODE) : 0;
     bool found = false;
 
+    if (settings_text(s, SET_JOIN)) {
+        if (!peers && !self) return seeds_from(settings_text(s, SET_JOIN), c, problem, size);
+        snprintf(problem, size,
+                 "--join lets the cluster give this node its id and its members: leave out --node "
+                 "and --peers");
+        return false;
+    }
     if (!peers) {
         if (self > 1) {
             snprintf(problem, size,
                      "--node %lu: a node other than 1 belongs to a cluster; name its members with "
-                     "--peers",
+                     "--peers, or --join one of them",
                      self);
             return false;
         }
@@ -94,6 +124,12 @@ bool node_config_from(const struct settings *s, struct node_config *c, char *pro
     if (!members_from(s, c, problem, size) || !addresses_from(s, c, problem, size) ||
         !timing_from(s, c, problem, size))
         return false;
+    const char *rack = settings_text(s, SET_RACK);
+    if (rack && strlen(rack) >= sizeof c->rack) {
+        snprintf(problem, size, "--rack %s is longer than %d bytes", rack, NODE_RACK_MAX - 1);
+        return false;
+    }
+    if (rack) snprintf(c->rack, sizeof c->rack, "%s", rack);
     if (cluster_id) c->has_cluster_id = value_cluster_id(cluster_id, c->cluster_id);
     c->memory_bytes = settings_bytes(s, SET_MEMORY);
     c->value_bytes_max = settings_bytes(s, SET_VALUE_MAX);

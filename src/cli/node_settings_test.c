@@ -88,6 +88,14 @@ TEST(config, contradictions_are_refused_with_the_remedy)
     CHECK(!CONFIG("--redis-port", "7000", "--admin-port", "7000"));
     CHECK(!CONFIG("--heartbeat", "500ms"));
     CHECK(!CONFIG("--wal-segment", "3MB"));
+    CHECK(!CONFIG("--join", "a:1", "--node", "2"));
+    CHECK(!CONFIG("--join", "a"));
+    assert_non_null(strstr(problem, "HOST:PORT"));
+    CHECK(CONFIG("--join", "a:1,[::1]:2", "--rack", "r1"));
+    CHECK_EQ(c.seed_count, 2);
+    assert_string_equal(c.seeds[1].host, "::1");
+    CHECK_EQ(c.seeds[1].peer_port, 2);
+    assert_string_equal(c.rack, "r1");
 }
 
 TEST(config, a_longer_election_keeps_the_ratio_of_the_lease)

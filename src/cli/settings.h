@@ -18,6 +18,8 @@
 enum setting_id {
     SET_NODE,
     SET_PEERS,
+    SET_JOIN,
+    SET_RACK,
     SET_CLUSTER_ID,
     SET_NODES,
     SET_PORT_OFFSET,

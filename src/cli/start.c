@@ -128,6 +128,12 @@ static void print_banner(const struct running *r, const struct node_config *c, c
     struct node_view view;
     char id[33];
 
+    if (node_is_joining(r->node)) {
+        printf("quorate %s, joining through %s:%u\n", QUORATE_VERSION, c->seeds[0].host,
+               c->seeds[0].peer_port);
+        fflush(stdout);
+        return;
+    }
     node_view(r->node, &view);
     value_print_cluster_id(view.cluster_id, id);
     printf("quorate %s, node %u of %u\n"

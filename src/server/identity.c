@@ -1,5 +1,6 @@
 /* Who a directory belongs to. `identity` is written once; `boot` grows at every start and is
  * durable before the node serves. docs/formats/identity.md. */
+#include "server/join.h"
 #include "server/node_internal.h"
 
 #include "base/bytes.h"
@@ -114,7 +115,7 @@ static err check_identity(const struct node_config *c, const struct identity *id
 {
     char has[33], asked[33];
 
-    if (c->self && c->self != id->node) {
+    if (c->self && id->node && c->self != id->node) {
         snprintf(has, sizeof has, "%u", id->node);
         snprintf(asked, sizeof asked, "%u", c->self);
         return mismatch(problem, size, "node", has, asked);
@@ -130,6 +131,75 @@ static err check_identity(const struct node_config *c, const struct identity *id
     hex(id->cluster_id, has);
     hex(wanted, asked);
     return mismatch(problem, size, "cluster", has, asked);
+}
+
+/* Asks to join: an incarnation to ask with, and no cluster or node yet. */
+static err pending_identity(struct env *env, struct identity *id)
+{
+    id->blank = true;
+    random_id(env, id->incarnation);
+    return write_identity(env, id);
+}
+
+/* The members as last heard of, for the next start: `members`, a line `id host:port` each. */
+static err write_members(struct env *env, const struct node_member *m, u32 count)
+{
+    struct buf b = {0};
+
+    for (u32 i = 0; i < count; i++) buf_printf(&b, "%u %s %u\n", m[i].id, m[i].host, m[i].peer_port);
+    err e = env_file_replace(env, "members", buf_str(&b));
+    buf_done(&b);
+    return e;
+}
+
+static bool read_member(char *line, struct node_member *m)
+{
+    unsigned id, port;
+
+    if (sscanf(line, "%u %63s %u", &id, m->host, &port) != 3 || !id || !port || port > UINT16_MAX)
+        return false;
+    m->id = id;
+    m->peer_port = (u16)port;
+    return true;
+}
+
+static err read_members(struct env *env, struct node_config *c)
+{
+    struct buf b = {0};
+    char *rest = NULL;
+
+    err e = env_file_read(env, "members", 64 * KIB, &b);
+    buf_append_u8(&b, 0);
+    c->member_count = 0;
+    for (char *line = e ? NULL : strtok_r((char *)buf_bytes(&b), "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (c->member_count == NODE_MEMBERS_MAX || !read_member(line, &c->members[c->member_count])) {
+            e = ERR_CORRUPT;
+            break;
+        }
+        c->member_count++;
+    }
+    buf_done(&b);
+    return e;
+}
+
+err identity_keep_members(struct env *env, const struct node_config *c)
+{
+    return write_members(env, c->members, c->member_count);
+}
+
+err identity_settle(struct env *env, struct node_config *c, const struct join_outcome *o,
+                    struct identity *id)
+{
+    mem_copy(id->cluster_id, o->cluster_id, 16);
+    id->node = o->node;
+    c->self = o->node;
+    mem_copy(c->cluster_id, o->cluster_id, 16);
+    c->has_cluster_id = true;
+    c->member_count = o->member_count;
+    for (u32 i = 0; i < o->member_count; i++) c->members[i] = o->members[i];
+    err e = write_members(env, o->members, o->member_count);
+    return e ? e : write_identity(env, id); /* last: with it the node is a member */
 }
 
 static err found_identity(struct env *env, const struct node_config *c, struct identity *id)
@@ -163,11 +233,22 @@ err identity_open(struct env *env, struct node_config *c, char *problem, size_t 
     if (!e)
         e = check_identity(c, out, problem, size);
     else if (e == ERR_NOT_FOUND)
-        e = found_identity(env, c, out);
+        e = c->seed_count ? pending_identity(env, out) : found_identity(env, c, out);
+    if (!e && !out->node && !c->seed_count) {
+        snprintf(problem, size,
+                 "the directory has asked to join a cluster and has no answer yet; start it with "
+                 "--join HOST:PORT, or use another --dir");
+        return ERR_WRONG_IDENTITY;
+    }
+    if (!e && out->node && !c->member_count) {
+        e = read_members(env, c);
+        if (e == ERR_NOT_FOUND) e = OK; /* a cluster of one */
+    }
     if (!e) e = raise_boot(env, &out->boot);
     if (e && !problem[0])
         snprintf(problem, size, "cannot read or write the directory's identity: %s", err_text(e));
     if (e) return e;
+    if (!out->node) return OK;
     c->self = out->node;
     mem_copy(c->cluster_id, out->cluster_id, 16);
     c->has_cluster_id = true;

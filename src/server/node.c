@@ -1,4 +1,5 @@
 /* The node: boot, and the turn that does all its work. See node.h. */
+#include "server/join.h"
 #include "server/node_internal.h"
 
 #include <inttypes.h>
@@ -20,6 +21,7 @@ struct node {
     struct parts *parts;
     struct hosted *main; /* the default keyspace's */
     struct peers *peers;
+    struct joiner *joiner; /* until the cluster has answered; nothing else exists then */
     struct redis_door *redis;
     struct admin_door *admin;
     nanos now, started_at, next_status_at, next_resign_at, next_log_look;
@@ -255,14 +257,12 @@ static void make_alone(struct node_config *c)
     c->members[0].peer_port = c->peer_port;
 }
 
-static err boot(struct node *n, char *problem, size_t size)
+static err boot_member(struct node *n, char *problem, size_t size)
 {
     struct peer_handlers handlers = {.context = n, .on_frame = on_frame, .on_lost = on_lost};
 
-    err e = identity_open(n->env, &n->config, problem, size, &n->identity);
-    if (e) return e;
     make_alone(&n->config);
-    e = open_state(n, problem, size);
+    err e = open_state(n, problem, size);
     if (e) return e;
     e = open_log(n, problem, size);
     if (e) return e;
@@ -271,6 +271,27 @@ static err boot(struct node *n, char *problem, size_t size)
                   &n->peers);
     if (!e) e = redis_door_new(n, problem, size, &n->redis);
     if (!e) e = admin_door_new(n, problem, size, &n->admin);
+    return e;
+}
+
+static void tell_start(struct node *n)
+{
+    env_log(n->env, LOG_INFO,
+            "node starts node=%u boot=%u members=%u applied=%" PRIu64 " last=%" PRIu64 " disk=%s",
+            n->config.self, n->identity.boot, n->config.member_count, part_applied(n->main->part),
+            raft_last(part_raft(n->main->part)).index, n->env->disk_how ? n->env->disk_how : "?");
+}
+
+static err boot(struct node *n, char *problem, size_t size)
+{
+    err e = identity_open(n->env, &n->config, problem, size, &n->identity);
+    if (e) return e;
+    if (!n->identity.node) {
+        n->joiner = joiner_new(n, n->identity.incarnation);
+        return OK;
+    }
+    e = boot_member(n, problem, size);
+    if (!e) tell_start(n);
     return e;
 }
 
@@ -289,10 +310,6 @@ err node_new(struct env *env, const struct node_config *config, char *problem, s
         node_free(n);
         return e;
     }
-    env_log(env, LOG_INFO,
-            "node starts node=%u boot=%u members=%u applied=%" PRIu64 " last=%" PRIu64 " disk=%s",
-            n->config.self, n->identity.boot, n->config.member_count, part_applied(n->main->part),
-            raft_last(part_raft(n->main->part)).index, env->disk_how ? env->disk_how : "?");
     *out = n;
     return OK;
 }
@@ -300,6 +317,7 @@ err node_new(struct env *env, const struct node_config *config, char *problem, s
 void node_free(struct node *n)
 {
     if (!n) return;
+    joiner_free(n->joiner);
     redis_door_free(n->redis);
     admin_door_free(n->admin);
     peers_free(n->peers);
@@ -339,6 +357,9 @@ static void take_stream(struct node *n, const struct env_event *ev, u32 kind)
     case NODE_PEER_ACCEPTED: peers_on_event(n->peers, ev); break;
     case NODE_REDIS: redis_door_on_event(n->redis, ev); break;
     case NODE_ADMIN: admin_door_on_event(n->admin, ev); break;
+    case NODE_JOIN:
+        if (n->joiner) joiner_on_event(n->joiner, ev);
+        break;
     default: panic("an event without an owner: kind %u", kind);
     }
 }
@@ -481,6 +502,33 @@ static void set_wake(struct node *n)
     env_wake_at(n->env, at);
 }
 
+/* The turn of a node that is no member yet: ask, and become one. */
+static bool join_turn(struct node *n)
+{
+    char problem[sizeof n->failure] = "";
+    const struct join_outcome *o = joiner_outcome(n->joiner);
+
+    joiner_turn(n->joiner, n->now);
+    env_wake_at(n->env, joiner_deadline(n->joiner));
+    if (n->stop_asked_at) n->stopped = true;
+    if (o->refusal[0]) {
+        n->failed = true;
+        snprintf(n->failure, sizeof n->failure, "%s", o->refusal);
+    }
+    if (!o->done) return false;
+    env_log(n->env, LOG_INFO, "joined as node %u", o->node);
+    err e = identity_settle(n->env, &n->config, o, &n->identity);
+    if (!e) e = boot_member(n, problem, sizeof problem);
+    if (e) {
+        fail(n, problem[0] ? problem : "cannot become a member", e);
+        return false;
+    }
+    joiner_free(n->joiner); /* its connection was closed before its reply counted */
+    n->joiner = NULL;
+    tell_start(n);
+    return true;
+}
+
 bool node_turn(struct node *n)
 {
     bool more;
@@ -488,6 +536,7 @@ bool node_turn(struct node *n)
     if (n->failed || n->stopped) return false;
     n->now = env_mono(n->env);
     more = take_events(n);
+    if (n->joiner) return join_turn(n);
     peers_turn(n->peers, n->now);
     more |= redis_door_turn(n->redis);
     watch_founding(n);
@@ -515,6 +564,10 @@ bool node_turn(struct node *n)
 const char *node_failure(const struct node *n)
 {
     return n->failed ? n->failure : NULL;
+}
+bool node_is_joining(const struct node *n)
+{
+    return n->joiner != NULL;
 }
 bool node_stopped(const struct node *n)
 {

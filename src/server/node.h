@@ -15,6 +15,8 @@ struct gateway;
 
 #define NODE_MEMBERS_MAX RAFT_MEMBERS_MAX
 #define NODE_HOST_MAX    64
+#define NODE_SEEDS_MAX   8
+#define NODE_RACK_MAX    64
 
 /* Tags of stream.kind, listener.kind, job.kind: who an event belongs to. */
 enum node_owner {
@@ -22,6 +24,7 @@ enum node_owner {
     NODE_PEER_ACCEPTED,
     NODE_REDIS,
     NODE_ADMIN,
+    NODE_JOIN,
     NODE_WAL,
     NODE_STORE_CHECKPOINT,
     NODE_STORE_INSTALL,
@@ -40,6 +43,11 @@ struct node_config {  /* node_config_defaults fills everything; the command line
     node_id self;     /* 0: a bare start; founds a one-node cluster as node 1 */
     u32 member_count; /* 0: a cluster of one */
     struct node_member members[NODE_MEMBERS_MAX];
+    /* To join: members of the cluster to ask (their id is not looked at). Then self, member_count and the
+     * cluster's id are 0 on an empty directory, and the directory's afterwards. */
+    u32 seed_count;
+    struct node_member seeds[NODE_SEEDS_MAX];
+    char rack[NODE_RACK_MAX]; /* the failure domain, a label; empty: none */
     bool has_cluster_id; /* else: what the directory says, or derived from members / random */
     u8 cluster_id[16];
     char host[NODE_HOST_MAX]; /* where the doors listen */
@@ -73,6 +81,7 @@ bool node_turn(struct node *n);
 /* Why the node must stop now (a failed disk, corruption); NULL while it is well. The process exits
  * with an error, the simulator crashes the node. */
 const char *node_failure(const struct node *n);
+bool node_is_joining(const struct node *n); /* it serves nothing yet */
 bool node_stopped(const struct node *n); /* a clean stop (ENV_STOP) has finished */
 void node_free(struct node *n);
 

@@ -15,7 +15,7 @@
 
 struct identity {
     u8 cluster_id[16], incarnation[16];
-    node_id node;
+    node_id node; /* 0: asks to join */
     u32 boot;   /* of this start; durable before anything is served */
     bool blank; /* the directory was made at this start */
 };
@@ -23,6 +23,13 @@ struct identity {
 /* identity.c: lock the directory, read or write its identity, raise the boot epoch. */
 MUST_USE err identity_open(struct env *env, struct node_config *config, char *problem,
                            size_t problem_size, struct identity *out);
+
+/* The cluster has answered: from now on the directory is this member's. */
+struct join_outcome;
+MUST_USE err identity_settle(struct env *env, struct node_config *config,
+                             const struct join_outcome *o, struct identity *id);
+/* config's members, for the next start. */
+MUST_USE err identity_keep_members(struct env *env, const struct node_config *config);
 
 /* gateway.c, for the node. */
 struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot);

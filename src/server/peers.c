@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "server/node_internal.h"
+#include "wire/peer/join.h"
 
 #include <stdio.h>
 
@@ -11,6 +12,7 @@
 #define DIAL_BACKOFF_MIN    (50 * NANOS_MS)
 #define DIAL_BACKOFF_MAX    (400 * NANOS_MS)
 #define SILENCE_MAX         (2 * NANOS_SEC)
+#define JOIN_TIMEOUT        (6 * NANOS_SEC)
 #define QUEUE_DROPPABLE_MAX (32 * MIB)
 #define QUEUE_MAX           (256 * MIB)
 #define FRAMES_PER_TURN     4096
@@ -43,6 +45,7 @@ struct inbound { /* one connection we accepted */
     struct list link;
     struct peer *peer; /* NULL before its HELLO */
     u8 channel;
+    u64 ticket; /* not 0: a stranger who waits for the answer to its JOIN */
     nanos heard_at;
     bool closing, ready;
 };
@@ -58,6 +61,7 @@ struct peers {
     struct peer **peer;
     u32 count, cap;
     struct list inbound;
+    u64 next_ticket;
     struct prng prng;
     struct peers_stats stats;
     size_t frame_bytes_max;
@@ -356,6 +360,31 @@ static bool inbound_hello(struct peers *p, struct inbound *in, const struct fram
     return true;
 }
 
+static bool inbound_join(struct peers *p, struct inbound *in, str body)
+{
+    in->ticket = ++p->next_ticket;
+    p->handlers.on_join(p->handlers.context, in->ticket, body);
+    return true;
+}
+
+void peers_answer_join(struct peers *p, u64 ticket, const struct join_reply *r)
+{
+    struct frame f = {.type = FRAME_JOIN_REPLY, .src_node = config(p)->self, .src_boot = p->boot};
+
+    LIST_EACH(l, &p->inbound)
+    {
+        struct inbound *in = CONTAINER_OF(l, struct inbound, link);
+        if (in->ticket != ticket || in->closing) continue;
+        size_t place = frame_begin(&in->stream.out, &f);
+        join_reply_encode(r, &in->stream.out);
+        frame_end(&in->stream.out, place);
+        env_flush(p->env, &in->stream);
+        in->closing = true;
+        env_close(p->env, &in->stream, true);
+        return;
+    }
+}
+
 static bool inbound_frame(struct peers *p, struct inbound *in, const struct frame *f, str body,
                           nanos now)
 {
@@ -395,7 +424,9 @@ static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
                                           &consumed);
         if (s == FRAME_INCOMPLETE) break;
         bool ok = s == FRAME_READY;
-        if (ok)
+        if (ok && !in->peer && !in->ticket && f.type == FRAME_JOIN)
+            ok = inbound_join(p, in, body);
+        else if (ok)
             ok = in->peer ? inbound_frame(p, in, &f, body, now)
                           : inbound_hello(p, in, &f, body, now);
         if (!ok) {
@@ -482,6 +513,12 @@ static void link_turn(struct peers *p, struct link *l, nanos now)
     }
 }
 
+static nanos patience_with(const struct inbound *in)
+{
+    if (in->ticket) return JOIN_TIMEOUT;
+    return in->peer ? SILENCE_MAX : DIAL_TIMEOUT;
+}
+
 void peers_turn(struct peers *p, nanos now)
 {
     peers_sweep(p);
@@ -491,7 +528,7 @@ void peers_turn(struct peers *p, nanos now)
     {
         struct inbound *in = CONTAINER_OF(l, struct inbound, link);
         if (in->ready && !in->closing) inbound_parse(p, in, now);
-        if (now >= in->heard_at + (in->peer ? SILENCE_MAX : DIAL_TIMEOUT)) inbound_close(p, in);
+        if (now >= in->heard_at + patience_with(in)) inbound_close(p, in);
     }
 }
 
@@ -522,7 +559,7 @@ nanos peers_deadline(const struct peers *p)
     {
         const struct inbound *in = CONTAINER_OF(n, struct inbound, link);
         if (in->ready) return 0;
-        at = u64_min(at, in->heard_at + (in->peer ? SILENCE_MAX : DIAL_TIMEOUT));
+        at = u64_min(at, in->heard_at + patience_with(in));
     }
     return at;
 }

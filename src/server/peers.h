@@ -15,6 +15,8 @@ struct peer_handlers { /* calls into the node, within its turn */
     err (*on_frame)(void *context, node_id from, const struct frame *f, str body);
     /* the way to or from a peer broke: what was under way may be lost */
     void (*on_lost)(void *context, node_id peer, bool restarted);
+    /* a stranger asks to join; answer with peers_answer_join, any time later */
+    void (*on_join)(void *context, u64 ticket, str body);
 };
 
 MUST_USE err peers_new(struct node *n, const u8 incarnation[16], u32 boot,
@@ -34,6 +36,9 @@ nanos peers_deadline(const struct peers *p);
  * f->dst_boot: only if the peer is still in that life; 0: in whichever. */
 struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool may_drop);
 void peers_end(struct peers *p);
+/* The stranger may have gone: nothing happens then. */
+struct join_reply;
+void peers_answer_join(struct peers *p, u64 ticket, const struct join_reply *r);
 bool peers_is_connected(const struct peers *p, node_id to);
 
 void peers_send_status(struct peers *p, const struct status *s);
