@@ -16,17 +16,18 @@ void marker_encode(struct part *p, struct buf *out)
     buf_append_u64(out, p->apply.applied_term);
     struct buf config;
     buf_init(&config, 0);
-    raft_config_encode(raft_config(p->raft), &config);
+    struct raft_config members; /* of the applied entries: a change not yet committed is not state */
+    raft_config_at(p->raft, p->apply.applied, &members);
+    raft_config_encode(&members, &config);
     buf_append_u32(out, (u32)config.len);
     buf_append_str(out, buf_str(&config));
     buf_done(&config);
     p->machine->ops->state_encode(p->machine, out);
 }
 
-err marker_decode(struct part *p, str bytes, struct log_pos *pos)
+static err marker_decode(struct part *p, str bytes, struct log_pos *pos, struct raft_config *config)
 {
     struct reader r = reader_of(bytes);
-    struct raft_config config;
 
     u8 fmt = reader_u8(&r);
     pos->index = reader_u64(&r);
@@ -34,7 +35,7 @@ err marker_decode(struct part *p, str bytes, struct log_pos *pos)
     u32 config_bytes = reader_u32(&r);
     str encoded = reader_str(&r, config_bytes);
     if (r.bad || fmt != MARKER_FMT) return ERR_CORRUPT;
-    err e = raft_config_decode(encoded, &config);
+    err e = raft_config_decode(encoded, config);
     if (e) return e;
     return p->machine->ops->state_decode(p->machine, reader_str(&r, reader_left(&r)));
 }
@@ -60,15 +61,17 @@ err boot_load_marker(struct part *p)
     struct buf bytes;
     bool found;
     struct log_pos pos = {0, 0};
+    struct raft_config config = p->options.members; /* before the first marker: who founded it */
 
     buf_init(&bytes, 0);
     err e = store_local_get(p->store, ROW_MARKER, str_from("", 0), &bytes, &found);
     if (!e)
-        e = found ? marker_decode(p, buf_str(&bytes), &pos)
+        e = found ? marker_decode(p, buf_str(&bytes), &pos, &config)
                   : p->machine->ops->state_decode(p->machine, str_from("", 0));
     if (!e) e = boot_load_sessions(p);
     buf_done(&bytes);
     p->checkpoint.marker = pos;
+    p->checkpoint.config = config;
     p->apply.applied = p->apply.target = pos.index;
     p->apply.applied_term = pos.term;
     return e;
@@ -283,7 +286,7 @@ err part_boot(struct part *p, struct wal *wal)
     if (term > b->hard.term) b->hard.vote = 0;
     b->hard.term = term;
 
-    raft_boot_config(p->raft, &p->options.members);
+    raft_boot_config(p->raft, &p->checkpoint.config, p->checkpoint.marker.index);
     raft_boot_hard_state(p->raft, &b->hard);
     raft_boot_snapshot(p->raft, b->before);
     for (u64 i = 0; i < b->count; i++) raft_boot_entry(p->raft, boot_at(b, i));

@@ -127,13 +127,14 @@ void part_on_disk_full(struct part *p, bool full)
 
 void part_resign(struct part *p)
 {
-    node_id best = 0;
+    replica_id best = 0;
     u64 best_match = 0;
 
-    for (u32 i = 0; i < p->options.members.voter_count; i++) {
+    const struct raft_config *c = raft_config(p->raft);
+    for (u32 i = 0; i < c->count; i++) {
         struct raft_peer_status s;
-        node_id id = p->options.members.voters[i];
-        if (id == p->options.self || !raft_peer_status(p->raft, id, &s)) continue;
+        replica_id id = c->members[i].id;
+        if (!(c->members[i].roles & RAFT_VOTER) || !raft_peer_status(p->raft, id, &s)) continue;
         if (s.state == 1 && s.match >= best_match) {
             best = id;
             best_match = s.match;

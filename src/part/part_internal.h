@@ -138,6 +138,7 @@ struct part {
     struct { /* checkpoint.c */
         struct store_checkpoint *running;
         struct log_pos running_pos, marker; /* marker: what the store holds durably */
+        struct raft_config config;          /* the members as of the marker */
         nanos last_at;
         bool stopping;
         nanos retry_at;
@@ -164,7 +165,6 @@ void log_send(struct part *p, const struct raft_message *m);
 
 /* boot.c */
 err boot_load_marker(struct part *p);
-err marker_decode(struct part *p, str bytes, struct log_pos *pos);
 void marker_encode(struct part *p, struct buf *out);
 err boot_load_sessions(struct part *p);
 

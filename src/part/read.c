@@ -183,7 +183,7 @@ void wait_turn(struct part *p)
             read_admit(p, &q);
             continue;
         }
-        if (!q.req.index) have = raft_config(p->raft)->voter_count - 1;
+        if (!q.req.index) have = raft_config_count(raft_config(p->raft), RAFT_VOTER) - 1;
         char text[24];
         int len = snprintf(text, sizeof text, ":%u\r\n", have);
         part_answer(p, &q.req.from, PART_DONE, 0, str_from(text, (size_t)len));

@@ -301,8 +301,8 @@ static err restart_from_marker(struct part *p, node_id leader)
         .type = WAL_SNAP_DONE, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
     wal_stage(p->wal, &f, NULL, 0);
     wal_release(p->wal, p->options.id, pos.index);
-    struct raft_config config = *raft_config(p->raft);
-    struct raft_event ev = {.kind = RAFT_RESTORED, .pos = pos, .config = &config, .peer = leader};
+    struct raft_event ev = {
+        .kind = RAFT_RESTORED, .pos = pos, .config = &p->checkpoint.config, .peer = leader};
     /* Refused if this replica came to lead and commit past the snapshot meanwhile: the rows are the
      * snapshot's already, so the node starts again from them. */
     e = log_step(p, &ev);

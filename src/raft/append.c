@@ -79,6 +79,7 @@ static void truncate_from(struct raft *r, u64 from)
           POS_ARG(tail_at(&r->tail, from)->pos), from);
     tail_truncate(&r->tail, from);
     commit_truncated(r, from);
+    membership_truncated(r);
     r->out->truncate_from = from;
     r->out->events |= RAFT_TRUNCATED;
 }
@@ -102,7 +103,10 @@ static u64 take_entries(struct raft *r, const struct raft_message *m)
         return known;
     }
     if (m->entries[i].pos.index <= t->last.index) truncate_from(r, m->entries[i].pos.index);
-    for (; i < m->count; i++) tail_append(t, &m->entries[i]);
+    for (; i < m->count; i++) {
+        tail_append(t, &m->entries[i]);
+        membership_appended(r, &m->entries[i]);
+    }
     commit_appended(r, m->term);
     return m->prev.index + m->count;
 }

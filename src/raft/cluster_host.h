@@ -43,14 +43,14 @@ struct disk_op {
 struct held {
     u64 after; /* operations done before it may leave */
     struct buf bytes;
-    node_id to;
+    replica_id to;
 };
 
 #define HOST_OPS_MAX  16384u
 #define HOST_HELD_MAX 4096u
 
 struct host {
-    node_id id;
+    replica_id id;
     struct raft *raft; /* NULL: down */
     struct disk disk;
     bool wiped; /* lost its disk: impaired at the next start, and what it sent before is void */
@@ -83,7 +83,7 @@ static inline u64 state_after(u64 state, struct log_pos pos, u64 id)
     return hash_mix(hash_mix(hash_mix(state, pos.term), pos.index), id);
 }
 
-static inline void host_init(struct host *h, node_id id)
+static inline void host_init(struct host *h, replica_id id)
 {
     *h = (struct host){.id = id};
     h->disk.log = mem_zalloc_array(HOST_LOG_MAX, sizeof *h->disk.log);
@@ -141,7 +141,7 @@ static inline void host_boot(struct host *h, u64 now, const struct raft_config *
 {
     struct disk *d = &h->disk;
     h->raft = raft_new(&h->options);
-    raft_boot_config(h->raft, config);
+    raft_boot_config(h->raft, config, 0);
     raft_boot_hard_state(h->raft, &d->hard);
     raft_boot_snapshot(h->raft, d->snapshot.pos);
     for (u64 i = d->snapshot.pos.index + 1; i <= d->last; i++) {

@@ -114,7 +114,7 @@ static void draw_faults(struct world *w)
     }
 }
 
-static struct raft_options draw_options(struct world *w, node_id self)
+static struct raft_options draw_options(struct world *w, replica_id self)
 {
     nanos min = 150 * NANOS_MS;
     enum profile profile = profile_of(w->seed);
@@ -154,10 +154,9 @@ static struct world *world_new(u64 seed, u32 nodes)
     w->out = mem_zalloc(sizeof *w->out);
     buf_init(&w->scratch, 0);
     draw_faults(w);
-    w->config.voter_count = nodes;
     for (u32 id = 1; id <= nodes; id++) {
         struct host *h = &w->hosts[id];
-        w->config.voters[id - 1] = id;
+        raft_config_found(&w->config, id);
         host_init(h, id);
         h->options = draw_options(w, id);
         h->clock_offset = pick(w, 1000000) * NANOS_MS;

@@ -21,7 +21,7 @@
 
 struct flying { /* one message, or snapshot, on its way */
     u64 at, order;
-    node_id from, to;
+    replica_id from, to;
     u64 from_life;
     struct buf bytes; /* an encoded raft_message; empty for a snapshot */
     struct snapshot snapshot;
@@ -62,7 +62,7 @@ struct world {
     u64 *committed_in;            /* the term of the leader that did it */
     u64 *states;                  /* of the state machine after each committed index */
     u64 committed_last, acked_last, state_last;
-    node_id leaders[WORLD_TERMS_MAX];
+    replica_id leaders[WORLD_TERMS_MAX];
     struct asked_read reads[WORLD_READS_MAX];
     u64 read_next, next_id;
     nanos election_min;
@@ -131,7 +131,7 @@ static inline u64 flight_time(struct world *w)
     return t;
 }
 
-static inline void world_send(struct world *w, struct host *from, node_id to, str bytes)
+static inline void world_send(struct world *w, struct host *from, replica_id to, str bytes)
 {
     u32 copies = 1;
     if (w->cut[from->id][to]) return;
@@ -255,7 +255,7 @@ static inline void world_report(struct world *w, struct host *h, enum raft_event
     assert(e == OK || e == ERR_STALE || e == ERR_FULL || e == ERR_INVALID);
 }
 
-static inline void world_offer_snapshot(struct world *w, struct host *h, node_id to)
+static inline void world_offer_snapshot(struct world *w, struct host *h, replica_id to)
 {
     struct flying f = {.at = w->now + flight_time(w) * 5,
                        .from = h->id,
@@ -275,7 +275,7 @@ static inline void hold_or_send(struct world *w, struct host *h, const struct ra
     for (u32 i = 0; i < outbox->count; i++) {
         buf_clear(&w->scratch);
         raft_message_encode(&outbox->items[i], &w->scratch);
-        node_id to = outbox->items[i].to;
+        replica_id to = outbox->items[i].to;
         if (!hold || h->ops_done == h->ops_staged) {
             world_send(w, h, to, buf_str(&w->scratch));
             continue;
@@ -306,7 +306,7 @@ static inline void carry_out(struct world *w, struct host *h)
     check_reads(w, h, out);
 
     u64 from = out->apply.from, to = out->apply.to;
-    node_id snapshot_to = out->snapshot_to;
+    replica_id snapshot_to = out->snapshot_to;
     if (from) {
         apply_range(w, h, from, to);
         world_report(w, h, RAFT_APPLIED, (struct raft_event){.index = to});

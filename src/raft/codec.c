@@ -117,7 +117,7 @@ static err decode_header(struct reader *in, struct raft_message *m)
     m->full = flags & FULL;
 
     if (in->bad || zero || (flags & ~FLAGS)) return ERR_MALFORMED;
-    if (m->kind < RAFT_VOTE || m->kind > RAFT_SNAPSHOT_STATUS) return ERR_MALFORMED;
+    if (m->kind < RAFT_VOTE || m->kind > RAFT_REMOVED) return ERR_MALFORMED;
     if (m->count > 0 && m->kind != RAFT_APPEND) return ERR_MALFORMED;
     if (m->prev.index > UINT64_MAX - 1 - m->count) return ERR_MALFORMED;
     if (m->count > reader_left(in) / ENTRY_HEADER_BYTES) return ERR_MALFORMED;
@@ -136,6 +136,8 @@ static err decode_entry(struct reader *in, u64 index, struct raft_entry *e)
     if (in->bad) return ERR_MALFORMED;
     if (crc != entry_crc(header, index, payload)) return ERR_CHECKSUM;
     if (e->kind < RAFT_NOOP || e->kind > RAFT_WRITESET || e->pos.term == 0) return ERR_MALFORMED;
+    struct raft_config checked;
+    if (e->kind == RAFT_CONFIG && raft_config_decode(payload, &checked)) return ERR_MALFORMED;
     e->data = payload.len ? rcbuf_from(payload) : NULL;
     return OK;
 }

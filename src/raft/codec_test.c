@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/test.h"
+#include "raft/raft_fixture.h"
 
 #define HEADER_BYTES 96
 
@@ -118,7 +119,7 @@ TEST(codec, unknown_kinds_flags_and_counts_are_refused)
     struct raft_message m;
     bytes[0] = 0;
     CHECK_EQ(raft_message_decode(str_from(bytes, sizeof bytes), &m), ERR_MALFORMED);
-    bytes[0] = RAFT_SNAPSHOT_STATUS + 1;
+    bytes[0] = RAFT_REMOVED + 1;
     CHECK_EQ(raft_message_decode(str_from(bytes, sizeof bytes), &m), ERR_MALFORMED);
     bytes[0] = RAFT_VOTE;
     CHECK_OK(raft_message_decode(str_from(bytes, sizeof bytes), &m));
@@ -132,8 +133,30 @@ TEST(codec, unknown_kinds_flags_and_counts_are_refused)
     CHECK_EQ(raft_message_decode(str_from(bytes, sizeof bytes), &m), ERR_MALFORMED);
 }
 
+TEST(codec, an_entry_of_members_holds_a_possible_configuration)
+{
+    struct raft_config c = config_of("123:145+6");
+    struct buf payload = {0}, b = {0};
+    struct raft_message m;
+    raft_config_encode(&c, &payload);
+    for (u32 damage = 0; damage < 2; damage++) {
+        struct rcbuf *data = rcbuf_from(buf_str(&payload));
+        data->data[0] = (u8)(data->data[0] + damage); /* the checksum is right all the same */
+        struct raft_entry e = {{1, 1}, RAFT_CONFIG, data};
+        buf_clear(&b);
+        raft_message_encode(&(struct raft_message){.kind = RAFT_APPEND, .entries = &e, .count = 1},
+                            &b);
+        CHECK_EQ(raft_message_decode(buf_str(&b), &m), damage ? ERR_MALFORMED : OK);
+        if (!damage) raft_message_done(&m);
+        rcbuf_unref(data);
+    }
+    buf_done(&payload);
+    buf_done(&b);
+}
+
 TEST_MAIN(RUN(codec, a_message_survives_its_bytes), RUN(codec, the_bytes_are_those_of_the_format),
           RUN(codec, every_flipped_bit_of_an_entry_is_found),
           RUN(codec, an_entry_does_not_pass_at_another_index),
           RUN(codec, a_body_is_exactly_as_long_as_it_says),
+          RUN(codec, an_entry_of_members_holds_a_possible_configuration),
           RUN(codec, unknown_kinds_flags_and_counts_are_refused))

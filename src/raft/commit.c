@@ -91,6 +91,16 @@ void commit_follow(struct raft *r, u64 index)
     if (index > r->marks.commit || MUTANT(commit_goes_back)) move_commit(r, index);
 }
 
+/* For a mutant: the own disk in the place of the voter's that is farthest behind. */
+static void count_removed_self(const struct membership *ms, u64 *on_disk)
+{
+    u32 last = ms->self;
+    if (ms->quorum.voters & BIT(ms->self)) return;
+    for (u32 slot = 0; slot < ms->count; slot++)
+        if ((ms->quorum.voters & BIT(slot)) && on_disk[slot] < on_disk[last]) last = slot;
+    on_disk[last] = on_disk[ms->self];
+}
+
 void commit_advance(struct raft *r)
 {
     const struct membership *ms = &r->membership;
@@ -101,11 +111,13 @@ void commit_advance(struct raft *r)
         on_disk[slot] = p->impaired ? 0 : p->match;
         if (MUTANT(impaired_replica_counts)) on_disk[slot] = p->match;
     }
-    if (ms->self != NO_SLOT)
-        on_disk[ms->self] = MUTANT(leader_counts_before_durable) ? r->tail.last.index
-                                                                 : r->marks.durable;
+    on_disk[ms->self] = MUTANT(leader_counts_before_durable) ? r->tail.last.index
+                                                             : r->marks.durable;
 
-    u64 reached = joint_reached(ms->quorum, on_disk);
+    struct joint q = ms->quorum;
+    if (MUTANT(joint_commit_by_new_half_only)) q.outgoing = 0;
+    if (MUTANT(removed_leader_counts_itself)) count_removed_self(ms, on_disk);
+    u64 reached = joint_reached(q, on_disk);
     if (reached <= r->marks.commit) return;
     bool own = tail_term_at(&r->tail, reached) == own_term(r);
     if (!own && !MUTANT(old_term_committed_by_counting)) return;

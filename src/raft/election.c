@@ -42,10 +42,11 @@ static void become(struct raft *r, enum raft_role role)
     if (was == RAFT_LEADER) {
         transfer_forget(r);
         read_refuse_all(r);
+        membership_end_change(r);
     }
 }
 
-static void new_term(struct raft *r, u64 term, node_id vote)
+static void new_term(struct raft *r, u64 term, replica_id vote)
 {
     struct election *e = &r->election;
     assert(term > e->hard.term || MUTANT(snapshot_lowers_term));
@@ -55,15 +56,17 @@ static void new_term(struct raft *r, u64 term, node_id vote)
     append_forget_leader(r);
 }
 
+/* Also when no configuration here says that this replica is a voter: the candidate may know a newer
+ * one, and counts by it (§4.1). */
 static bool may_vote(const struct raft *r)
 {
-    if (r->election.hard.impaired && !MUTANT(impaired_replica_votes)) return false;
-    return membership_is_voter(&r->membership, r->membership.self);
+    return !r->election.hard.impaired || MUTANT(impaired_replica_votes);
 }
 
 bool election_may_campaign(const struct raft *r)
 {
-    return may_vote(r);
+    if (r->election.removed) return false;
+    return may_vote(r) && membership_is_voter(&r->membership, r->membership.self);
 }
 
 void election_boot_hard_state(struct raft *r, const struct raft_hard_state *hs)
@@ -111,7 +114,10 @@ static void ask_votes(struct raft *r, bool pre)
 static void count_votes(struct raft *r)
 {
     struct election *e = &r->election;
-    if (joint_has(r->membership.quorum, e->granted)) {
+    struct joint q = r->membership.quorum;
+    if (MUTANT(joint_election_by_old_half_only) && q.outgoing)
+        q = (struct joint){.voters = q.outgoing};
+    if (joint_has(q, e->granted)) {
         if (e->role == RAFT_PRECANDIDATE) {
             election_campaign(r, false);
         } else {
@@ -121,7 +127,7 @@ static void count_votes(struct raft *r)
             r->out->events |= RAFT_BECAME_LEADER;
             replicate_start(r);
         }
-    } else if (joint_lost(r->membership.quorum, e->refused)) {
+    } else if (joint_lost(q, e->refused)) {
         TRACE(r, "refused by a quorum in term %" PRIu64 " -> follow", own_term(r));
         become(r, RAFT_FOLLOWER);
     }
@@ -143,10 +149,37 @@ static void campaign_before_voting(struct raft *r)
     count_votes(r);
 }
 
+/* A replica that nobody sends to any more may have been removed without hearing of it, and one that
+ * may not campaign would never learn. A leader answers this pre-vote with REMOVED; grants are not
+ * counted. */
+static void ask_whether_member(struct raft *r)
+{
+    if (r->election.removed || election_may_campaign(r)) return;
+    r->election.by_transfer = false;
+    ask_votes(r, true);
+}
+
+void election_on_removed(struct raft *r, const struct raft_message *m)
+{
+    struct election *e = &r->election;
+    if (e->removed || e->role == RAFT_LEADER) return;
+    TRACE(r, "%u says that entry %" PRIu64 " removed this replica -> it is no member any more",
+          m->from, m->prev.index);
+    e->removed = true;
+    if (e->role != RAFT_FOLLOWER) become(r, RAFT_FOLLOWER);
+    r->out->events |= RAFT_TOLD_REMOVED;
+}
+
+void election_members_changed(struct raft *r)
+{
+    struct election *e = &r->election;
+    if (e->role == RAFT_PRECANDIDATE || e->role == RAFT_CANDIDATE) become(r, RAFT_FOLLOWER);
+}
+
 void election_campaign(struct raft *r, bool by_transfer)
 {
     struct election *e = &r->election;
-    assert(may_vote(r));
+    assert(election_may_campaign(r));
     if (e->role == RAFT_CANDIDATE) e->role = RAFT_PRECANDIDATE; /* only without pre-vote */
     become(r, RAFT_CANDIDATE);
     new_term(r, own_term(r) + 1, r->options.self);
@@ -164,14 +197,18 @@ void election_on_tick(struct raft *r)
     if (e->role == RAFT_LEADER || r->now < e->deadline) return;
     /* A disk that does not answer must not raise the term again and again: its votes never leave. */
     bool saved = election_is_saved(r) || MUTANT(campaigns_with_unsaved_term);
-    if (may_vote(r) && saved) {
+    if (election_may_campaign(r) && saved) {
         campaign_before_voting(r);
         return;
     }
     TRACE(r, "election timeout, but %s -> wait",
-          !saved ? "the last term is not on disk" : e->hard.impaired ? "impaired" : "not a voter");
+          !saved             ? "the last term is not on disk"
+          : e->removed       ? "removed"
+          : e->hard.impaired ? "impaired"
+                             : "not a voter");
     e->leader = 0;
     draw_deadline(r);
+    ask_whether_member(r);
 }
 
 /* The candidate's log must hold everything this replica may have helped to commit (§5.4.1 of the
@@ -189,7 +226,7 @@ static bool log_is_current(const struct raft *r, struct log_pos candidate)
 static const char *why_refuse(const struct raft *r, const struct raft_message *m)
 {
     const struct election *e = &r->election;
-    if (!may_vote(r)) return e->hard.impaired ? "impaired" : "not a voter";
+    if (!may_vote(r)) return "impaired";
     if (m->pre) {
         if (m->term <= own_term(r)) return "old term";
     } else {
@@ -273,7 +310,7 @@ void election_on_saved(struct raft *r, u64 term)
     count_votes(r);
 }
 
-void election_adopt_term(struct raft *r, u64 term, node_id because_of)
+void election_adopt_term(struct raft *r, u64 term, replica_id because_of)
 {
     struct election *e = &r->election;
     assert(term > own_term(r));
@@ -295,7 +332,7 @@ void election_raise_term(struct raft *r, u64 term)
     }
 }
 
-void election_follow(struct raft *r, node_id leader)
+void election_follow(struct raft *r, replica_id leader)
 {
     struct election *e = &r->election;
     assert(e->role != RAFT_LEADER); /* else two leaders share a term */

@@ -122,24 +122,53 @@ TEST(election, an_impaired_replica_neither_votes_nor_campaigns)
     for (u32 i = 0; i < 10; i++) {
         tick_after(&f, 700 * MS);
         CHECK_EQ(raft_role(f.r), RAFT_FOLLOWER);
-        CHECK_EQ(f.out->send.count + f.out->send_after_save.count, 0);
+        CHECK_EQ(f.out->send_after_save.count, 0);
+        CHECK_EQ(f.out->send.count, sent_count(&f, RAFT_VOTE, 2) + sent_count(&f, RAFT_VOTE, 3));
+        CHECK(sent(&f, RAFT_VOTE, 2)->pre); /* only to be told if it is no member any more */
     }
     fixture_done(&f);
 }
 
-TEST(election, a_learner_neither_votes_nor_campaigns)
+TEST(election, a_learner_does_not_campaign_but_votes_if_asked) /* §4.1: who asks knows who counts */
 {
-    struct raft_options o = default_options();
-    struct fixture f = {.now = NANOS_SEC, .out = mem_zalloc(sizeof *f.out)};
-    struct raft_config c = {
-        .voter_count = 2, .voters = {2, 3}, .learner_count = 1, .learners = {1}};
-    f.r = raft_new(&o);
-    raft_boot_config(f.r, &c);
-    raft_boot_done(f.r, 0, 0);
+    struct fixture f = fixture_new((struct fixture_setup){.config = config_of("23+1")});
     receive(&f, vote(2, 1, "0/0"));
-    CHECK(!held(&f, RAFT_VOTE_REPLY, 2)->granted);
+    CHECK(held(&f, RAFT_VOTE_REPLY, 2)->granted);
     tick_after(&f, NANOS_SEC);
     CHECK_EQ(raft_role(f.r), RAFT_FOLLOWER);
+    receive(&f, vote_reply(2, 2, true));
+    CHECK_EQ(raft_role(f.r), RAFT_FOLLOWER);
+    fixture_done(&f);
+}
+
+TEST(election, a_candidate_that_is_no_member_here_is_judged_by_its_log) /* §4.1 */
+{
+    struct fixture f = with_log("1/1 1/2");
+    receive(&f, vote(7, 2, "1/1"));
+    CHECK(!held(&f, RAFT_VOTE_REPLY, 7)->granted);
+    receive(&f, vote(7, 3, "1/2"));
+    CHECK(held(&f, RAFT_VOTE_REPLY, 7)->granted);
+    fixture_done(&f);
+}
+
+TEST(election, a_joint_candidate_needs_both_halves) /* §4.3 */
+{
+    struct fixture f = fixture_new((struct fixture_setup){.config = config_of("145:123")});
+    become_precandidate(&f);
+    struct raft_message m = vote_reply(2, 1, true);
+    m.pre = true;
+    receive(&f, m);
+    CHECK_EQ(raft_role(f.r), RAFT_PRECANDIDATE); /* 1 and 2: only a majority of the old ones */
+    m.from = 4;
+    receive(&f, m);
+    CHECK_EQ(raft_role(f.r), RAFT_CANDIDATE);
+    saved(&f);
+    receive(&f, vote_reply(4, 1, true));
+    CHECK_EQ(raft_role(f.r), RAFT_CANDIDATE); /* 1 and 4: only of the new ones */
+    receive(&f, vote_reply(5, 1, true));
+    CHECK_EQ(raft_role(f.r), RAFT_CANDIDATE);
+    receive(&f, vote_reply(3, 1, true));
+    CHECK(raft_is_leader(f.r));
     fixture_done(&f);
 }
 
@@ -419,7 +448,9 @@ int main(void)
         RUN(election, a_transfer_overrides_the_promise_not_to_vote),
         RUN(election, refuses_votes_for_one_lease_after_a_restart),
         RUN(election, an_impaired_replica_neither_votes_nor_campaigns),
-        RUN(election, a_learner_neither_votes_nor_campaigns),
+        RUN(election, a_learner_does_not_campaign_but_votes_if_asked),
+        RUN(election, a_candidate_that_is_no_member_here_is_judged_by_its_log),
+        RUN(election, a_joint_candidate_needs_both_halves),
         RUN(election, founding_lets_a_blank_replica_vote_and_no_other),
         RUN(election, a_hard_state_older_than_the_log_is_a_lost_one),
         RUN(election, a_prevote_changes_nothing_at_the_voter),

@@ -1,56 +1,18 @@
-/* Who counts. A configuration is turned once into slots and sets, so that every decision elsewhere
- * is a question to quorum/joint.h. Members are fixed at start for now: a configuration arrives at
- * boot or with a snapshot, never by an entry; `outgoing` and learners are carried through, so that
- * the change protocol (§4.3) adds an entry kind and not a format. */
+/* Who counts now. A CONFIG entry takes effect when it is appended, committed or not (§4.1), so the
+ * configuration in effect is that of the newest one in the log: a cut takes it back, a snapshot
+ * replaces the one the log begins with. It is turned once into slots and sets, so that every
+ * decision elsewhere is a question to quorum/joint.h. A leader also keeps the configuration that its
+ * own uncommitted change replaces: those who leave are served until they have left, and leases and
+ * reads need the support of both. */
 #include "raft/raft_internal.h"
 
-#include "base/bytes.h"
+#include "base/mem.h"
 
-static bool list_has(const node_id *ids, u32 count, node_id id)
-{
-    for (u32 i = 0; i < count; i++)
-        if (ids[i] == id) return true;
-    return false;
-}
+#include <stdio.h>
 
-static bool list_is_set(const node_id *ids, u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        if (ids[i] == 0 || list_has(ids, i, ids[i])) return false;
-    return true;
-}
+/* ---- slots and sets */
 
-bool config_is_valid(const struct raft_config *c)
-{
-    if (c->voter_count == 0 || c->voter_count > RAFT_MEMBERS_MAX) return false;
-    if (c->outgoing_count > RAFT_MEMBERS_MAX || c->learner_count > RAFT_MEMBERS_MAX) return false;
-    if (!list_is_set(c->voters, c->voter_count)) return false;
-    if (!list_is_set(c->outgoing, c->outgoing_count)) return false;
-    if (!list_is_set(c->learners, c->learner_count)) return false;
-
-    u32 members = c->voter_count;
-    for (u32 i = 0; i < c->outgoing_count; i++)
-        if (!list_has(c->voters, c->voter_count, c->outgoing[i])) members++;
-    for (u32 i = 0; i < c->learner_count; i++) {
-        if (list_has(c->voters, c->voter_count, c->learners[i])) return false;
-        if (!list_has(c->outgoing, c->outgoing_count, c->learners[i])) members++;
-    }
-    return members <= RAFT_MEMBERS_MAX;
-}
-
-static bool list_equal(const node_id *a, u32 a_count, const node_id *b, u32 b_count)
-{
-    return a_count == b_count && mem_equal(a, b, a_count * sizeof *a);
-}
-
-bool config_equal(const struct raft_config *a, const struct raft_config *b)
-{
-    return list_equal(a->voters, a->voter_count, b->voters, b->voter_count) &&
-           list_equal(a->outgoing, a->outgoing_count, b->outgoing, b->outgoing_count) &&
-           list_equal(a->learners, a->learner_count, b->learners, b->learner_count);
-}
-
-static u32 slot_for(struct membership *m, node_id id)
+static u32 slot_for(struct membership *m, replica_id id)
 {
     u32 slot = membership_slot(m, id);
     if (slot != NO_SLOT) return slot;
@@ -59,18 +21,31 @@ static u32 slot_for(struct membership *m, node_id id)
     return m->count++;
 }
 
-void membership_set(struct membership *m, const struct raft_config *c, node_id self)
+static struct joint quorum_of(struct membership *m, const struct raft_config *c, bool learners_too)
 {
-    assert(config_is_valid(c));
-    *m = (struct membership){.config = *c};
-    for (u32 i = 0; i < c->voter_count; i++) m->quorum.voters |= BIT(slot_for(m, c->voters[i]));
-    for (u32 i = 0; i < c->outgoing_count; i++)
-        m->quorum.outgoing |= BIT(slot_for(m, c->outgoing[i]));
-    for (u32 i = 0; i < c->learner_count; i++) slot_for(m, c->learners[i]);
+    struct joint q = {0};
+    for (u32 i = 0; i < c->count; i++) {
+        const struct raft_member *member = &c->members[i];
+        if (!learners_too && !(member->roles & (RAFT_VOTER | RAFT_OUTGOING))) continue;
+        u32 slot = slot_for(m, member->id);
+        if (member->roles & RAFT_VOTER) q.voters |= BIT(slot);
+        if (member->roles & RAFT_OUTGOING) q.outgoing |= BIT(slot);
+        if (MUTANT(learner_counts)) q.voters |= BIT(slot);
+    }
+    return q;
+}
+
+void membership_set(struct membership *m, replica_id self)
+{
+    assert(config_is_valid(&m->config));
+    m->count = 0;
+    m->quorum = quorum_of(m, &m->config, true);
+    m->quorum_before = (struct joint){0};
+    if (m->changing) m->quorum_before = quorum_of(m, &m->previous, false);
     m->self = membership_slot(m, self);
 }
 
-u32 membership_slot(const struct membership *m, node_id id)
+u32 membership_slot(const struct membership *m, replica_id id)
 {
     for (u32 i = 0; i < m->count; i++)
         if (m->ids[i] == id) return i;
@@ -84,46 +59,165 @@ bool membership_is_voter(const struct membership *m, u32 slot)
 
 bool membership_is_sole_voter(const struct membership *m)
 {
-    return m->self != NO_SLOT && joint_has(m->quorum, BIT(m->self)) &&
-           (m->quorum.voters | m->quorum.outgoing) == BIT(m->self);
+    return membership_is_voter(m, m->self) &&
+           (m->quorum.voters | m->quorum.outgoing) == BIT(m->self) &&
+           joint_has(m->quorum, BIT(m->self));
 }
 
-/* fmt:u8 = 1 | voters:u8 | outgoing:u8 | learners:u8 | node ids, u32 each, in that order */
-#define CONFIG_FORMAT 1u
-
-void raft_config_encode(const struct raft_config *c, struct buf *out)
+u64 membership_supported(const struct membership *m, const u64 *values)
 {
+    u64 reached = joint_reached(m->quorum, values);
+    bool both = m->changing && !MUTANT(lease_by_newest_members_only);
+    if (both) reached = u64_min(reached, joint_reached(m->quorum_before, values));
+    return reached;
+}
+
+/* ---- which entry is in effect */
+
+u64 membership_index(const struct membership *m)
+{
+    return m->change_count ? m->changes[m->change_count - 1] : m->base_index;
+}
+
+static void read_config(const struct raft *r, u64 index, struct raft_config *out)
+{
+    const struct raft_entry *e = tail_at(&r->tail, index);
+    assert(e->kind == RAFT_CONFIG);
+    err failed = raft_config_decode(e->data ? rcbuf_str(e->data) : str_from("", 0), out);
+    assert(failed == OK); /* the codec and the log's checksums let no other in */
+}
+
+void membership_at(const struct raft *r, u64 index, struct raft_config *out)
+{
+    const struct membership *m = &r->membership;
+    assert(index >= m->base_index);
+    for (u32 i = m->change_count; i > 0; i--) {
+        if (m->changes[i - 1] > index) continue;
+        read_config(r, m->changes[i - 1], out);
+        return;
+    }
+    *out = m->base;
+}
+
+static void text_of(const struct raft_config *c, char *out, size_t size)
+{
+    static const char *const names[3] = {"", " outgoing", " learning"};
+    size_t len = 0;
+    out[0] = 0;
+    for (u32 role = 0; role < 3; role++) {
+        if (!raft_config_count(c, (u8)BIT(role))) continue;
+        len += (size_t)snprintf(out + len, size - len, "%s", names[role]);
+        for (u32 i = 0; i < c->count; i++)
+            if (c->members[i].roles & BIT(role))
+                len += (size_t)snprintf(out + len, size - len, " %u", c->members[i].id);
+    }
+    if (!len) snprintf(out, size, " not known yet");
+}
+
+void membership_take_effect(struct raft *r)
+{
+    struct membership *m = &r->membership;
+    replica_id old_ids[RAFT_MEMBERS_MAX];
+    u32 old_count = m->count;
+    char text[400];
+
+    mem_copy(old_ids, m->ids, sizeof old_ids);
+    struct raft_config before = m->config;
+    u64 newest = membership_index(m);
+    if (MUTANT(config_applied_at_commit_only)) newest = u64_max(r->marks.commit, m->base_index);
+    membership_at(r, newest, &m->config);
+    membership_set(m, r->options.self);
+    replicate_members_changed(r, old_ids, old_count);
+    if (raft_config_equal(&before, &m->config)) return;
+    election_members_changed(r);
+    if (r->trace) {
+        text_of(&m->config, text, sizeof text);
+        TRACE(r, "members of entry %" PRIu64 " ->%s", membership_index(m), text);
+    }
+    if (r->out) r->out->events |= RAFT_CONFIG_CHANGED;
+}
+
+/* ---- what happens to the log */
+
+void membership_boot(struct raft *r, const struct raft_config *c, u64 at)
+{
+    struct membership *m = &r->membership;
     assert(config_is_valid(c));
-    buf_append_u8(out, CONFIG_FORMAT);
-    buf_append_u8(out, (u8)c->voter_count);
-    buf_append_u8(out, (u8)c->outgoing_count);
-    buf_append_u8(out, (u8)c->learner_count);
-    for (u32 i = 0; i < c->voter_count; i++) buf_append_u32(out, c->voters[i]);
-    for (u32 i = 0; i < c->outgoing_count; i++) buf_append_u32(out, c->outgoing[i]);
-    for (u32 i = 0; i < c->learner_count; i++) buf_append_u32(out, c->learners[i]);
+    m->base = m->config = *c;
+    m->base_index = at;
+    membership_set(m, r->options.self);
 }
 
-static void read_ids(struct reader *in, node_id *ids, u32 count)
+void membership_done(struct membership *m)
 {
-    for (u32 i = 0; i < count; i++) ids[i] = reader_u32(in);
+    mem_free(m->changes);
 }
 
-err raft_config_decode(str bytes, struct raft_config *out)
+void membership_appended(struct raft *r, const struct raft_entry *e)
 {
-    struct reader in = reader_of(bytes);
-    struct raft_config c = {0};
+    struct membership *m = &r->membership;
+    if (e->kind != RAFT_CONFIG || e->pos.index <= m->base_index) return;
+    if (m->change_count == m->change_cap) {
+        m->change_cap = m->change_cap ? 2 * m->change_cap : 8;
+        m->changes = mem_resize_array(m->changes, m->change_cap, sizeof *m->changes);
+    }
+    m->changes[m->change_count++] = e->pos.index;
+    membership_take_effect(r);
+}
 
-    if (reader_u8(&in) != CONFIG_FORMAT) return ERR_MALFORMED;
-    c.voter_count = reader_u8(&in);
-    c.outgoing_count = reader_u8(&in);
-    c.learner_count = reader_u8(&in);
-    if (c.voter_count > RAFT_MEMBERS_MAX || c.outgoing_count > RAFT_MEMBERS_MAX ||
-        c.learner_count > RAFT_MEMBERS_MAX)
-        return ERR_MALFORMED;
-    read_ids(&in, c.voters, c.voter_count);
-    read_ids(&in, c.outgoing, c.outgoing_count);
-    read_ids(&in, c.learners, c.learner_count);
-    if (in.bad || reader_left(&in) || !config_is_valid(&c)) return ERR_MALFORMED;
-    *out = c;
-    return OK;
+void membership_truncated(struct raft *r)
+{
+    struct membership *m = &r->membership;
+    u32 count = m->change_count;
+    while (m->change_count && m->changes[m->change_count - 1] > r->tail.last.index)
+        m->change_count--;
+    if (m->change_count == count || MUTANT(config_not_rolled_back)) return;
+    TRACE(r, "the newest members were cut off");
+    membership_take_effect(r);
+}
+
+static void drop_oldest(struct membership *m, u32 count)
+{
+    m->change_count -= count;
+    memmove(m->changes, m->changes + count, m->change_count * sizeof *m->changes);
+}
+
+void membership_compact(struct raft *r, u64 upto)
+{
+    struct membership *m = &r->membership;
+    u32 gone = 0;
+    while (gone < m->change_count && m->changes[gone] <= upto) gone++;
+    if (gone == 0) return;
+    read_config(r, m->changes[gone - 1], &m->base);
+    m->base_index = m->changes[gone - 1];
+    drop_oldest(m, gone);
+}
+
+void membership_restored(struct raft *r, u64 index, const struct raft_config *c)
+{
+    struct membership *m = &r->membership;
+    u32 gone = 0;
+    while (gone < m->change_count && m->changes[gone] <= index) gone++;
+    drop_oldest(m, gone);
+    if (!MUTANT(snapshot_config_ignored)) {
+        m->base = *c;
+        m->base_index = index;
+    }
+    while (m->change_count && m->changes[m->change_count - 1] > r->tail.last.index)
+        m->change_count--;
+    membership_take_effect(r);
+}
+
+void membership_begin_change(struct raft *r)
+{
+    struct membership *m = &r->membership;
+    m->previous = m->config;
+    m->changing = true;
+}
+
+void membership_end_change(struct raft *r)
+{
+    if (!r->membership.changing) return;
+    r->membership.changing = false;
+    membership_take_effect(r);
 }

@@ -33,6 +33,14 @@ struct progress {
     bool may_heal;
     nanos heal_from;  /* send time of the first APPEND that may heal; older answers are void */
 
+    nanos since; /* a member that came during this leadership: since then. 0: from its beginning */
+    struct {     /* a learner's rounds (§4.2.1), by change.c */
+        u64 target; /* this round ends when match reaches it; 0: none begun */
+        nanos since;
+        u32 rounds;
+        bool done;
+    } catching_up;
+
     struct inflight *ring; /* REPLICATE: sent and not acknowledged, oldest first */
     u32 ring_cap, ring_head, ring_count;
     u64 inflight_bytes;

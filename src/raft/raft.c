@@ -34,12 +34,13 @@ void raft_free(struct raft *r)
 {
     if (!r) return;
     tail_done(&r->tail);
+    membership_done(&r->membership);
     mem_free(r);
 }
 
-void raft_boot_config(struct raft *r, const struct raft_config *c)
+void raft_boot_config(struct raft *r, const struct raft_config *c, u64 at)
 {
-    membership_set(&r->membership, c, r->options.self);
+    membership_boot(r, c, at);
 }
 
 void raft_boot_hard_state(struct raft *r, const struct raft_hard_state *hs)
@@ -56,11 +57,11 @@ void raft_boot_snapshot(struct raft *r, struct log_pos pos)
 void raft_boot_entry(struct raft *r, const struct raft_entry *e)
 {
     tail_append(&r->tail, e);
+    membership_appended(r, e);
 }
 
 void raft_boot_done(struct raft *r, u64 applied, nanos booted_at)
 {
-    assert(r->membership.count > 0);
     commit_boot(r, applied);
     election_boot(r, booted_at);
     raft_check(r);
@@ -83,7 +84,7 @@ void raft_trace_to(struct raft *r, raft_trace_fn fn, void *context)
 }
 
 struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind,
-                                     node_id to)
+                                     replica_id to)
 {
     assert(outbox_has_room(outbox));
     assert(to != r->options.self);
@@ -93,11 +94,27 @@ struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox,
     return m;
 }
 
+/* Who asks may be a member already in a configuration that has not come here yet: it is judged by
+ * its term and log alone (§4.1). Who answers must be known to count. */
+static bool is_answer(const struct raft_message *m)
+{
+    return m->kind != RAFT_VOTE && m->kind != RAFT_APPEND && m->kind != RAFT_TIMEOUT_NOW;
+}
+
 static void on_message(struct raft *r, const struct raft_message *m)
 {
     u32 from = membership_slot(&r->membership, m->from);
-    if (m->to != r->options.self || from == NO_SLOT || from == r->membership.self) {
-        TRACE(r, "message of %u to %u: not a member's, or not ours -> ignore", m->from, m->to);
+    if (m->to != r->options.self || m->from == r->options.self || m->from == 0) {
+        TRACE(r, "message of %u to %u: not ours -> ignore", m->from, m->to);
+        return;
+    }
+    if (m->kind == RAFT_REMOVED) { /* true for ever, whatever the term */
+        election_on_removed(r, m);
+        return;
+    }
+    if (from == NO_SLOT && change_tell_removed(r, m->from)) return;
+    if (from == NO_SLOT && is_answer(m)) {
+        TRACE(r, "answer of %u: not a member's -> ignore", m->from);
         return;
     }
     if (m->kind == RAFT_VOTE) { /* whether its term counts depends on who is alive */
@@ -137,6 +154,23 @@ static err check_proposals(const struct raft *r, const struct raft_event *ev)
     return OK;
 }
 
+static err check_change(const struct raft *r, const struct raft_event *ev)
+{
+    switch (change_refusal(r, ev->config, u64_max(r->now, ev->now))) {
+    case RAFT_CHANGE_POSSIBLE: return OK;
+    case RAFT_CHANGE_NOT_LEADER:
+    case RAFT_CHANGE_HANDING_OVER: return ERR_STALE;
+    case RAFT_CHANGE_SAME:
+    case RAFT_CHANGE_INVALID:
+    case RAFT_CHANGE_NUMBER_USED: return ERR_INVALID;
+    case RAFT_CHANGE_UNDER_WAY:
+    case RAFT_CHANGE_TERM_NOT_BEGUN:
+    case RAFT_CHANGE_DISK_FULL:
+    case RAFT_CHANGE_NO_QUORUM: return ERR_FULL;
+    }
+    return ERR_INVALID;
+}
+
 /* What is refused is refused before anything changes. */
 static err admit(const struct raft *r, const struct raft_event *ev)
 {
@@ -147,6 +181,7 @@ static err admit(const struct raft *r, const struct raft_event *ev)
         return read_has_room(r) ? OK : ERR_FULL;
     case RAFT_TRANSFER: return transfer_check(r, ev->peer);
     case RAFT_RESTORED: return snapshot_check_restored(r, ev);
+    case RAFT_CHANGE: return check_change(r, ev);
     default: return OK;
     }
 }
@@ -171,6 +206,7 @@ static void dispatch(struct raft *r, const struct raft_event *ev)
     case RAFT_SNAPSHOT_SENT: snapshot_on_sent(r, ev); break;
     case RAFT_DISK_FULL: election_on_disk_full(r, ev->full); break;
     case RAFT_FOUNDING: election_on_founding(r); break;
+    case RAFT_CHANGE: change_begin(r, ev->config); break;
     }
 }
 
@@ -191,13 +227,16 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
     err e = admit(r, ev);
     if (e) return e;
 
-    node_id leader = r->election.leader;
+    replica_id leader = r->election.leader;
+    u64 commit = r->marks.commit;
     r->now = u64_max(r->now, ev->now);
     r->out = out;
     r->more = false;
     r->refuse_entries = r->election.disk_full || (ev->kind == RAFT_RECEIVED && ev->full);
 
     dispatch(r, ev);
+    bool open = r->membership.changing || r->membership.quorum.outgoing;
+    if (r->marks.commit != commit || open) change_advance(r, commit);
     if (r->election.role == RAFT_LEADER) replicate_pump(r);
     read_finish_step(r);
     commit_finish_step(r);
@@ -228,7 +267,7 @@ u64 raft_term(const struct raft *r)
 {
     return own_term(r);
 }
-node_id raft_leader(const struct raft *r)
+replica_id raft_leader(const struct raft *r)
 {
     return r->election.leader;
 }
@@ -260,6 +299,18 @@ const struct raft_config *raft_config(const struct raft *r)
 {
     return &r->membership.config;
 }
+u64 raft_config_index(const struct raft *r)
+{
+    return membership_index(&r->membership);
+}
+void raft_config_at(const struct raft *r, u64 index, struct raft_config *out)
+{
+    membership_at(r, index, out);
+}
+bool raft_is_removed(const struct raft *r)
+{
+    return r->election.removed;
+}
 const struct raft_hard_state *raft_hard_state(const struct raft *r)
 {
     return &r->election.hard;
@@ -269,14 +320,22 @@ u64 raft_tail_bytes(const struct raft *r)
     return tail_bytes_between(&r->tail, r->tail.base.index, r->tail.last.index);
 }
 
-bool raft_peer_status(const struct raft *r, node_id peer, struct raft_peer_status *out)
+bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out)
 {
     u32 slot = membership_slot(&r->membership, peer);
     if (r->election.role != RAFT_LEADER || slot == NO_SLOT || slot == r->membership.self)
         return false;
     const struct progress *p = &r->leading.peers[slot];
-    *out = (struct raft_peer_status){p->match,      p->next,     (u32)p->state,
-                                     p->ring_count, p->heard_at, p->impaired};
+    *out = (struct raft_peer_status){
+        .match = p->match,
+        .next = p->next,
+        .state = (u32)p->state,
+        .inflight = p->ring_count,
+        .heard_at = p->heard_at,
+        .impaired = p->impaired,
+        .caught_up = change_is_caught_up(r, slot, r->now),
+        .catch_up_rounds = p->catching_up.rounds,
+    };
     return true;
 }
 
@@ -298,6 +357,8 @@ static void check_leader(const struct raft *r)
     assert(r->leading.term_start <= r->tail.last.index);
     assert(r->tail.last.term == own_term(r)); /* its no-op at least */
     assert(!r->election.hard.impaired);
+    assert(r->membership.self != NO_SLOT);
+    assert(!r->membership.changing || membership_index(&r->membership) <= r->tail.last.index);
     for (u32 slot = 0; slot < r->membership.count; slot++)
         if (slot != r->membership.self) progress_check(&r->leading.peers[slot], r->tail.last.index);
 }
@@ -322,6 +383,8 @@ void raft_check(const struct raft *r)
     assert(r->reads.confirmed <= r->reads.round);
     assert(e->role != RAFT_FOLLOWER || r->reads.count == r->reads.refused);
 
+    assert(!r->membership.changing || e->role == RAFT_LEADER);
+    assert(membership_index(&r->membership) <= t->last.index || !r->membership.change_count);
     /* Terms do not go back: the newest entries; tail_append asserts it for each. */
     u64 from = t->last.index > t->base.index + 16 ? t->last.index - 16 : t->base.index;
     for (u64 i = from; i < t->last.index; i++) assert(tail_term_at(t, i) <= tail_term_at(t, i + 1));

@@ -39,16 +39,31 @@ struct raft_entry {
     struct rcbuf *data; /* NULL for an empty payload */
 };
 
-/* Who counts. Fixed at start for now; `outgoing` leaves the place of joint consensus (§4.3): while
- * outgoing_count > 0 every decision needs a majority of both halves. Learners never count. */
-struct raft_config {
-    u32 voter_count, outgoing_count, learner_count;
-    node_id voters[RAFT_MEMBERS_MAX], outgoing[RAFT_MEMBERS_MAX], learners[RAFT_MEMBERS_MAX];
+typedef u32 replica_id; /* a member of one group; given out once and never again in it. 0: none */
+
+/* Who is in the group, in ascending order of replica. A member votes (VOTER), or voted in the
+ * configuration that a change is leaving (OUTGOING, §4.3: while there are any, every decision needs
+ * a majority of the voters and one of the outgoing), or only learns. Node and incarnation say where
+ * a replica lives and with which disk; the core carries them and does not look. A replica of
+ * incarnation zero is a founding member whose directory is not known. */
+enum raft_member_role { RAFT_VOTER = 1, RAFT_OUTGOING = 2, RAFT_LEARNER = 4 };
+
+struct raft_member {
+    replica_id id;
+    node_id node;
+    u8 incarnation[16];
+    u8 roles; /* raft_member_role bits */
+};
+
+struct raft_config { /* count 0: not known yet, a replica that is joining */
+    u32 count;
+    replica_id next; /* the least number never given out */
+    struct raft_member members[RAFT_MEMBERS_MAX];
 };
 
 struct raft_hard_state {
     u64 term;
-    node_id vote; /* 0: none in this term */
+    replica_id vote; /* 0: none in this term */
     /* This replica may have lost votes or entries it once promised (damaged log, empty disk). It
      * neither votes nor campaigns until a leader elected without it has refilled it; then the core
      * clears the flag and sets vote to that leader. */
@@ -62,13 +77,14 @@ enum raft_message_kind {
     RAFT_APPEND_REPLY,
     RAFT_TIMEOUT_NOW,
     RAFT_SNAPSHOT_STATUS, /* follower -> leader: an install ended at prev (or failed: rejected) */
+    RAFT_REMOVED, /* leader -> who is no member any more, and never will be: prev.index = the entry */
 };
 
 /* One message for all kinds; a kind uses the fields its comment names. Entries are borrowed from
  * the sender's tail (or the decoder's scratch) for the call. */
 struct raft_message {
     u32 kind;
-    node_id from, to;
+    replica_id from, to;
     u64 term;
     /* VOTE: pre, transfer (a transfer overrides stickiness), prev = candidate's last entry.
      * VOTE_REPLY: pre, granted. A pre-vote request carries the term it would campaign in; its grant
@@ -111,6 +127,7 @@ enum raft_event_kind {
     RAFT_SNAPSHOT_SENT, /* peer, index: the host's transfer ended (rejected: failed, try again later) */
     RAFT_DISK_FULL,     /* full: on/off. A full leader hands over; a full follower refuses entries */
     RAFT_FOUNDING,      /* every configured member said its log is empty: a blank replica may vote */
+    RAFT_CHANGE,        /* config: change the members to it; only on a leader, see raft_change_check */
 };
 
 struct raft_proposal {
@@ -126,7 +143,7 @@ struct raft_event {
     u32 count;
     struct log_pos pos;
     u64 index, context, saved_term;
-    node_id peer;
+    replica_id peer;
     bool rejected, full;
     const struct raft_config *config;
 };
@@ -152,6 +169,9 @@ enum raft_out_event {
     RAFT_TRUNCATED = BIT(3),       /* entries >= truncate_from were replaced: their waiters get a definite error */
     RAFT_CONFIG_CHANGED = BIT(4),
     RAFT_HEALED = BIT(5),          /* impaired was cleared */
+    RAFT_CONFIG_COMMITTED = BIT(6), /* the members in effect are committed, and no change is under way */
+    RAFT_CAUGHT_UP = BIT(7),        /* a learner has caught up: raft_peer_status says which */
+    RAFT_TOLD_REMOVED = BIT(8),     /* this replica is no member any more: its owner may delete it */
 };
 
 struct raft_actions { /* carry these out from top to bottom; good until the next step */
@@ -164,12 +184,12 @@ struct raft_actions { /* carry these out from top to bottom; good until the next
     struct raft_outbox send_after_save;
     struct raft_read_done reads[RAFT_READS_MAX];
     u32 read_count;
-    node_id snapshot_to; /* 0: none; else this peer needs entries the tail no longer has */
+    replica_id snapshot_to; /* 0: none; else this peer needs entries the tail no longer has */
     u32 events;          /* raft_out_event bits */
 };
 
 struct raft_options {
-    node_id self;
+    replica_id self;
     u64 seed;
     nanos election_timeout_min, election_timeout_max; /* drawn anew each time; 300..600 ms on a LAN */
     nanos heartbeat_every;                            /* 60 ms */
@@ -188,11 +208,12 @@ struct raft;
 struct raft *raft_new(const struct raft_options *options);
 void raft_free(struct raft *r);
 
-/* Boot, before the first step: the configuration, the hard state, the snapshot position the log
+/* Boot, before the first step: the configuration that the entries up to `at` make (the founding one
+ * and 0; the snapshot's and its index; an empty one for a replica that joins), the hard state, the snapshot position the log
  * starts after, then the log's entries in order (they are durable; `data` is referenced), then the
  * applied index of the restored state machine. `booted_at` starts the no-vote wait after a restart:
  * the replica refuses votes for one lease, because it may have promised before it died. */
-void raft_boot_config(struct raft *r, const struct raft_config *c);
+void raft_boot_config(struct raft *r, const struct raft_config *c, u64 at);
 void raft_boot_hard_state(struct raft *r, const struct raft_hard_state *hs);
 void raft_boot_snapshot(struct raft *r, struct log_pos pos);
 void raft_boot_entry(struct raft *r, const struct raft_entry *e);
@@ -204,6 +225,7 @@ void raft_boot_done(struct raft *r, u64 applied, nanos booted_at);
  *   ERR_FULL    PROPOSE beyond tail or uncommitted limits, or with a full disk: none of the batch was
  *               taken. READ with too many waiting. TRANSFER while another is under way
  *   ERR_INVALID TRANSFER to who cannot lead;  ERR_UNSUPPORTED  PROPOSE of a RAFT_CONFIG
+ *   RAFT_CHANGE ERR_STALE, ERR_INVALID or ERR_FULL (not now): raft_change_check says why
  * `out` is overwritten. A step that would overflow an outbox keeps the rest for the next step and
  * sets its deadline to now. */
 MUST_USE err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *out);
@@ -215,14 +237,19 @@ nanos raft_deadline(const struct raft *r);
 bool raft_is_leader(const struct raft *r);
 enum raft_role raft_role(const struct raft *r);
 u64 raft_term(const struct raft *r);
-node_id raft_leader(const struct raft *r); /* 0: unknown */
+replica_id raft_leader(const struct raft *r); /* 0: unknown */
 struct log_pos raft_last(const struct raft *r);
 struct log_pos raft_first(const struct raft *r); /* the position before the oldest entry in the tail */
 u64 raft_commit(const struct raft *r);
 u64 raft_durable(const struct raft *r);
 u64 raft_term_at(const struct raft *r, u64 index); /* 0: not in the tail */
 const struct raft_entry *raft_entry_at(const struct raft *r, u64 index); /* index must be in the tail */
+/* Members: in effect now, committed or not; the entry that made them; as of an entry that is applied
+ * or in the tail. */
 const struct raft_config *raft_config(const struct raft *r);
+u64 raft_config_index(const struct raft *r);
+void raft_config_at(const struct raft *r, u64 index, struct raft_config *out);
+bool raft_is_removed(const struct raft *r);
 const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
 
@@ -236,8 +263,10 @@ struct raft_peer_status {
     u32 inflight;
     nanos heard_at; /* 0: never */
     bool impaired;
+    bool caught_up;      /* a learner: promoting it would not hold commits up (§4.2.1) */
+    u32 catch_up_rounds; /* it took so far; more than 10: it is too slow */
 };
-bool raft_peer_status(const struct raft *r, node_id peer, struct raft_peer_status *out);
+bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out);
 /* How many voters other than the leader have `index` on disk, as far as the leader knows. */
 u32 raft_replicas_with(const struct raft *r, u64 index);
 
@@ -248,8 +277,50 @@ u32 raft_replicas_with(const struct raft *r, u64 index);
 void raft_message_encode(const struct raft_message *m, struct buf *out);
 MUST_USE err raft_message_decode(str body, struct raft_message *out);
 void raft_message_done(struct raft_message *m);
+
+/* change.c: what RAFT_CHANGE to `target` would do, without doing it. Target names everyone who shall
+ * be a member, as VOTER or LEARNER; members who stay keep replica, node and incarnation (one of
+ * incarnation zero may become known), new ones have numbers >= next. Voters that come or go make
+ * the change a joint one: both halves decide until the leader has left it by itself. */
+enum raft_change_reason {
+    RAFT_CHANGE_POSSIBLE,
+    RAFT_CHANGE_SAME,           /* these are the members */
+    RAFT_CHANGE_INVALID,        /* no such group can be: nobody votes, too many, a role or node missing */
+    RAFT_CHANGE_NUMBER_USED,    /* `replica` was given out before, to another node or disk */
+    RAFT_CHANGE_NOT_LEADER,
+    RAFT_CHANGE_HANDING_OVER,   /* a transfer of leadership is under way */
+    RAFT_CHANGE_UNDER_WAY,      /* an earlier change is not finished */
+    RAFT_CHANGE_TERM_NOT_BEGUN, /* no entry of this leader's own term is committed yet */
+    RAFT_CHANGE_DISK_FULL,
+    RAFT_CHANGE_NO_QUORUM,      /* of `of` voters `needed` must be live and caught up, `live` are */
+};
+
+struct raft_change_plan {
+    enum raft_change_reason reason;
+    replica_id replica;
+    u32 live, needed, of;
+    bool joint;              /* two entries: into the joint configuration, and out of it */
+    bool leader_leaves;      /* this leader hands over at the end */
+    u32 joining, leaving;    /* voters */
+    struct raft_config first; /* the entry that would be appended */
+};
+void raft_change_check(const struct raft *r, const struct raft_config *target, nanos now,
+                       struct raft_change_plan *out);
+/* The plan as a sentence. */
+void raft_change_text(const struct raft_change_plan *plan, char *out, size_t size);
+
+/* config.c: configurations as values. */
 void raft_config_encode(const struct raft_config *c, struct buf *out);
 MUST_USE err raft_config_decode(str bytes, struct raft_config *out);
+/* A founding member: a voter whose replica number is its node's. */
+void raft_config_found(struct raft_config *c, node_id node);
+/* Put a member in its place, over the one of its number if there is one. False: too many. */
+bool raft_config_put(struct raft_config *c, const struct raft_member *m);
+void raft_config_remove(struct raft_config *c, replica_id id);
+const struct raft_member *raft_config_find(const struct raft_config *c, replica_id id);
+u32 raft_config_count(const struct raft_config *c, u8 roles); /* members with any of these */
+bool raft_config_is_joint(const struct raft_config *c);
+bool raft_config_equal(const struct raft_config *a, const struct raft_config *b);
 
 /* One line per decision, cause then effect ("log behind (2/5 < 3/1) -> refuse"), for tests and
  * traces; NULL for silence. */

@@ -23,11 +23,13 @@ struct fixture_setup {
     u32 nodes;       /* voters 1..nodes; 3 */
     const char *log; /* "" */
     u64 term;        /* the log's last by default */
-    node_id vote;
+    replica_id vote;
     bool impaired;
     u64 applied;
     struct log_pos snapshot;
     u32 learners; /* after the voters */
+    struct raft_config config; /* instead of the two */
+    bool joining;              /* with the empty one */
     struct raft_options options;
 };
 
@@ -47,6 +49,34 @@ static inline struct raft_options default_options(void)
         .tail_bytes_max = 64 * MIB,
         .uncommitted_bytes_max = 16 * MIB,
     };
+}
+
+static inline struct raft_config members_of(u32 voters, u32 learners)
+{
+    struct raft_config c = {.next = 1};
+    for (u32 id = 1; id <= voters; id++) raft_config_found(&c, id);
+    for (u32 id = voters + 1; id <= voters + learners; id++)
+        raft_config_put(&c, &(struct raft_member){.id = id, .node = id, .roles = RAFT_LEARNER});
+    return c;
+}
+
+/* "123:234+5" voters 1 2 3, outgoing 2 3 4, learner 5; one digit each. next: one more than the
+ * largest, or more. */
+static inline struct raft_config config_of(const char *text)
+{
+    struct raft_config c = {.next = 1};
+    u8 role = RAFT_VOTER;
+    for (; *text; text++) {
+        if (*text == ':') role = RAFT_OUTGOING;
+        if (*text == '+') role = RAFT_LEARNER;
+        if (*text < '1' || *text > '9') continue;
+        replica_id id = (replica_id)(*text - '0');
+        const struct raft_member *known = raft_config_find(&c, id);
+        struct raft_member m = {.id = id, .node = id, .roles = role};
+        if (known) m.roles |= known->roles;
+        raft_config_put(&c, &m);
+    }
+    return c;
 }
 
 static inline struct log_pos pos_of(const char *text)
@@ -71,17 +101,15 @@ static inline struct fixture fixture_new(struct fixture_setup s)
 {
     struct fixture f = {.now = 100 * NANOS_SEC, .out = mem_zalloc(sizeof *f.out)};
     struct raft_options o = s.options.self ? s.options : default_options();
-    struct raft_config c = {.voter_count = s.nodes ? s.nodes : 3, .learner_count = s.learners};
+    struct raft_config c = s.config.count || s.joining ? s.config : members_of(s.nodes ? s.nodes : 3, s.learners);
     struct raft_entry log[64];
     u32 count = entries_of(s.log ? s.log : "", log, 64);
     u64 last = count ? log[count - 1].pos.term : s.snapshot.term;
     struct raft_hard_state hs = {s.term ? s.term : last, s.vote, s.impaired};
 
     choose_mutant();
-    for (u32 i = 0; i < c.voter_count; i++) c.voters[i] = i + 1;
-    for (u32 i = 0; i < c.learner_count; i++) c.learners[i] = c.voter_count + i + 1;
     f.r = raft_new(&o);
-    raft_boot_config(f.r, &c);
+    raft_boot_config(f.r, &c, s.snapshot.index);
     raft_boot_hard_state(f.r, &hs);
     raft_boot_snapshot(f.r, s.snapshot);
     for (u32 i = 0; i < count; i++) raft_boot_entry(f.r, &log[i]);
@@ -150,7 +178,7 @@ static inline err ask_read(struct fixture *f, u64 context)
     return step(f, (struct raft_event){.kind = RAFT_READ, .context = context});
 }
 
-static inline err transfer_to(struct fixture *f, node_id target)
+static inline err transfer_to(struct fixture *f, replica_id target)
 {
     return step(f, (struct raft_event){.kind = RAFT_TRANSFER, .peer = target});
 }
@@ -162,33 +190,33 @@ static inline void disk_full(struct fixture *f, bool full)
 
 /* ---- messages of others */
 
-static inline struct raft_message vote(node_id from, u64 term, const char *last)
+static inline struct raft_message vote(replica_id from, u64 term, const char *last)
 {
     return (struct raft_message){
         .kind = RAFT_VOTE, .from = from, .term = term, .prev = pos_of(last)};
 }
 
-static inline struct raft_message prevote(node_id from, u64 term, const char *last)
+static inline struct raft_message prevote(replica_id from, u64 term, const char *last)
 {
     struct raft_message m = vote(from, term, last);
     m.pre = true;
     return m;
 }
 
-static inline struct raft_message vote_reply(node_id from, u64 term, bool granted)
+static inline struct raft_message vote_reply(replica_id from, u64 term, bool granted)
 {
     return (struct raft_message){
         .kind = RAFT_VOTE_REPLY, .from = from, .term = term, .granted = granted};
 }
 
-static inline struct raft_message heartbeat(node_id from, u64 term, const char *prev, u64 commit)
+static inline struct raft_message heartbeat(replica_id from, u64 term, const char *prev, u64 commit)
 {
     return (struct raft_message){
         .kind = RAFT_APPEND, .from = from, .term = term, .prev = pos_of(prev), .commit = commit};
 }
 
 /* One step with an APPEND of these entries. */
-static inline void append(struct fixture *f, node_id from, u64 term, const char *prev,
+static inline void append(struct fixture *f, replica_id from, u64 term, const char *prev,
                           const char *log, u64 commit)
 {
     struct raft_entry entries[64];
@@ -198,7 +226,7 @@ static inline void append(struct fixture *f, node_id from, u64 term, const char 
     receive(f, m);
 }
 
-static inline struct raft_message ack(node_id from, const struct fixture *f, u64 match)
+static inline struct raft_message ack(replica_id from, const struct fixture *f, u64 match)
 {
     return (struct raft_message){.kind = RAFT_APPEND_REPLY,
                                  .from = from,
@@ -208,7 +236,7 @@ static inline struct raft_message ack(node_id from, const struct fixture *f, u64
                                  .sent_at = f->now};
 }
 
-static inline struct raft_message refusal(node_id from, const struct fixture *f, const char *prev,
+static inline struct raft_message refusal(replica_id from, const struct fixture *f, const char *prev,
                                           const char *hint)
 {
     return (struct raft_message){.kind = RAFT_APPEND_REPLY,
@@ -222,24 +250,24 @@ static inline struct raft_message refusal(node_id from, const struct fixture *f,
 
 /* ---- what came out */
 
-static inline const struct raft_message *sent_in(const struct raft_outbox *o, u32 kind, node_id to)
+static inline const struct raft_message *sent_in(const struct raft_outbox *o, u32 kind, replica_id to)
 {
     for (u32 i = 0; i < o->count; i++)
         if (o->items[i].kind == kind && (!to || o->items[i].to == to)) return &o->items[i];
     return NULL;
 }
 
-static inline const struct raft_message *sent(const struct fixture *f, u32 kind, node_id to)
+static inline const struct raft_message *sent(const struct fixture *f, u32 kind, replica_id to)
 {
     return sent_in(&f->out->send, kind, to);
 }
 
-static inline const struct raft_message *held(const struct fixture *f, u32 kind, node_id to)
+static inline const struct raft_message *held(const struct fixture *f, u32 kind, replica_id to)
 {
     return sent_in(&f->out->send_after_save, kind, to);
 }
 
-static inline u32 sent_count(const struct fixture *f, u32 kind, node_id to)
+static inline u32 sent_count(const struct fixture *f, u32 kind, replica_id to)
 {
     u32 count = 0;
     for (u32 i = 0; i < f->out->send.count; i++)

@@ -14,10 +14,16 @@
 #define NO_SLOT UINT32_MAX
 
 struct membership { /* membership.c. A member is a slot: a bit in sets, an index in arrays */
-    struct raft_config config;
+    struct raft_config config; /* in effect: that of the log's newest CONFIG entry, else base */
+    struct raft_config base;   /* that of the entries up to base_index */
+    u64 base_index;
+    u64 *changes; /* owned; indexes of the CONFIG entries after base_index, ascending */
+    u32 change_count, change_cap;
+    struct raft_config previous; /* a leader's, until its change commits: what that replaces */
+    bool changing;               /* there is a previous */
     u32 count;
-    node_id ids[RAFT_MEMBERS_MAX];
-    struct joint quorum;
+    replica_id ids[RAFT_MEMBERS_MAX]; /* members, and voters of previous */
+    struct joint quorum, quorum_before; /* of config; of previous */
     u32 self; /* own slot, or NO_SLOT */
 };
 
@@ -26,12 +32,13 @@ struct election { /* election.c: role, term, vote, timers */
     bool hard_changed; /* must be saved with this step */
     u64 saved_term;    /* durable, as far as the host has said */
     enum raft_role role;
-    node_id leader;
+    replica_id leader;
     u32 granted, refused; /* sets of slots, in the election under way */
     bool by_transfer;     /* this candidacy was asked for by the leader */
     nanos deadline;       /* campaign then */
     nanos votes_from;     /* before it, votes are refused: a live leader, or one from before boot */
     bool disk_full;
+    bool removed; /* a leader said that this replica is no member any more */
     u64 life; /* tells this start from an earlier one, also with the same impairment; never 0 */
 };
 
@@ -73,7 +80,7 @@ struct reads { /* read.c: a ring of reads in order of arrival */
 };
 
 struct transfer { /* transfer.c */
-    node_id target; /* 0: none */
+    replica_id target; /* 0: none */
     nanos deadline;
     u64 void_lease_term; /* TIMEOUT_NOW left in this term: no lease in it any more */
 };
@@ -111,20 +118,44 @@ void raft_trace(struct raft *r, const char *format, ...) PRINTF_LIKE(2, 3);
 #define POS_ARG(p) (p).term, (p).index
 /* A message from this replica in its term; the caller fills the rest. `outbox` has room. */
 struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox, u32 kind,
-                                     node_id to);
+                                     replica_id to);
 static inline bool outbox_has_room(const struct raft_outbox *o)
 {
     return o->count < RAFT_OUTBOX_MAX;
 }
 static inline u64 own_term(const struct raft *r) { return r->election.hard.term; }
 
+/* config.c */
+bool config_is_valid(const struct raft_config *c);
+
 /* membership.c */
-void membership_set(struct membership *m, const struct raft_config *c, node_id self);
-u32 membership_slot(const struct membership *m, node_id id); /* or NO_SLOT */
+void membership_boot(struct raft *r, const struct raft_config *c, u64 at);
+void membership_done(struct membership *m);
+void membership_appended(struct raft *r, const struct raft_entry *e);
+void membership_truncated(struct raft *r); /* the tail is shorter now */
+void membership_compact(struct raft *r, u64 upto); /* the tail is about to lose them */
+void membership_restored(struct raft *r, u64 index, const struct raft_config *c);
+void membership_begin_change(struct raft *r); /* a leader is about to append one */
+void membership_end_change(struct raft *r);   /* it is committed, or leadership is over */
+u64 membership_index(const struct membership *m); /* of the entry in effect */
+void membership_at(const struct raft *r, u64 index, struct raft_config *out);
+void membership_take_effect(struct raft *r);
+void membership_set(struct membership *m, replica_id self); /* slots and sets of config, previous */
+u32 membership_slot(const struct membership *m, replica_id id); /* or NO_SLOT */
 bool membership_is_voter(const struct membership *m, u32 slot);
 bool membership_is_sole_voter(const struct membership *m); /* this replica alone decides */
-bool config_is_valid(const struct raft_config *c);
-bool config_equal(const struct raft_config *a, const struct raft_config *b);
+/* What a quorum of every configuration from the last committed to the last appended has reached;
+ * on a leader. */
+u64 membership_supported(const struct membership *m, const u64 *values);
+
+/* change.c */
+enum raft_change_reason change_refusal(const struct raft *r, const struct raft_config *target,
+                                       nanos now);
+void change_begin(struct raft *r, const struct raft_config *target);
+void change_advance(struct raft *r, u64 commit_before); /* what was committed lets it go on */
+bool change_is_caught_up(const struct raft *r, u32 slot, nanos now);
+void change_note_progress(struct raft *r, u32 slot); /* a learner answered */
+bool change_tell_removed(struct raft *r, replica_id id); /* true: told, it is no member any more */
 
 /* election.c */
 void election_boot_hard_state(struct raft *r, const struct raft_hard_state *hs);
@@ -139,10 +170,12 @@ void election_on_saved(struct raft *r, u64 term);
 void election_on_founding(struct raft *r);
 void election_on_disk_full(struct raft *r, bool full);
 void election_campaign(struct raft *r, bool by_transfer);
-void election_adopt_term(struct raft *r, u64 term, node_id because_of);
+void election_adopt_term(struct raft *r, u64 term, replica_id because_of);
 void election_raise_term(struct raft *r, u64 term); /* a snapshot's; keeps role and leader */
-void election_follow(struct raft *r, node_id leader);
+void election_follow(struct raft *r, replica_id leader);
 void election_step_down(struct raft *r, const char *why);
+void election_on_removed(struct raft *r, const struct raft_message *m);
+void election_members_changed(struct raft *r); /* slots mean others now */
 void election_heal(struct raft *r);
 
 /* append.c */
@@ -153,9 +186,11 @@ void append_restored(struct raft *r, u64 index);
 
 /* replicate.c */
 void replicate_start(struct raft *r);
+void replicate_append_own(struct raft *r, u32 kind, struct rcbuf *data);
+void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 old_count);
 void replicate_on_tick(struct raft *r);
 void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from);
-void replicate_on_unreachable(struct raft *r, node_id peer, bool restarted);
+void replicate_on_unreachable(struct raft *r, replica_id peer, bool restarted);
 void replicate_propose(struct raft *r, const struct raft_event *ev);
 void replicate_heartbeats(struct raft *r);
 void replicate_pump(struct raft *r);
@@ -186,9 +221,10 @@ void read_finish_step(struct raft *r);
 nanos read_deadline(const struct raft *r);
 
 /* transfer.c */
-err transfer_check(const struct raft *r, node_id target);
-void transfer_begin(struct raft *r, node_id target);
+err transfer_check(const struct raft *r, replica_id target);
+void transfer_begin(struct raft *r, replica_id target);
 void transfer_forget(struct raft *r);
+void transfer_leave(struct raft *r); /* this leader is no member any more: who should be the next? */
 void transfer_continue(struct raft *r); /* the target may have caught up */
 void transfer_on_tick(struct raft *r);
 void transfer_on_timeout_now(struct raft *r, const struct raft_message *m);

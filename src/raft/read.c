@@ -31,7 +31,7 @@ static u64 confirmed_round(const struct raft *r)
         answered[slot] = p->impaired ? 0 : p->acked_round;
     }
     answered[ms->self] = r->reads.round;
-    return joint_reached(ms->quorum, answered);
+    return membership_supported(ms, answered);
 }
 
 static void let_heal(struct raft *r)
@@ -168,5 +168,5 @@ bool raft_lease_holds(const struct raft *r, nanos now)
         until[slot] = p->acked && !p->impaired ? p->acked_sent + lease_limit(&r->options) : 0;
     }
     until[ms->self] = NANOS_NEVER;
-    return joint_reached(ms->quorum, until) > now;
+    return membership_supported(ms, until) > now;
 }

@@ -1,7 +1,7 @@
 #include "raft/raft_fixture.h"
 
 /* An answer of `from` to what the latest step sent it. */
-static struct raft_message answer(const struct fixture *f, node_id from)
+static struct raft_message answer(const struct fixture *f, replica_id from)
 {
     const struct raft_message *m = sent(f, RAFT_APPEND, from);
     assert(m);

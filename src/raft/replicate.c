@@ -5,15 +5,48 @@
  * needed for messages that came through. */
 #include "raft/raft_internal.h"
 
+#include "base/mem.h"
+
 u64 replicate_uncommitted_bytes(const struct raft *r)
 {
     return tail_bytes_between(&r->tail, r->marks.commit, r->tail.last.index);
 }
 
-static void append_own(struct raft *r, u32 kind, struct rcbuf *data)
+void replicate_append_own(struct raft *r, u32 kind, struct rcbuf *data)
 {
     struct raft_entry e = {{own_term(r), r->tail.last.index + 1}, kind, data};
     tail_append(&r->tail, &e);
+    membership_appended(r, &e);
+}
+
+/* Slots mean others now: what is known of those who stay moves with them, who comes begins with
+ * nothing known. A progress brings its ring along. */
+void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 old_count)
+{
+    const struct membership *ms = &r->membership;
+    struct progress before[RAFT_MEMBERS_MAX];
+    u32 taken = 0, fresh = 0;
+
+    if (r->election.role != RAFT_LEADER) return;
+    mem_copy(before, r->leading.peers, sizeof before);
+    for (u32 slot = 0; slot < ms->count; slot++) {
+        u32 was = 0;
+        while (was < old_count && old_ids[was] != ms->ids[slot]) was++;
+        if (was == old_count) {
+            fresh |= BIT(slot);
+            continue;
+        }
+        r->leading.peers[slot] = before[was];
+        taken |= BIT(was);
+    }
+    for (u32 slot = 0; slot < RAFT_MEMBERS_MAX; slot++) {
+        if (slot < ms->count && !(fresh & BIT(slot))) continue;
+        u32 spare = (u32)__builtin_ctz(~taken);
+        taken |= BIT(spare);
+        r->leading.peers[slot] = before[spare];
+        progress_reset(&r->leading.peers[slot], r->tail.last.index + 1);
+        r->leading.peers[slot].since = r->now;
+    }
 }
 
 void replicate_start(struct raft *r)
@@ -26,14 +59,15 @@ void replicate_start(struct raft *r)
         progress_reset(&l->peers[slot], r->tail.last.index + 1);
 
     /* Earlier terms' entries commit with the first of our own, and only then are reads safe. */
-    if (!MUTANT(no_noop_in_new_term)) append_own(r, RAFT_NOOP, NULL);
+    if (!MUTANT(no_noop_in_new_term)) replicate_append_own(r, RAFT_NOOP, NULL);
     commit_appended(r, own_term(r));
 }
 
 void replicate_propose(struct raft *r, const struct raft_event *ev)
 {
     assert(r->election.role == RAFT_LEADER);
-    for (u32 i = 0; i < ev->count; i++) append_own(r, ev->proposals[i].kind, ev->proposals[i].data);
+    for (u32 i = 0; i < ev->count; i++)
+        replicate_append_own(r, ev->proposals[i].kind, ev->proposals[i].data);
     commit_appended(r, own_term(r));
 }
 
@@ -129,10 +163,11 @@ static bool has_quorum(const struct raft *r)
 
     for (u32 slot = 0; slot < ms->count; slot++) {
         const struct progress *p = &l->peers[slot];
-        heard[slot] = p->impaired ? l->since : u64_max(p->heard_at, l->since);
+        nanos since = u64_max(l->since, p->since);
+        heard[slot] = p->impaired ? since : u64_max(p->heard_at, since);
     }
     heard[ms->self] = r->now;
-    return r->now - joint_reached(ms->quorum, heard) < r->options.election_timeout_max;
+    return r->now - membership_supported(ms, heard) < r->options.election_timeout_max;
 }
 
 void replicate_on_tick(struct raft *r)
@@ -164,9 +199,10 @@ static void forget_acknowledgements(struct raft *r, struct progress *p)
     TRACE(r, "a peer started again -> its acknowledgement of %" PRIu64 " is void", p->match);
     p->match = p->acked_round = 0;
     p->acked = false;
+    p->catching_up.done = false;
 }
 
-void replicate_on_unreachable(struct raft *r, node_id peer, bool restarted)
+void replicate_on_unreachable(struct raft *r, replica_id peer, bool restarted)
 {
     u32 slot = membership_slot(&r->membership, peer);
     if (r->election.role != RAFT_LEADER || slot == NO_SLOT || slot == r->membership.self) return;
@@ -257,6 +293,7 @@ void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from)
         on_rejected(r, p, m);
     else
         on_accepted(r, p, m);
+    change_note_progress(r, from);
     read_on_reply(r);
     commit_advance(r);
     transfer_continue(r);

@@ -1,6 +1,6 @@
 #include "raft/raft_fixture.h"
 
-static struct raft_peer_status status(const struct fixture *f, node_id peer)
+static struct raft_peer_status status(const struct fixture *f, replica_id peer)
 {
     struct raft_peer_status s;
     CHECK(raft_peer_status(f->r, peer, &s));

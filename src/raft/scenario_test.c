@@ -27,7 +27,7 @@
 #define FLYING_MAX 1024u
 
 struct letter {
-    node_id from, to;
+    replica_id from, to;
     struct buf bytes;
 };
 
@@ -45,7 +45,7 @@ struct story {
 
 struct teller {
     struct story *story;
-    node_id id;
+    replica_id id;
 };
 static struct teller tellers[NODES_MAX + 1]; /* one story at a time */
 
@@ -141,7 +141,7 @@ static void set_nodes(struct story *s, u32 count)
                                            .append_bytes_max = MIB,
                                            .tail_bytes_max = MIB,
                                            .uncommitted_bytes_max = MIB};
-        s->config.voters[s->config.voter_count++] = id;
+        raft_config_found(&s->config, id);
         tellers[id] = (struct teller){s, id};
     }
 }
@@ -159,7 +159,7 @@ static void set_log(struct host *h, const char *log)
 }
 
 /* Letters of `from` to `to` (0: anyone), those they cause included. */
-static void deliver(struct story *s, node_id from, node_id to, bool lose)
+static void deliver(struct story *s, replica_id from, replica_id to, bool lose)
 {
     for (u32 i = 0; i < s->flying_count;) {
         struct letter l = s->flying[i];
@@ -251,7 +251,7 @@ static bool command_of_one(struct story *s, const char *verb, struct host *h, u6
         ev.kind = RAFT_READ;
     } else if (strcmp(verb, "transfer") == 0) {
         ev.kind = RAFT_TRANSFER;
-        ev.peer = (node_id)number;
+        ev.peer = (replica_id)number;
     } else if (strcmp(verb, "compact") == 0) {
         ev.kind = RAFT_COMPACT;
         ev.index = number;

@@ -72,10 +72,9 @@ err snapshot_check_restored(const struct raft *r, const struct raft_event *ev)
     return OK;
 }
 
-static void tell_leader(struct raft *r, node_id leader, struct log_pos pos)
+static void tell_leader(struct raft *r, replica_id leader, struct log_pos pos)
 {
     if (!leader || leader == r->options.self) return;
-    if (membership_slot(&r->membership, leader) == NO_SLOT) return;
     struct raft_message *m = raft_message_to(r, &r->out->send_after_save, RAFT_SNAPSHOT_STATUS,
                                              leader);
     m->prev = pos;
@@ -88,6 +87,7 @@ void snapshot_on_restored(struct raft *r, const struct raft_event *ev)
     struct tail *t = &r->tail;
     struct log_pos pos = ev->pos;
     u64 last = t->last.index;
+    struct raft_config config = ev->config ? *ev->config : r->membership.config;
     bool keep = tail_has(t, pos.index) && tail_term_at(t, pos.index) == pos.term;
 
     if (MUTANT(snapshot_keeps_conflicting_suffix) && tail_has(t, pos.index)) keep = true;
@@ -106,11 +106,7 @@ void snapshot_on_restored(struct raft *r, const struct raft_event *ev)
     }
     commit_restored(r, pos.index, keep);
     append_restored(r, pos.index);
-    if (ev->config && !config_equal(ev->config, &r->membership.config)) {
-        assert(r->election.role != RAFT_LEADER);
-        membership_set(&r->membership, ev->config, r->options.self);
-        r->out->events |= RAFT_CONFIG_CHANGED;
-    }
+    membership_restored(r, pos.index, &config);
     tell_leader(r, ev->peer, pos);
 }
 
@@ -118,5 +114,6 @@ void snapshot_on_compact(struct raft *r, u64 index)
 {
     u64 upto = u64_min(index, r->marks.applied); /* the rest is not in any snapshot */
     if (!tail_has(&r->tail, upto)) return;
+    membership_compact(r, upto);
     tail_compact(&r->tail, upto);
 }

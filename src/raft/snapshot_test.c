@@ -11,7 +11,7 @@ static void applied_and_compact(struct fixture *f, u64 index)
     CHECK_OK(step(f, (struct raft_event){.kind = RAFT_COMPACT, .index = index}));
 }
 
-static u32 state_of(const struct fixture *f, node_id peer)
+static u32 state_of(const struct fixture *f, replica_id peer)
 {
     struct raft_peer_status s;
     CHECK(raft_peer_status(f->r, peer, &s));
@@ -144,7 +144,7 @@ TEST(snapshot, two_peers_are_named_in_two_steps)
     receive(&f, ack(2, &f, 4));
     receive(&f, ack(3, &f, 4));
     applied_and_compact(&f, 4);
-    for (node_id peer = 4; peer <= 5; peer++) {
+    for (replica_id peer = 4; peer <= 5; peer++) {
         receive(&f, refusal(peer, &f, "1/3", "1/1"));
         CHECK_EQ(f.out->snapshot_to, peer);
         CHECK_OK(step(
@@ -256,11 +256,12 @@ TEST(restore, reports_of_the_dropped_entries_are_ignored)
 TEST(restore, takes_the_snapshots_configuration)
 {
     struct fixture f = with_log("1/1");
-    struct raft_config c = {.voter_count = 4, .voters = {1, 2, 3, 4}};
+    struct raft_config c = config_of("1234");
     CHECK_OK(step(
         &f, (struct raft_event){.kind = RAFT_RESTORED, .pos = {1, 9}, .peer = 2, .config = &c}));
     CHECK(f.out->events & RAFT_CONFIG_CHANGED);
-    CHECK_EQ(raft_config(f.r)->voter_count, 4);
+    CHECK(raft_config_equal(raft_config(f.r), &c));
+    CHECK_EQ(raft_config_index(f.r), 9);
     fixture_done(&f);
 }
 

@@ -4,7 +4,7 @@
  * comes of it, it steps down. */
 #include "raft/raft_internal.h"
 
-err transfer_check(const struct raft *r, node_id target)
+err transfer_check(const struct raft *r, replica_id target)
 {
     u32 slot = membership_slot(&r->membership, target);
     if (r->election.role != RAFT_LEADER) return ERR_STALE;
@@ -39,7 +39,7 @@ void transfer_continue(struct raft *r)
     ask_target(r);
 }
 
-void transfer_begin(struct raft *r, node_id target)
+void transfer_begin(struct raft *r, replica_id target)
 {
     struct transfer *x = &r->transfer;
     if (x->target == target) return;
@@ -55,13 +55,31 @@ void transfer_forget(struct raft *r)
     r->transfer.target = 0;
 }
 
+/* This leader's last act: whoever has most of the log should campaign at once. */
+void transfer_leave(struct raft *r)
+{
+    replica_id best = 0;
+    u64 most = 0;
+    for (u32 slot = 0; slot < r->membership.count; slot++) {
+        const struct progress *p = &r->leading.peers[slot];
+        if (slot == r->membership.self || !membership_is_voter(&r->membership, slot)) continue;
+        if (p->full || p->impaired || p->match < most) continue;
+        best = r->membership.ids[slot];
+        most = p->match + 1;
+    }
+    if (!best || !outbox_has_room(&r->out->send)) return;
+    TRACE(r, "no member any more -> %u should campaign", best);
+    r->transfer.target = best;
+    ask_target(r);
+}
+
 /* A leader whose disk is full can only serve reads, and one whose disk stands still applies
  * nothing, though the others could: hand over to the most advanced of them. A stalled disk is
  * judged against theirs, so that nothing moves when all stand still. */
 static void hand_over_if_disk_fails(struct raft *r)
 {
     bool full = r->election.disk_full;
-    node_id best = 0;
+    replica_id best = 0;
     u64 most = full ? 0 : r->marks.durable + 1;
 
     if (r->transfer.target || (!full && !commit_disk_is_stalled(r))) return;

@@ -1,6 +1,6 @@
 #include "raft/raft_fixture.h"
 
-static struct raft_message timeout_now(node_id from, u64 term, const char *last)
+static struct raft_message timeout_now(replica_id from, u64 term, const char *last)
 {
     return (struct raft_message){
         .kind = RAFT_TIMEOUT_NOW, .from = from, .term = term, .prev = pos_of(last)};

@@ -192,7 +192,7 @@ static void part_options_of(struct node *n, struct part_options *o)
         .queue_bytes_max = size_max(c->memory_bytes / 8, 4 * c->value_bytes_max),
     };
     for (u32 i = 0; i < c->member_count; i++)
-        o->members.voters[o->members.voter_count++] = c->members[i].id;
+        raft_config_found(&o->members, c->members[i].id);
 }
 
 static err open_log(struct node *n, char *problem, size_t size)
