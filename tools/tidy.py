@@ -43,7 +43,7 @@ BANNED_IN_SOURCES = [
     (r"\b(time|gettimeofday|clock_gettime|clock|localtime|nanosleep|usleep|sleep)\s*\(",
      {"env", "bench"}, "env_mono or env_wall_us"),
 ]
-CORES = {"raft", "quorum", "wire/resp", "wire/peer", "kv", "part", "wal", "store", "server"}
+CORES = {"raft", "quorum", "wire/resp", "wire/peer", "kv", "core", "part", "wal", "store", "server"}
 BANNED_IN_CORES = [
     (r"\b(printf|puts|putchar|perror|getenv|socket|fopen|fork)\s*\(", set(), "results, env_log or env"),
 ]
