@@ -58,16 +58,21 @@ static inline void fixture_restart(struct core_fixture *f)
     fixture_open(f);
 }
 
+static inline enum core_status fixture_apply(struct core_fixture *f, str payload)
+{
+    buf_clear(&f->out);
+    CHECK_OK(core_apply(f->core, payload, &f->out));
+    CHECK_OK(core_reply_decode(buf_str(&f->out), &f->reply));
+    CHECK((f->reply.status == CORE_OK) == (f->reply.reason.len == 0));
+    return f->reply.status;
+}
+
 /* One command through the door; its status. */
 static inline enum core_status fixture_do(struct core_fixture *f, const struct core_command *cmd)
 {
     buf_clear(&f->payload);
-    buf_clear(&f->out);
     core_command_encode(cmd, &f->payload);
-    CHECK_OK(core_apply(f->core, buf_str(&f->payload), &f->out));
-    CHECK_OK(core_reply_decode(buf_str(&f->out), &f->reply));
-    CHECK((f->reply.status == CORE_OK) == (f->reply.reason.len == 0));
-    return f->reply.status;
+    return fixture_apply(f, buf_str(&f->payload));
 }
 
 #define DO(f, ...) fixture_do((f), &(struct core_command){__VA_ARGS__})

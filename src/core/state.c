@@ -141,11 +141,17 @@ static void count_replicas(struct core *c, const struct core_part *p, i32 by)
         core_find_node(c, p->members[i].node)->replicas += (u32)by;
 }
 
+/* Not always the greatest id: a split's upper half got its own when the split began. */
 void core_add_part(struct core *c, struct core_part *p)
 {
-    assert(c->part_count == 0 || c->parts[c->part_count - 1]->id < p->id);
+    u32 at = c->part_count;
+
+    while (at > 0 && c->parts[at - 1]->id > p->id) at--;
+    assert(at == 0 || c->parts[at - 1]->id != p->id);
     c->parts = grow(c->parts, c->part_count, &c->part_cap);
-    c->parts[c->part_count++] = p;
+    memmove(&c->parts[at + 1], &c->parts[at], (c->part_count - at) * sizeof(void *));
+    c->parts[at] = p;
+    c->part_count++;
     span_add(core_find_keyspace(c, p->keyspace), p);
     count_replicas(c, p, 1);
 }
@@ -263,8 +269,7 @@ static u32 index_of(void *const *items, u32 count, const void *item)
 {
     for (u32 i = 0; i < count; i++)
         if (items[i] == item) return i;
-    assert(!"an object that is not in its list");
-    return 0;
+    panic("core: an object is not in its list");
 }
 
 static void take_out(void **items, u32 *count, const void *item)
