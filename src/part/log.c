@@ -107,9 +107,22 @@ static void carry_out(struct part *p)
     if (a->events & RAFT_HEALED) tell(p, "replica healed");
 }
 
+/* A follower with a backlog refuses entries for now; the leader sends them again. A backlog is what applying and
+ * checkpoints will make smaller: a long tail that nobody has confirmed needs the leader's entries. */
+static bool has_backlog(const struct part *p)
+{
+    bool shrinks = raft_commit(p->raft) > p->apply.applied ||
+                   p->checkpoint.marker.index < p->apply.applied || p->checkpoint.running;
+    bool is_long = raft_tail_bytes(p->raft) >= 2 * p->options.raft.tail_bytes_max;
+
+    return p->shipping.in.committing || (is_long && shrinks);
+}
+
 err log_step(struct part *p, struct raft_event *ev)
 {
+    _Static_assert(RAFT_ENTRY_ROOM >= WAL_FRAME_OVERHEAD, "an entry takes no more than the core counts");
     ev->now = p->now;
+    ev->room = has_backlog(p) ? 0 : wal_space(p->wal);
     err e = raft_step(p->raft, ev, &p->actions);
     if (e) return e;
     carry_out(p);

@@ -61,17 +61,6 @@ void part_free(struct part *p)
     mem_free(p);
 }
 
-/* A follower with a backlog refuses entries for now; the leader sends them again. A backlog is what applying and
- * checkpoints will make smaller: a long tail that nobody has confirmed needs the leader's entries. */
-static bool takes_entries(struct part *p)
-{
-    bool shrinks = raft_commit(p->raft) > p->apply.applied ||
-                   p->checkpoint.marker.index < p->apply.applied || p->checkpoint.running;
-    bool is_long = raft_tail_bytes(p->raft) >= 2 * p->options.raft.tail_bytes_max;
-
-    return !p->shipping.in.committing && wal_room(p->wal) > 0 && !(is_long && shrinks);
-}
-
 static err on_raft_frame(struct part *p, node_id from, str body)
 {
     struct raft_message m;
@@ -82,7 +71,7 @@ static err on_raft_frame(struct part *p, node_id from, str body)
         raft_message_done(&m);
         return ERR_MALFORMED;
     }
-    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m, .full = !takes_entries(p)};
+    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m};
     if (p->shipping.in.committing) m.commit = 0; /* what is being installed is about to be more than that */
     log_step_or_fail(p, &ev);
     raft_message_done(&m);

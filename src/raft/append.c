@@ -13,7 +13,8 @@ static struct raft_message *reply_to(struct raft *r, struct raft_outbox *outbox,
     reply->prev = m->prev; /* which APPEND this answers */
     reply->impaired = r->election.hard.impaired;
     reply->life = reply->impaired ? r->election.life : 0;
-    reply->full = r->refuse_entries;
+    reply->disk_full = r->election.disk_full;
+    reply->full = r->refused_entries || r->room == 0 || reply->disk_full;
     return reply;
 }
 
@@ -98,17 +99,20 @@ static u64 take_entries(struct raft *r, const struct raft_message *m)
     }
     u64 known = m->prev.index + i;
     if (i == m->count) return known;
-    if (r->refuse_entries) {
-        TRACE(r, "no room -> refuse entries from %" PRIu64, known + 1);
-        return known;
+    u64 room = commit_room(r);
+    if (entry_room(&m->entries[i]) <= room) {
+        if (m->entries[i].pos.index <= t->last.index) truncate_from(r, m->entries[i].pos.index);
+        for (; i < m->count && entry_room(&m->entries[i]) <= room; i++) {
+            room -= entry_room(&m->entries[i]);
+            tail_append(t, &m->entries[i]);
+            membership_appended(r, &m->entries[i]);
+        }
+        commit_appended(r, m->term);
     }
-    if (m->entries[i].pos.index <= t->last.index) truncate_from(r, m->entries[i].pos.index);
-    for (; i < m->count; i++) {
-        tail_append(t, &m->entries[i]);
-        membership_appended(r, &m->entries[i]);
-    }
-    commit_appended(r, m->term);
-    return m->prev.index + m->count;
+    known = m->prev.index + i;
+    r->refused_entries = i < m->count;
+    if (r->refused_entries) TRACE(r, "no room -> refuse entries from %" PRIu64, known + 1);
+    return known;
 }
 
 /* An impaired replica is whole again once its disk holds all that a leader, confirmed by a quorum
@@ -124,7 +128,7 @@ static void heal_if_refilled(struct raft *r, const struct raft_message *m)
 static void accept(struct raft *r, const struct raft_message *m, u64 covered)
 {
     struct following *f = &r->following;
-    bool saved = election_is_saved(r), full = r->election.disk_full;
+    bool saved = election_is_saved(r);
 
     f->matched = u64_max(f->matched, covered);
     assert(f->matched <= r->tail.last.index);
@@ -136,7 +140,7 @@ static void accept(struct raft *r, const struct raft_message *m, u64 covered)
     bool at_once = (m->count == 0 && saved) || MUTANT(ack_before_durable);
     struct raft_message *reply = reply_to(r, at_once ? &r->out->send : &r->out->send_after_save, m);
     /* With a full disk, entries may sit in the tail that were never given to the host. */
-    u64 durable_then = full ? r->marks.staged : f->matched;
+    u64 durable_then = commit_stages_upto(r);
     if (m->count == 0 && saved) durable_then = r->marks.durable;
     reply->match = u64_min(f->matched, durable_then);
     reply->hint = (struct log_pos){tail_term_at(&r->tail, f->matched), f->matched};

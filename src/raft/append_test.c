@@ -214,12 +214,28 @@ TEST(append, a_full_disk_takes_no_entries_but_keeps_the_lease)
     append(&f, 2, 1, "1/1", "1/2", 1);
     CHECK_EQ(f.out->append.from, 0);
     const struct raft_message *m = held(&f, RAFT_APPEND_REPLY, 2);
-    CHECK(m->full && !m->rejected);
+    CHECK(m->full && m->disk_full && !m->rejected);
     CHECK_EQ(m->match, 1);
     CHECK_EQ(raft_commit(f.r), 1);
     disk_full(&f, false);
     receive(&f, heartbeat(2, 1, "1/1", 1));
     CHECK(!sent(&f, RAFT_APPEND_REPLY, 2)->full);
+    fixture_done(&f);
+}
+
+TEST(append, a_full_disk_takes_and_acknowledges_what_still_fits)
+{
+    struct fixture f = with_log("1/1");
+    disk_full(&f, true);
+    f.room = 2 * RAFT_ENTRY_ROOM;
+    append(&f, 2, 1, "1/1", "1/2 1/3 1/4", 1);
+    CHECK_EQ(f.out->append.from, 2);
+    CHECK_EQ(f.out->append.to, 3);
+    const struct raft_message *m = held(&f, RAFT_APPEND_REPLY, 2); /* leaves when they are durable */
+    CHECK(m->full && m->disk_full && !m->rejected);
+    CHECK_EQ(m->match, 3);
+    CHECK_EQ(m->hint.index, 3);
+    check_log(&f, "1/1 1/2 1/3");
     fixture_done(&f);
 }
 
@@ -231,9 +247,12 @@ TEST(append, a_host_without_room_refuses_the_entries_of_one_message)
     m.to = 1;
     m.entries = e;
     m.count = 1;
-    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_RECEIVED, .message = &m, .full = true}));
+    f.room = RAFT_ENTRY_ROOM - 1;
+    receive(&f, m);
     CHECK(held(&f, RAFT_APPEND_REPLY, 2)->full);
+    CHECK(!held(&f, RAFT_APPEND_REPLY, 2)->disk_full);
     check_log(&f, "1/1");
+    f.room = UINT64_MAX;
     receive(&f, m);
     check_log(&f, "1/1 1/2");
     fixture_done(&f);
@@ -324,6 +343,7 @@ int main(void)
         RUN(append, a_durable_report_of_entries_cut_off_since_is_ignored),
         RUN(append, nor_does_it_count_when_the_same_entries_came_back),
         RUN(append, a_full_disk_takes_no_entries_but_keeps_the_lease),
+          RUN(append, a_full_disk_takes_and_acknowledges_what_still_fits),
         RUN(append, a_host_without_room_refuses_the_entries_of_one_message),
         RUN(append, entries_out_of_order_are_ignored),
         RUN(append, an_impaired_replica_is_healed_by_a_confirmed_leaders_commit_on_its_disk),

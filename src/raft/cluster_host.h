@@ -64,7 +64,8 @@ struct host {
 
     u64 applied, state, commit_seen;
     u64 paused_until, restart_at;
-    bool full, dies; /* dies: at the end of the event under way */
+    u64 room; /* of a full disk */
+    bool full, backlog, dies; /* dies: at the end of the event under way */
     u64 clock_offset;
     i64 drift_ppm;
     struct raft_config config;
@@ -189,9 +190,11 @@ static inline void host_stage_actions(struct host *h, const struct raft_actions 
 {
     if (out->save) host_stage(h, DISK_SAVE)->hard = *out->save;
     if (out->truncate_from) host_stage(h, DISK_TRUNCATE)->index = out->truncate_from;
-    if (out->append.from) assert(!h->full);
     for (u64 i = out->append.from; i && i <= out->append.to; i++) {
         const struct raft_entry *e = raft_entry_at(h->raft, i);
+        u64 bytes = RAFT_ENTRY_ROOM + (e->data ? e->data->len : 0);
+        assert(!h->full || bytes <= h->room);
+        if (h->full) h->room -= bytes;
         struct disk_op *op = host_stage(h, DISK_APPEND);
         op->index = i;
         op->entry = (struct disk_entry){e->pos.term, entry_id(e)};

@@ -260,6 +260,7 @@ static void make_trouble(struct world *w)
     if (chance(w, f->snapshot)) snapshot_here(w, h);
     if (chance(w, f->disk_full)) {
         h->full = !h->full;
+        h->room = pick(w, 12) * (RAFT_ENTRY_ROOM + 8); /* the last space, until there is more again */
         world_report(w, h, RAFT_DISK_FULL, (struct raft_event){.full = h->full});
     }
     if (chance(w, f->unreachable))
@@ -348,9 +349,10 @@ static void deliver(struct world *w, struct flying *f)
     }
     err e = raft_message_decode(buf_str(&f->bytes), &m);
     assert(e == OK);
-    struct raft_event ev = {
-        .kind = RAFT_RECEIVED, .message = &m, .full = !w->calm && chance(w, w->faults.backlog)};
+    struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m};
+    h->backlog = !w->calm && chance(w, w->faults.backlog);
     e = world_step(w, h, &ev);
+    h->backlog = false;
     assert(e == OK);
     raft_message_done(&m);
 }

@@ -323,6 +323,7 @@ static inline void print_trace(void *context, const char *line)
 static inline err world_step(struct world *w, struct host *h, struct raft_event *ev)
 {
     ev->now = host_clock(h, w->now);
+    ev->room = h->backlog ? 0 : h->full ? h->room : UINT64_MAX;
     if (world_tracing) printf("%8lu us %u event %d\n", w->now / MICROS, h->id, (int)ev->kind);
     err e = raft_step(h->raft, ev, w->out);
     raft_check(h->raft);

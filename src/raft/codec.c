@@ -1,7 +1,7 @@
 /* The body of a peer frame that carries a Raft message. Little-endian.
  *
  *    0 kind:u8        enum raft_message_kind
- *    1 flags:u8       1 pre  2 transfer  4 granted  8 rejected  16 impaired  32 full
+ *    1 flags:u8       1 pre  2 transfer  4 granted (APPEND_REPLY: disk full)  8 rejected  16 impaired  32 full
  *    2 zero:u16
  *    4 count:u32      entries; APPEND only
  *    8 from:u32  12 to:u32
@@ -33,6 +33,7 @@ enum flag {
     PRE = 1,
     TRANSFER = 2,
     GRANTED = 4,
+    DISK_FULL = GRANTED, /* in an APPEND_REPLY, which grants nothing */
     REJECTED = 8,
     IMPAIRED = 16,
     FULL = 32,
@@ -68,8 +69,10 @@ static void encode_entry(const struct raft_entry *e, struct buf *out)
 
 static u8 flags_of(const struct raft_message *m)
 {
+    assert(m->kind == RAFT_APPEND_REPLY ? !m->granted : !m->disk_full);
     return (u8)((m->pre ? PRE : 0) | (m->transfer ? TRANSFER : 0) | (m->granted ? GRANTED : 0) |
-                (m->rejected ? REJECTED : 0) | (m->impaired ? IMPAIRED : 0) | (m->full ? FULL : 0));
+                (m->rejected ? REJECTED : 0) | (m->impaired ? IMPAIRED : 0) | (m->full ? FULL : 0) |
+                (m->disk_full ? DISK_FULL : 0));
 }
 
 void raft_message_encode(const struct raft_message *m, struct buf *out)
@@ -111,10 +114,11 @@ static err decode_header(struct reader *in, struct raft_message *m)
     m->sent_at = reader_u64(in);
     m->pre = flags & PRE;
     m->transfer = flags & TRANSFER;
-    m->granted = flags & GRANTED;
+    m->granted = (flags & GRANTED) && m->kind != RAFT_APPEND_REPLY;
     m->rejected = flags & REJECTED;
     m->impaired = flags & IMPAIRED;
     m->full = flags & FULL;
+    m->disk_full = (flags & DISK_FULL) && m->kind == RAFT_APPEND_REPLY;
 
     if (in->bad || zero || (flags & ~FLAGS)) return ERR_MALFORMED;
     if (m->kind < RAFT_VOTE || m->kind > RAFT_REMOVED) return ERR_MALFORMED;

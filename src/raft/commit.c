@@ -130,20 +130,46 @@ bool commit_has_own_term(const struct raft *r)
     return r->marks.commit >= r->leading.term_start;
 }
 
+/* Every leader has what was committed before it (§3.6.1), so when all that its log held at its election is known to
+ * be committed there is nothing to learn from the no-op. */
+bool commit_is_current(const struct raft *r)
+{
+    return r->marks.commit + 1 >= r->leading.term_start;
+}
+
 bool commit_disk_is_stalled(const struct raft *r)
 {
     const struct marks *k = &r->marks;
     return k->staged > k->durable && r->now - k->disk_moved_at >= r->options.election_timeout_max;
 }
 
-/* What the host must write and may apply now. A full disk is given nothing: entries wait in the
- * tail. */
+/* A full disk is given what finds room in the last of its space; the rest waits in the tail. */
+u64 commit_stages_upto(const struct raft *r)
+{
+    u64 upto = r->marks.staged, room = r->room;
+
+    if (!r->election.disk_full) return r->tail.last.index;
+    while (upto < r->tail.last.index && entry_room(tail_at(&r->tail, upto + 1)) <= room)
+        room -= entry_room(tail_at(&r->tail, ++upto));
+    return upto;
+}
+
+u64 commit_room(const struct raft *r)
+{
+    u64 room = r->room, waiting = r->tail.last.index - r->marks.staged;
+
+    if (!waiting) return room;
+    u64 bytes = tail_bytes_between(&r->tail, r->marks.staged, r->tail.last.index) + waiting * RAFT_ENTRY_ROOM;
+    return room > bytes ? room - bytes : 0;
+}
+
+/* What the host must write and may apply now. */
 void commit_finish_step(struct raft *r)
 {
     struct marks *k = &r->marks;
-    u64 last = r->tail.last.index;
+    u64 last = commit_stages_upto(r);
 
-    if (k->staged < last && !r->election.disk_full) {
+    if (k->staged < last) {
         if (k->staged == k->durable) k->disk_moved_at = r->now;
         r->out->append.from = k->staged + 1;
         r->out->append.to = last;

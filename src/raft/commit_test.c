@@ -103,6 +103,23 @@ TEST(commit, a_full_disk_is_given_nothing_until_it_has_room)
     fixture_done(&f);
 }
 
+TEST(commit, the_last_space_of_a_full_disk_takes_the_noop_and_no_more_than_fits)
+{
+    struct fixture f = with_log("1/1");
+    become_candidate(&f);
+    disk_full(&f, true);
+    saved(&f);
+    f.room = RAFT_ENTRY_ROOM;
+    receive(&f, vote_reply(2, 2, true));
+    CHECK_EQ(f.out->append.from, 2);
+    CHECK_EQ(f.out->append.to, 2);
+    CHECK_EQ(propose(&f, 1, 8), ERR_FULL);
+    f.room = RAFT_ENTRY_ROOM + 8;
+    CHECK_OK(propose(&f, 1, 8)); /* what the host asks for in spite of it, it gets */
+    CHECK_EQ(f.out->append.to, 3);
+    fixture_done(&f);
+}
+
 TEST_MAIN(RUN(commit, needs_a_quorum_of_disks),
           RUN(commit, counts_the_leader_only_as_far_as_its_own_disk),
           RUN(commit, does_not_need_the_leaders_disk_when_others_suffice),
@@ -110,4 +127,5 @@ TEST_MAIN(RUN(commit, needs_a_quorum_of_disks),
           RUN(commit, a_new_leader_begins_with_an_entry_of_its_own),
           RUN(commit, reports_beyond_what_was_staged_are_ignored),
           RUN(commit, learners_and_impaired_replicas_do_not_count),
-          RUN(commit, a_full_disk_is_given_nothing_until_it_has_room))
+          RUN(commit, a_full_disk_is_given_nothing_until_it_has_room),
+          RUN(commit, the_last_space_of_a_full_disk_takes_the_noop_and_no_more_than_fits))

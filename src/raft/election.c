@@ -21,7 +21,7 @@ static void draw_deadline(struct raft *r)
     nanos wait = prng_between(&r->prng, o->election_timeout_min, o->election_timeout_max);
 
     if (MUTANT(election_timeout_not_random)) wait = o->election_timeout_min;
-    /* A full disk cannot take the no-op: let another replica go first. */
+    /* A full disk takes little more than the no-op: let another replica go first. */
     if (e->disk_full) wait += o->election_timeout_max;
     e->deadline = r->now + wait;
 }
@@ -378,7 +378,8 @@ void election_on_founding(struct raft *r)
 void election_on_disk_full(struct raft *r, bool full)
 {
     if (r->election.disk_full == full) return;
-    TRACE(r, full ? "disk full -> take no entries" : "disk has room again");
+    TRACE(r, full ? "disk full -> write only what finds room" : "disk has room again");
+    if (full) r->election.full_since = r->now;
     r->election.disk_full = full;
 }
 

@@ -23,9 +23,10 @@ struct progress {
     u64 acked_round;  /* read round of the latest APPEND it answered */
 
     bool paused;      /* PROBE: one is out. Cleared by an answer */
-    nanos wait_until; /* SNAPSHOT: ask again then */
+    nanos wait_until; /* SNAPSHOT: ask again then. PROBE of a full disk: no entries before */
     nanos retry_at;   /* after a snapshot that failed: no other before */
-    bool full;        /* its disk takes no entries now */
+    bool full;        /* it takes not all entries now */
+    bool disk_full;   /* because its disk is full */
 
     bool impaired;    /* it said so: it does not count */
     u64 life;         /* which of its lives said so */

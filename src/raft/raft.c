@@ -147,7 +147,8 @@ static err check_proposals(const struct raft *r, const struct raft_event *ev)
         if (ev->proposals[i].data) bytes += ev->proposals[i].data->len;
     }
     if (r->election.role != RAFT_LEADER || r->transfer.target) return ERR_STALE;
-    if (r->election.disk_full) return ERR_FULL;
+    if (r->election.disk_full && r->marks.staged < r->tail.last.index) return ERR_FULL;
+    if (r->election.disk_full && bytes + (u64)ev->count * RAFT_ENTRY_ROOM > ev->room) return ERR_FULL;
     u64 held = raft_tail_bytes(r), open = replicate_uncommitted_bytes(r);
     if (held > 0 && held + bytes > r->options.tail_bytes_max) return ERR_FULL;
     if (open > 0 && open + bytes > r->options.uncommitted_bytes_max) return ERR_FULL;
@@ -232,7 +233,8 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
     r->now = u64_max(r->now, ev->now);
     r->out = out;
     r->more = false;
-    r->refuse_entries = r->election.disk_full || (ev->kind == RAFT_RECEIVED && ev->full);
+    r->room = ev->room;
+    r->refused_entries = false;
 
     dispatch(r, ev);
     bool open = r->membership.changing || r->membership.quorum.outgoing;
@@ -349,6 +351,11 @@ u32 raft_replicas_with(const struct raft *r, u64 index)
         if (!p->impaired && p->match >= index) count++;
     }
     return count;
+}
+
+bool raft_is_read_only(const struct raft *r)
+{
+    return r->election.role == RAFT_LEADER && replicate_is_read_only(r);
 }
 
 static void check_leader(const struct raft *r)

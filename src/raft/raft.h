@@ -97,21 +97,23 @@ struct raft_message {
      * APPEND_REPLY: rejected; prev = that of the APPEND answered; match: entries <= match are on
      * disk in log of `term`; hint = the last entry known to equal the leader's, on disk or not
      * (or, rejected, where to try next: §5.3 of the paper, by term); sent_at, round, full,
-     * impaired and then life, a number drawn at boot.
+     * disk_full, impaired and then life, a number drawn at boot.
      * TIMEOUT_NOW: prev = the last entry the target must have; void in any other term.
      * SNAPSHOT_STATUS: prev = the snapshot's position, now the follower's and durable; or
      * rejected. */
     struct log_pos prev, hint;
     u64 match, commit, round, life;
     nanos sent_at;
-    bool rejected, impaired, full; /* full: this follower's disk takes no entries now */
+    bool rejected, impaired;
+    bool full;      /* this follower takes not all entries now */
+    bool disk_full; /* because its disk is full: what it still takes is not much */
     const struct raft_entry *entries;
     u32 count;
 };
 
 enum raft_event_kind {
     RAFT_TICK,      /* time passed; nothing else */
-    RAFT_RECEIVED,  /* message; full: its entries cannot be taken now (a backlog) */
+    RAFT_RECEIVED,  /* message. Of its entries no more are taken than there is room for */
     RAFT_PROPOSE,   /* proposals: kind + data (a reference is taken when accepted); only on a leader */
     RAFT_PERSISTED, /* pos: the last entry staged that is durable with all staged before it */
     RAFT_SAVED,     /* saved_term: the hard state of that term is durable. Report every save: nothing
@@ -125,7 +127,9 @@ enum raft_event_kind {
     RAFT_UNREACHABLE,   /* peer: its connection broke; stop pipelining, probe. rejected: it has started
                            again, its acknowledgements are void until it repeats them */
     RAFT_SNAPSHOT_SENT, /* peer, index: the host's transfer ended (rejected: failed, try again later) */
-    RAFT_DISK_FULL,     /* full: on/off. A full leader hands over; a full follower refuses entries */
+    RAFT_DISK_FULL,     /* full: on/off. From now on nothing is written that `room` does not hold: the last of the
+                           space is for hard state, the no-op of a term and entries others have. A full leader
+                           hands over if others have space */
     RAFT_FOUNDING,      /* every configured member said its log is empty: a blank replica may vote */
     RAFT_CHANGE,        /* config: change the members to it; only on a leader, see raft_change_check */
 };
@@ -145,10 +149,12 @@ struct raft_event {
     u64 index, context, saved_term;
     replica_id peer;
     bool rejected, full;
+    u64 room; /* every event: entries the host can write now, in bytes of payload and RAFT_ENTRY_ROOM for each */
     const struct raft_config *config;
 };
 
 #define RAFT_OUTBOX_MAX 512
+#define RAFT_ENTRY_ROOM 64u
 #define RAFT_READS_MAX 256
 
 struct raft_outbox {
@@ -222,8 +228,8 @@ void raft_boot_done(struct raft *r, u64 applied, nanos booted_at);
 /* The one entrance. A refused step changes nothing.
  *   ERR_STALE   PROPOSE, READ, TRANSFER on a replica that is not leader; PROPOSE while it hands leadership
  *               over; RESTORED of what was applied already
- *   ERR_FULL    PROPOSE beyond tail or uncommitted limits, or with a full disk: none of the batch was
- *               taken. READ with too many waiting. TRANSFER while another is under way
+ *   ERR_FULL    PROPOSE beyond tail or uncommitted limits, or with a full disk beyond its room: none of
+ *               the batch was taken. READ with too many waiting. TRANSFER while another is under way
  *   ERR_INVALID TRANSFER to who cannot lead;  ERR_UNSUPPORTED  PROPOSE of a RAFT_CONFIG
  *   RAFT_CHANGE ERR_STALE, ERR_INVALID or ERR_FULL (not now): raft_change_check says why
  * `out` is overwritten. A step that would overflow an outbox keeps the rest for the next step and
@@ -254,7 +260,8 @@ const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
 
 /* May this leader answer a linearizable read from its applied state at `now`, a fresh reading of
- * the clock? Needs an applied entry of its own term, no transfer begun, and a lease of a quorum. */
+ * the clock? Needs to have applied all that earlier leaders may have committed, no transfer begun,
+ * and a lease of a quorum. */
 bool raft_lease_holds(const struct raft *r, nanos now);
 
 struct raft_peer_status {
@@ -267,6 +274,8 @@ struct raft_peer_status {
     u32 catch_up_rounds; /* it took so far; more than 10: it is too slow */
 };
 bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out);
+/* A leader whose own disk is full, or those of so many others that nothing new can commit. */
+bool raft_is_read_only(const struct raft *r);
 /* How many voters other than the leader have `index` on disk, as far as the leader knows. */
 u32 raft_replicas_with(const struct raft *r, u64 index);
 

@@ -16,6 +16,7 @@ struct fixture {
     struct raft *r;
     struct raft_actions *out;
     nanos now;
+    u64 room; /* of the host, in every event */
     err e; /* of the latest step */
 };
 
@@ -99,7 +100,7 @@ static inline u32 entries_of(const char *log, struct raft_entry *out, u32 most)
 
 static inline struct fixture fixture_new(struct fixture_setup s)
 {
-    struct fixture f = {.now = 100 * NANOS_SEC, .out = mem_zalloc(sizeof *f.out)};
+    struct fixture f = {.now = 100 * NANOS_SEC, .room = UINT64_MAX, .out = mem_zalloc(sizeof *f.out)};
     struct raft_options o = s.options.self ? s.options : default_options();
     struct raft_config c = s.config.count || s.joining ? s.config : members_of(s.nodes ? s.nodes : 3, s.learners);
     struct raft_entry log[64];
@@ -132,6 +133,7 @@ static inline void fixture_done(struct fixture *f)
 static inline err step(struct fixture *f, struct raft_event ev)
 {
     ev.now = f->now;
+    ev.room = f->room;
     f->e = raft_step(f->r, &ev, f->out);
     raft_check(f->r);
     return f->e;
@@ -185,6 +187,7 @@ static inline err transfer_to(struct fixture *f, replica_id target)
 
 static inline void disk_full(struct fixture *f, bool full)
 {
+    f->room = full ? 0 : UINT64_MAX;
     CHECK_OK(step(f, (struct raft_event){.kind = RAFT_DISK_FULL, .full = full}));
 }
 

@@ -39,6 +39,7 @@ struct election { /* election.c: role, term, vote, timers */
     nanos votes_from;     /* before it, votes are refused: a live leader, or one from before boot */
     bool disk_full;
     bool removed; /* a leader said that this replica is no member any more */
+    nanos full_since;
     u64 life; /* tells this start from an earlier one, also with the same impairment; never 0 */
 };
 
@@ -100,7 +101,8 @@ struct raft {
     /* The step under way; raft.c. */
     nanos now;
     struct raft_actions *out;
-    bool refuse_entries; /* the host cannot take this message's */
+    u64 room;            /* the event's */
+    bool refused_entries; /* not all of this message's found room */
     bool more; /* an outbox filled up: step again at once */
 
     raft_trace_fn trace;
@@ -122,6 +124,10 @@ struct raft_message *raft_message_to(struct raft *r, struct raft_outbox *outbox,
 static inline bool outbox_has_room(const struct raft_outbox *o)
 {
     return o->count < RAFT_OUTBOX_MAX;
+}
+static inline u64 entry_room(const struct raft_entry *e)
+{
+    return (e->data ? e->data->len : 0) + RAFT_ENTRY_ROOM;
 }
 static inline u64 own_term(const struct raft *r) { return r->election.hard.term; }
 
@@ -194,6 +200,8 @@ void replicate_on_unreachable(struct raft *r, replica_id peer, bool restarted);
 void replicate_propose(struct raft *r, const struct raft_event *ev);
 void replicate_heartbeats(struct raft *r);
 void replicate_pump(struct raft *r);
+bool replicate_is_read_only(const struct raft *r);
+u32 replicate_roomy_others(const struct raft *r); /* voters in reach whose disks are not full: a set of slots */
 bool replicate_heard_recently(const struct raft *r, u32 slot);
 u64 replicate_uncommitted_bytes(const struct raft *r);
 
@@ -207,7 +215,10 @@ void commit_restored(struct raft *r, u64 index, bool kept_suffix);
 void commit_follow(struct raft *r, u64 index);
 void commit_advance(struct raft *r);
 void commit_finish_step(struct raft *r);
+u64 commit_stages_upto(const struct raft *r); /* where this step's room ends; the last entry unless the disk is full */
+u64 commit_room(const struct raft *r);        /* of the step's room, what unstaged entries leave */
 bool commit_has_own_term(const struct raft *r);
+bool commit_is_current(const struct raft *r); /* no earlier leader committed anything beyond the commit index */
 bool commit_disk_is_stalled(const struct raft *r); /* nothing finished for an election timeout */
 
 /* read.c */

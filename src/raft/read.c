@@ -5,8 +5,8 @@
  * we *sent* what it answered and shortened by the drift of both clocks, has not run out, no round
  * is needed.
  *
- * Either way the leader must have committed an entry of its own term: before that it does not know
- * what earlier leaders committed. */
+ * Either way the leader must know what earlier leaders committed: by having committed an entry of its own term, or
+ * all that its log held when it was elected. */
 #include "raft/raft_internal.h"
 
 static struct read_waiting *waiting_at(struct reads *q, u32 i)
@@ -78,7 +78,7 @@ void read_begin(struct raft *r, u64 context)
         .context = context,
         .index = MUTANT(read_before_own_term_commit)
                      ? r->marks.commit
-                     : u64_max(r->marks.commit, r->leading.term_start),
+                     : u64_max(r->marks.commit, r->leading.term_start - 1),
         .round = q->round + (MUTANT(read_counts_older_ack) ? 0 : 1),
         .deadline = r->now + r->options.election_timeout_max,
     };
@@ -113,7 +113,7 @@ void read_refuse_all(struct raft *r)
 static bool is_ready(const struct raft *r, const struct read_waiting *w)
 {
     if (w->round > r->reads.confirmed) return false;
-    return commit_has_own_term(r) || MUTANT(read_before_own_term_commit);
+    return commit_is_current(r) || MUTANT(read_before_own_term_commit);
 }
 
 void read_finish_step(struct raft *r)
@@ -158,7 +158,7 @@ bool raft_lease_holds(const struct raft *r, nanos now)
     if (r->election.role != RAFT_LEADER) return false;
     /* The answer comes from the applied state, so that must hold all that earlier leaders
      * acknowledged. */
-    bool current = r->marks.applied >= r->leading.term_start;
+    bool current = r->marks.applied + 1 >= r->leading.term_start;
     if (!current && !MUTANT(read_before_own_term_commit)) return false;
     if ((x->target || x->void_lease_term == own_term(r)) && !MUTANT(transfer_keeps_lease))
         return false;

@@ -69,7 +69,7 @@ TEST(read, a_lost_round_is_made_good_by_the_next_heartbeat)
     fixture_done(&f);
 }
 
-TEST(read, waits_until_an_entry_of_the_own_term_is_committed) /* §6.4, step 1 */
+TEST(read, waits_until_it_knows_what_earlier_leaders_committed) /* §6.4, step 1 */
 {
     struct fixture f = with_log("1/1");
     become_leader(&f);
@@ -79,7 +79,7 @@ TEST(read, waits_until_an_entry_of_the_own_term_is_committed) /* §6.4, step 1 *
     receive(&f, ack(2, &f, 2));
     persisted(&f, "2/2");
     CHECK_EQ(f.out->read_count, 1);
-    CHECK_EQ(f.out->reads[0].index, 2); /* whatever earlier leaders committed is below it */
+    CHECK_EQ(f.out->reads[0].index, 1); /* whatever earlier leaders committed is not above it */
     fixture_done(&f);
 }
 
@@ -191,7 +191,7 @@ TEST(lease, an_older_answer_does_not_shorten_it)
     fixture_done(&f);
 }
 
-TEST(lease, does_not_hold_before_an_entry_of_the_own_term_is_applied)
+TEST(lease, does_not_hold_before_what_earlier_leaders_may_have_committed_is_applied)
 {
     struct fixture f = with_log("1/1");
     become_leader(&f);
@@ -230,12 +230,12 @@ TEST_MAIN(RUN(read, waits_for_a_quorums_answer_to_a_round_begun_after_it),
           RUN(read, an_answer_to_an_older_heartbeat_does_not_count),
           RUN(read, reads_that_come_during_a_round_share_the_next),
           RUN(read, a_lost_round_is_made_good_by_the_next_heartbeat),
-          RUN(read, waits_until_an_entry_of_the_own_term_is_committed),
+          RUN(read, waits_until_it_knows_what_earlier_leaders_committed),
           RUN(read, is_refused_when_leadership_is_lost),
           RUN(read, is_refused_after_an_election_timeout_without_a_quorum),
           RUN(read, more_than_an_outbox_holds_are_answered_over_several_steps),
           RUN(read, a_sole_voter_confirms_itself),
           RUN(lease, counts_from_when_the_answered_message_was_sent), RUN(lease, needs_a_quorum),
           RUN(lease, an_older_answer_does_not_shorten_it),
-          RUN(lease, does_not_hold_before_an_entry_of_the_own_term_is_applied),
+          RUN(lease, does_not_hold_before_what_earlier_leaders_may_have_committed_is_applied),
           RUN(lease, a_follower_has_none), RUN(lease, impaired_replicas_give_none))

@@ -77,6 +77,40 @@ bool replicate_heard_recently(const struct raft *r, u32 slot)
     return p->heard_at != 0 && r->now - p->heard_at < r->options.election_timeout_max;
 }
 
+u32 replicate_roomy_others(const struct raft *r)
+{
+    const struct membership *ms = &r->membership;
+    u32 roomy = 0;
+
+    for (u32 slot = 0; slot < ms->count; slot++) {
+        const struct progress *p = &r->leading.peers[slot];
+        bool reached = replicate_heard_recently(r, slot) ||
+                       r->now - r->leading.since < r->options.election_timeout_max;
+        if (slot != ms->self && reached && !p->disk_full && !p->impaired) roomy |= BIT(slot);
+    }
+    return roomy;
+}
+
+/* Nothing new is taken when the disks of a quorum would not take it: it would become UNKNOWN. */
+bool replicate_is_read_only(const struct raft *r)
+{
+    const struct membership *ms = &r->membership;
+    bool any = r->election.disk_full;
+
+    for (u32 slot = 0; slot < ms->count && !any; slot++)
+        any = slot != ms->self && r->leading.peers[slot].disk_full;
+    if (!any || r->election.disk_full) return any;
+    return !joint_has(ms->quorum, replicate_roomy_others(r) | BIT(ms->self));
+}
+
+/* A full disk's last space is not for what the others can commit without it, but for what is in the log already when
+ * nobody can take more. */
+static bool takes_entries(const struct raft *r, const struct progress *p)
+{
+    if (!p->full) return true;
+    return p->disk_full && replicate_is_read_only(r) && r->now >= p->wait_until;
+}
+
 static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
 {
     const struct progress *p = &r->leading.peers[slot];
@@ -111,15 +145,15 @@ static bool send_append(struct raft *r, u32 slot)
     const struct tail *t = &r->tail;
     u64 window = progress_window(p, r->options.inflight_bytes_max);
 
-    if (p->full || p->state == PROGRESS_SNAPSHOT || (p->state == PROGRESS_PROBE && p->paused))
+    if (!takes_entries(r, p) || p->state == PROGRESS_SNAPSHOT || (p->state == PROGRESS_PROBE && p->paused))
         return false;
     if (p->next <= t->base.index) { /* whatever is still in flight, what comes next is gone */
-        snapshot_begin(r, slot);
+        if (!p->full) snapshot_begin(r, slot);
         return false;
     }
     if (window == 0) return false;
     if (p->next > t->last.index) {
-        if (p->state != PROGRESS_PROBE) return false;
+        if (p->state != PROGRESS_PROBE || p->full) return false;
         append_to(r, slot, p->next - 1);
         p->paused = true;
         return true;
@@ -253,10 +287,25 @@ static void on_rejected(struct raft *r, struct progress *p, const struct raft_me
     progress_become_probe(p, u64_max(agreed, p->match) + 1);
 }
 
+/* A full disk is sent one message at a time, and after one of which it took nothing not soon another. */
+static void probe_full_disk(struct raft *r, struct progress *p, u64 known, u64 next)
+{
+    bool refused = p->state == PROGRESS_PROBE && p->paused && known < next;
+
+    progress_become_probe(p, known + 1);
+    if (known >= next) p->wait_until = 0;
+    if (refused && known < r->tail.last.index) p->wait_until = r->now + r->options.election_timeout_min;
+}
+
 static void on_accepted(struct raft *r, struct progress *p, const struct raft_message *m)
 {
+    u64 next = p->next;
     progress_acked(p, m->match);
     u64 known = u64_max(p->match, m->hint.index); /* equal to our log there, on disk or not yet */
+    if (p->disk_full && p->state != PROGRESS_SNAPSHOT) {
+        probe_full_disk(r, p, known, next);
+        return;
+    }
     switch (p->state) {
     case PROGRESS_PROBE: progress_become_replicate(p, known + 1); break;
     case PROGRESS_REPLICATE:
@@ -283,6 +332,7 @@ void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from)
 
     p->heard_at = r->now;
     p->full = m->full;
+    p->disk_full = m->disk_full;
     if (!p->impaired) {
         nanos sent = MUTANT(lease_counts_from_receipt) ? r->now : m->sent_at;
         p->acked_sent = p->acked ? u64_max(p->acked_sent, sent) : sent;

@@ -277,6 +277,43 @@ TEST(replicate, a_full_follower_is_left_alone_until_it_has_room)
     fixture_done(&f);
 }
 
+static void answer_full(struct fixture *f, node_id from, u64 index)
+{
+    struct raft_message m = ack(from, f, index);
+    m.full = m.disk_full = true;
+    receive(f, m);
+}
+
+TEST(replicate, a_full_disk_is_sent_entries_only_when_the_others_cannot_take_more)
+{
+    struct fixture f = with_log("1/1");
+    become_settled_leader(&f);
+    answer_full(&f, 2, 2);
+    CHECK_OK(propose(&f, 2, 10));
+    CHECK_EQ(sent_count(&f, RAFT_APPEND, 2), 0);
+    CHECK(!raft_is_read_only(f.r));
+    answer_full(&f, 3, 4);
+    CHECK(raft_is_read_only(f.r));
+    CHECK_EQ(sent(&f, RAFT_APPEND, 2)->count, 2);
+    answer_full(&f, 2, 2); /* took nothing: not soon again */
+    CHECK_EQ(sent_count(&f, RAFT_APPEND, 2), 0);
+    tick_after(&f, 60 * MS);
+    answer_full(&f, 2, 2);
+    CHECK_EQ(sent_count(&f, RAFT_APPEND, 2), 0);
+    for (u32 i = 0; i < 3; i++) {
+        tick_after(&f, 60 * MS);
+        CHECK_EQ(sent_count(&f, RAFT_APPEND, 2), 1); /* the heartbeat */
+        answer_full(&f, 3, 4);
+    }
+    tick_after(&f, 60 * MS);
+    CHECK_EQ(sent_count(&f, RAFT_APPEND, 2), 2);
+    answer_full(&f, 2, 3); /* took one */
+    CHECK_EQ(sent(&f, RAFT_APPEND, 2)->count, 1);
+    answer_full(&f, 2, 4);
+    CHECK_EQ(f.out->send.count, 0);
+    fixture_done(&f);
+}
+
 TEST(replicate, proposals_beyond_the_limits_are_refused_whole)
 {
     struct raft_options o = default_options();
@@ -381,6 +418,7 @@ int main(void)
         RUN(replicate, a_broken_connection_is_probed),
         RUN(replicate, heartbeats_leave_in_their_rhythm_to_everyone),
         RUN(replicate, a_full_follower_is_left_alone_until_it_has_room),
+          RUN(replicate, a_full_disk_is_sent_entries_only_when_the_others_cannot_take_more),
         RUN(replicate, proposals_beyond_the_limits_are_refused_whole),
         RUN(replicate, only_a_leader_takes_proposals),
         RUN(replicate, an_impaired_follower_starts_again_from_nothing),

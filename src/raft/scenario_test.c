@@ -69,6 +69,7 @@ static void happen(struct story *s, struct host *h, struct raft_event ev)
 {
     struct raft_actions *out = &s->out;
     ev.now = s->now;
+    ev.room = h->full ? h->room : UINT64_MAX;
     err e = raft_step(h->raft, &ev, out);
     raft_check(h->raft);
     if (e) buf_printf(&s->told, "    %u: refused: %s\n", h->id, err_text(e));
@@ -257,7 +258,8 @@ static bool command_of_one(struct story *s, const char *verb, struct host *h, u6
         ev.index = number;
     } else if (strcmp(verb, "full") == 0 || strcmp(verb, "roomy") == 0) {
         ev.kind = RAFT_DISK_FULL;
-        ev.full = verb[0] == 'f';
+        h->full = ev.full = verb[0] == 'f';
+        h->room = number * (RAFT_ENTRY_ROOM + sizeof(u64)); /* so many entries */
     } else {
         return false;
     }

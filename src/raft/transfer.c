@@ -73,6 +73,14 @@ void transfer_leave(struct raft *r)
     ask_target(r);
 }
 
+/* With a full disk: can the others commit without this one, and is that not what they said before it filled up? They
+ * fill up together when they share a disk. */
+static bool others_have_space(const struct raft *r)
+{
+    if (r->now < r->election.full_since + 2 * r->options.heartbeat_every) return false;
+    return joint_has(r->membership.quorum, replicate_roomy_others(r));
+}
+
 /* A leader whose disk is full can only serve reads, and one whose disk stands still applies
  * nothing, though the others could: hand over to the most advanced of them. A stalled disk is
  * judged against theirs, so that nothing moves when all stand still. */
@@ -82,12 +90,12 @@ static void hand_over_if_disk_fails(struct raft *r)
     replica_id best = 0;
     u64 most = full ? 0 : r->marks.durable + 1;
 
-    if (r->transfer.target || (!full && !commit_disk_is_stalled(r))) return;
+    if (r->transfer.target || (full ? !others_have_space(r) : !commit_disk_is_stalled(r))) return;
     for (u32 slot = 0; slot < r->membership.count; slot++) {
         const struct progress *p = &r->leading.peers[slot];
         if (slot == r->membership.self || !membership_is_voter(&r->membership, slot)) continue;
         if (p->full || p->impaired || !replicate_heard_recently(r, slot)) continue;
-        if (p->match < most) continue;
+        if (p->match < most || (full && p->acked_sent <= r->election.full_since)) continue;
         best = r->membership.ids[slot];
         most = p->match + 1;
     }

@@ -137,8 +137,34 @@ TEST(transfer, a_leader_with_a_full_disk_hands_over)
     m.full = true; /* not to this one */
     receive(&f, m);
     disk_full(&f, true);
+    for (u32 i = 0; i < 2; i++) {
+        CHECK(!sent(&f, RAFT_TIMEOUT_NOW, 3)); /* what they said before is old */
+        tick_after(&f, 60 * MS);
+        m = ack(2, &f, 2);
+        m.full = true;
+        receive(&f, m);
+        receive(&f, ack(3, &f, 2));
+    }
     tick_after(&f, 60 * MS);
     CHECK(sent(&f, RAFT_TIMEOUT_NOW, 3));
+    fixture_done(&f);
+}
+
+TEST(transfer, a_leader_with_a_full_disk_stays_when_the_others_could_not_commit_without_it)
+{
+    struct fixture f = with_log("1/1");
+    become_settled_leader(&f);
+    disk_full(&f, true);
+    for (u32 i = 0; i < 30; i++) {
+        tick_after(&f, 60 * MS);
+        CHECK(!sent(&f, RAFT_TIMEOUT_NOW, 3));
+        struct raft_message m = ack(2, &f, 2);
+        m.full = m.disk_full = true;
+        receive(&f, m);
+        receive(&f, ack(3, &f, 2));
+    }
+    CHECK(raft_is_read_only(f.r));
+    CHECK(raft_lease_holds(f.r, f.now)); /* reads go on */
     fixture_done(&f);
 }
 
@@ -183,5 +209,6 @@ TEST_MAIN(RUN(transfer, tells_a_target_that_has_everything_to_campaign),
           RUN(transfer, timeout_now_is_void_in_any_other_term_or_from_another),
           RUN(transfer, a_leader_yields_to_the_candidate_it_asked_for),
           RUN(transfer, a_leader_with_a_full_disk_hands_over),
+          RUN(transfer, a_leader_with_a_full_disk_stays_when_the_others_could_not_commit_without_it),
           RUN(transfer, a_leader_whose_disk_stands_still_hands_over_to_one_whose_disk_works),
           RUN(transfer, a_leader_keeps_leading_when_no_disk_works))

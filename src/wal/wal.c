@@ -105,21 +105,22 @@ u64 wal_stage(struct wal *w, const struct wal_frame *f, const str *parts, u32 co
     return wal_stage_frame(w, f, parts, count);
 }
 
-/* Bytes that find their place in segments that exist, leaving the reserve of the last of them. */
-static u64 space_ready(const struct wal *w)
+/* Bytes that find their place in segments that exist, as one unit, leaving `reserve` of the last of them. What a row
+ * of units loses by headers and blocks comes out of the reserve. */
+static u64 space_ready(const struct wal *w, u64 reserve)
 {
     const struct wal_segments *s = &w->segments;
 
     if (s->head >= s->ready) return 0;
     u64 limit = wal_segment_limit(s->at[s->head]);
-    u64 end = wal_units_end(w);
-    u64 here = limit > end ? limit - end : 0;
+    u64 end = wal_units_end(w), space = limit > end ? limit - end : 0;
     if (s->head + 1 < s->ready) {
         /* Should it not fit here it goes there, and the end of this file stays unused. */
-        u64 there = s->at[s->head + 1]->bytes - WAL_BLOCK - w->reserve;
-        return u64_max(here, there);
+        space = u64_max(space, s->at[s->head + 1]->bytes - WAL_BLOCK - reserve);
+    } else {
+        space = space > reserve ? space - reserve : 0;
     }
-    return here > w->reserve ? here - w->reserve : 0;
+    return space > WAL_UNIT_HEADER ? space - WAL_UNIT_HEADER : 0;
 }
 
 size_t wal_room(const struct wal *w)
@@ -127,10 +128,13 @@ size_t wal_room(const struct wal *w)
     if (w->failed || w->stats.full) return 0;
     if (w->units.backlog >= w->config.backlog_bytes_max) return 0;
 
-    u64 space = space_ready(w);
-    u64 header = WAL_UNIT_HEADER;
-    space = space > header ? space - header : 0;
-    return size_min(w->config.backlog_bytes_max - w->units.backlog, (size_t)space);
+    return size_min(w->config.backlog_bytes_max - w->units.backlog, (size_t)space_ready(w, w->reserve));
+}
+
+size_t wal_space(const struct wal *w)
+{
+    if (w->failed || w->units.backlog >= w->config.backlog_bytes_max) return 0;
+    return (size_t)space_ready(w, w->stats.full ? w->reserve / 2 : w->reserve);
 }
 
 void wal_flush(struct wal *w, nanos now)

@@ -63,7 +63,7 @@ struct wal_stats {
     u64 units, bytes, frames, segments, recycled;
     u64 durable_lsn, staged_lsn;
     nanos last_write_ns, max_write_ns; /* submit to durable */
-    bool full; /* out of space: only hard state still fits, from the reserve */
+    bool full; /* out of space: wal_room is 0, wal_space is what is left */
 };
 
 /* Open or found the log in config.dir and replay it: boot only, blocks. The torn tail is cut and
@@ -82,6 +82,11 @@ u64 wal_stage(struct wal *w, const struct wal_frame *f, const str *parts, u32 co
  * no place waits in memory, and nothing behind it gets durable. */
 #define WAL_FRAME_OVERHEAD ((size_t)48)
 size_t wal_room(const struct wal *w);
+
+/* The same for entries that a leader has taken already: what find their place in files that are there, however long the
+ * backlog unless it is at its limit. With a full disk that is the rest of the last file, half its reserve included:
+ * few and small entries, such as the no-op of a new term; the other half is for hard state alone. */
+size_t wal_space(const struct wal *w);
 
 /* Close and submit the open unit unless enough units are in flight already. After `quiet_after` of
  * silence an empty unit proves the last one; wal_deadline says when to call again. */
