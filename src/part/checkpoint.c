@@ -124,12 +124,14 @@ err checkpoint_on_job(struct part *p)
         session_changes_failed(p->sessions);
         p->checkpoint.retry_at = p->now + NANOS_SEC;
         p->checkpoint.stopping = false;
+        p->checkpoint.no_space = true;
         return OK;
     }
     if (e) return e;
     assert(pos.index > p->checkpoint.marker.index);
     assert(pos.index <= raft_durable(p->raft));
     p->checkpoint.marker = pos;
+    p->checkpoint.no_space = false;
     p->stats.checkpoints++;
     struct wal_frame f = {
         .type = WAL_CKPT, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
@@ -137,6 +139,13 @@ err checkpoint_on_job(struct part *p)
     wal_release(p->wal, p->options.id, pos.index);
     checkpoint_compact(p);
     return OK;
+}
+
+/* Half, so that whatever has been taken already finds its place, and no single entry can be too large for the rest. */
+bool part_lacks_space(const struct part *p)
+{
+    return p->checkpoint.no_space && (store_dirty_bytes(p->store) > p->options.dirty_bytes_max / 2 ||
+                                      raft_tail_bytes(p->raft) > p->options.raft.tail_bytes_max / 2);
 }
 
 bool part_stopping(struct part *p)

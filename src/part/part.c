@@ -110,6 +110,7 @@ void part_on_disk_full(struct part *p, bool full)
 {
     struct raft_event ev = {.kind = RAFT_DISK_FULL, .full = full};
 
+    p->disk_full = full;
     p->now = env_mono(p->env);
     log_step_or_fail(p, &ev);
 }

@@ -117,6 +117,8 @@ u64 part_applied(const struct part *p);
 u64 part_marker(const struct part *p);
 bool part_is_blank(const struct part *p);
 bool part_is_damaged(const struct part *p);
+/* Checkpoints find no space, and what waits for them in memory has come to half of its limit. */
+bool part_lacks_space(const struct part *p);
 
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,

@@ -101,6 +101,7 @@ struct part {
     struct raft_actions actions; /* of the latest step; large, so it lives here */
     err failed;                  /* set once, returned by the next part_turn */
     nanos now;                   /* of this turn */
+    bool disk_full;              /* as the node said */
 
     struct boot_log boot;
 
@@ -141,6 +142,7 @@ struct part {
         struct raft_config config;          /* the members as of the marker */
         nanos last_at;
         bool stopping;
+        bool no_space; /* the latest one found none */
         nanos retry_at;
     } checkpoint;
 

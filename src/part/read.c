@@ -70,7 +70,7 @@ static err run_read(struct part *p, struct queued *q)
     if (q->target)
         read_admit(p, q);
     else
-        finish(p, q, raft_is_read_only(p->raft) ? PART_DISK_FULL : PART_OVERLOADED, str_from("", 0));
+        finish(p, q, p->disk_full ? PART_DISK_FULL : PART_OVERLOADED, str_from("", 0));
     return OK;
 }
 

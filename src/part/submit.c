@@ -226,7 +226,7 @@ err submit_turn(struct part *p, bool *more)
             refuse(p, q, PART_EXPIRED);
         } else if (q->req.kind != PART_WRITE) {
             admit_read(p, q);
-        } else if (wal_stats(p->wal)->full || raft_is_read_only(p->raft)) {
+        } else if (raft_is_read_only(p->raft)) {
             refuse(p, q, PART_DISK_FULL);
         } else {
             bool progress = false;
@@ -236,7 +236,7 @@ err submit_turn(struct part *p, bool *more)
             if (!progress) break; /* a limit: the queue waits, its deadlines run */
         }
     }
-    if (accepts && !wal_stats(p->wal)->full && !raft_is_read_only(p->raft))
+    if (accepts && !p->disk_full && !raft_is_read_only(p->raft))
         find_expired(p, more);
     else if (p->now >= p->submit.next_expiry_at)
         p->submit.next_expiry_at = p->now + EXPIRY_EVERY;

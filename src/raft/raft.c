@@ -355,7 +355,7 @@ u32 raft_replicas_with(const struct raft *r, u64 index)
 
 bool raft_is_read_only(const struct raft *r)
 {
-    return r->election.role == RAFT_LEADER && replicate_is_read_only(r);
+    return r->election.role == RAFT_LEADER && replicate_is_read_only(r) && !transfer_is_likely(r);
 }
 
 static void check_leader(const struct raft *r)

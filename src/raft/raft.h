@@ -274,7 +274,8 @@ struct raft_peer_status {
     u32 catch_up_rounds; /* it took so far; more than 10: it is too slow */
 };
 bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out);
-/* A leader whose own disk is full, or those of so many others that nothing new can commit. */
+/* A leader whose own disk is full and that finds nobody to hand over to, or the disks of so many others that nothing new
+ * can commit. */
 bool raft_is_read_only(const struct raft *r);
 /* How many voters other than the leader have `index` on disk, as far as the leader knows. */
 u32 raft_replicas_with(const struct raft *r, u64 index);

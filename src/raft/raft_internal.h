@@ -237,6 +237,7 @@ void transfer_begin(struct raft *r, replica_id target);
 void transfer_forget(struct raft *r);
 void transfer_leave(struct raft *r); /* this leader is no member any more: who should be the next? */
 void transfer_continue(struct raft *r); /* the target may have caught up */
+bool transfer_is_likely(const struct raft *r); /* from a full disk; it should be over soon */
 void transfer_on_tick(struct raft *r);
 void transfer_on_timeout_now(struct raft *r, const struct raft_message *m);
 

@@ -73,6 +73,12 @@ void transfer_leave(struct raft *r)
     ask_target(r);
 }
 
+bool transfer_is_likely(const struct raft *r)
+{
+    return r->election.disk_full && r->now < r->election.full_since + 2 * r->options.election_timeout_max &&
+           joint_has(r->membership.quorum, replicate_roomy_others(r));
+}
+
 /* With a full disk: can the others commit without this one, and is that not what they said before it filled up? They
  * fill up together when they share a disk. */
 static bool others_have_space(const struct raft *r)

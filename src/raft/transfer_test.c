@@ -139,6 +139,7 @@ TEST(transfer, a_leader_with_a_full_disk_hands_over)
     disk_full(&f, true);
     for (u32 i = 0; i < 2; i++) {
         CHECK(!sent(&f, RAFT_TIMEOUT_NOW, 3)); /* what they said before is old */
+        CHECK(!raft_is_read_only(f.r));        /* whoever wants to write may wait for that */
         tick_after(&f, 60 * MS);
         m = ack(2, &f, 2);
         m.full = true;

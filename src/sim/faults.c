@@ -231,11 +231,17 @@ static void fire_room_returns(struct world *w, void *context, u64 arg)
 
 static bool strike_full(struct world *w, struct prng *p)
 {
-    struct host *h = w->hosts[prng_below(p, w->nodes)];
-    world_say(w, h, "disk is full");
-    disk_set_full(h->disk, true);
-    world_at(w, w->now + chance_between(p, 100 * NANOS_MS, 5 * NANOS_SEC), EVENT_HEAL, h->id, fire_room_returns,
-             h, 0);
+    u32 one = 1 + (u32)prng_below(p, w->nodes);
+    bool all = chance_one_in(p, 4); /* they share a device */
+
+    for (u32 i = 0; i < w->nodes; i++) {
+        struct host *h = w->hosts[i];
+        if (!all && h->id != one) continue;
+        world_say(w, h, "disk is full");
+        disk_set_full(h->disk, true);
+        world_at(w, w->now + chance_between(p, 100 * NANOS_MS, 5 * NANOS_SEC), EVENT_HEAL, h->id, fire_room_returns,
+                 h, 0);
+    }
     return true;
 }
 

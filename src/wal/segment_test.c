@@ -136,6 +136,36 @@ TEST(segment, out_of_space_refuses_entries_writes_hard_state_and_takes_entries_w
     rig_free(r);
 }
 
+TEST(segment, out_of_space_what_is_left_of_the_last_file_is_for_few_entries_and_half_its_reserve_for_hard_state)
+{
+    struct rig *r = opened();
+
+    r->f->space = fake_bytes_used(r->f);
+    while (head_seq(r) == 1) {
+        rig_entry(r, 0, 3000);
+        CHECK_OK(rig_settle(r));
+    }
+    CHECK(wal_stats(r->w)->full);
+    u64 lsn = 0;
+    while (wal_space(r->w) >= 3000 + WAL_FRAME_OVERHEAD) {
+        lsn = rig_entry(r, 0, 3000);
+        CHECK_OK(rig_settle(r));
+        CHECK(wal_durable(r->w) >= lsn);
+    }
+    CHECK(lsn > 0);
+    CHECK(wal_stats(r->w)->full);
+    CHECK_EQ(wal_room(r->w), 0);
+    u32 blocks = (u32)(r->w->reserve / 2 / WAL_BLOCK);
+    CHECK(blocks > 0);
+    for (u32 i = 0; i < blocks; i++) {
+        lsn = rig_stage(r, WAL_HARD_STATE, 0, 0, 24);
+        rig_flush(r);
+        while (r->f->op_count) CHECK_OK(rig_complete(r, 0));
+        CHECK(wal_durable(r->w) >= lsn);
+    }
+    rig_free(r);
+}
+
 TEST(segment, out_of_space_a_released_file_becomes_the_next_without_waiting)
 {
     struct rig *r = opened();
@@ -297,6 +327,7 @@ TEST_MAIN(RUN(segment, names_are_sixteen_hex_digits),
           RUN(segment, entries_leave_a_reserve_in_the_last_file_and_hard_state_uses_it),
           RUN(segment,
               out_of_space_refuses_entries_writes_hard_state_and_takes_entries_when_space_returns),
+          RUN(segment, out_of_space_what_is_left_of_the_last_file_is_for_few_entries_and_half_its_reserve_for_hard_state),
           RUN(segment, out_of_space_a_released_file_becomes_the_next_without_waiting),
           RUN(segment, a_full_disk_at_open_does_not_stop_it_if_the_log_has_a_file),
           RUN(segment, a_log_cannot_be_founded_without_space),
