@@ -125,6 +125,7 @@ err checkpoint_on_job(struct part *p)
         p->checkpoint.retry_at = p->now + NANOS_SEC;
         p->checkpoint.stopping = false;
         p->checkpoint.no_space = true;
+        wal_hold(p->wal, true); /* or the log would take what space there is, and nothing could be released */
         return OK;
     }
     if (e) return e;
@@ -132,6 +133,7 @@ err checkpoint_on_job(struct part *p)
     assert(pos.index <= raft_durable(p->raft));
     p->checkpoint.marker = pos;
     p->checkpoint.no_space = false;
+    wal_hold(p->wal, false);
     p->stats.checkpoints++;
     struct wal_frame f = {
         .type = WAL_CKPT, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};

@@ -165,6 +165,15 @@ static void start(struct wal *w)
     env_job_submit(w->env, &w->job.job);
 }
 
+static void become_full(struct wal *w, nanos now)
+{
+    if (!w->stats.full)
+        env_log(w->env, LOG_ERROR, "wal: no space for the next segment, writes are refused dir=%s",
+                w->config.dir);
+    w->stats.full = true;
+    w->segments.retry_at = now + WAL_RETRY_FULL;
+}
+
 void wal_segments_maintain(struct wal *w, nanos now)
 {
     struct wal_segments *s = &w->segments;
@@ -177,6 +186,8 @@ void wal_segments_maintain(struct wal *w, nanos now)
     } else if (wal_reclaim_may_retire(w)) {
         plan_retire(w);
         start(w);
+    } else if (lacking && s->held) {
+        become_full(w, now);
     } else if (lacking && (!w->stats.full || now >= s->retry_at)) {
         plan_make(w);
         start(w);
@@ -189,11 +200,7 @@ static err make_done(struct wal *w, nanos now)
     struct wal_job *j = &w->job;
 
     if (j->job.result == ERR_NO_SPACE) {
-        if (!w->stats.full)
-            env_log(w->env, LOG_ERROR,
-                    "wal: no space for the next segment, writes are refused dir=%s", w->config.dir);
-        w->stats.full = true;
-        s->retry_at = now + WAL_RETRY_FULL;
+        become_full(w, now);
         return OK;
     }
     if (j->job.result) return j->job.result;

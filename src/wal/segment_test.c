@@ -166,6 +166,33 @@ TEST(segment, out_of_space_what_is_left_of_the_last_file_is_for_few_entries_and_
     rig_free(r);
 }
 
+TEST(segment, a_held_log_makes_files_of_released_ones_only)
+{
+    struct rig *r = opened();
+
+    wal_hold(r->w, true);
+    while (head_seq(r) == 1) {
+        rig_entry(r, 0, 3000);
+        CHECK_OK(rig_settle(r));
+    }
+    CHECK(wal_stats(r->w)->full);
+    r->f->clock += WAL_RETRY_FULL;
+    CHECK_OK(rig_settle(r));
+    CHECK(wal_stats(r->w)->full);
+    rig_release(r, 0, r->next_index[0] - 2);
+    CHECK_OK(rig_settle(r));
+    CHECK(!wal_stats(r->w)->full);
+    while (head_seq(r) == 2) {
+        rig_entry(r, 0, 3000);
+        CHECK_OK(rig_settle(r));
+    }
+    CHECK(wal_stats(r->w)->full);
+    wal_hold(r->w, false);
+    CHECK_OK(rig_settle(r)); /* at once */
+    CHECK(!wal_stats(r->w)->full);
+    rig_free(r);
+}
+
 TEST(segment, out_of_space_a_released_file_becomes_the_next_without_waiting)
 {
     struct rig *r = opened();
@@ -328,6 +355,7 @@ TEST_MAIN(RUN(segment, names_are_sixteen_hex_digits),
           RUN(segment,
               out_of_space_refuses_entries_writes_hard_state_and_takes_entries_when_space_returns),
           RUN(segment, out_of_space_what_is_left_of_the_last_file_is_for_few_entries_and_half_its_reserve_for_hard_state),
+          RUN(segment, a_held_log_makes_files_of_released_ones_only),
           RUN(segment, out_of_space_a_released_file_becomes_the_next_without_waiting),
           RUN(segment, a_full_disk_at_open_does_not_stop_it_if_the_log_has_a_file),
           RUN(segment, a_log_cannot_be_founded_without_space),

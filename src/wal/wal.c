@@ -15,6 +15,13 @@ static u64 reserve_of(u64 segment_bytes)
     return round_up((segment_bytes - WAL_BLOCK) / 8, WAL_BLOCK);
 }
 
+/* With its unit's header, and the reserve beside it. */
+bool wal_segment_holds(u64 segment_bytes, size_t frame_bytes)
+{
+    return segment_bytes >= 4 * WAL_BLOCK &&
+           WAL_UNIT_HEADER + wal_frame_bytes(frame_bytes) + WAL_BLOCK + reserve_of(segment_bytes) <= segment_bytes - WAL_BLOCK;
+}
+
 static err check_config(const struct wal_config *c)
 {
     u64 largest = WAL_UNIT_HEADER + wal_frame_bytes(c->frame_bytes_max);
@@ -27,8 +34,7 @@ static err check_config(const struct wal_config *c)
         return ERR_INVALID;
     if (strlen(c->dir) + 32 > WAL_NAME_BYTES) return ERR_INVALID;
     /* The largest frame must find room in a fresh segment, and in the backlog. */
-    if (largest + WAL_BLOCK + reserve_of(c->segment_bytes) > c->segment_bytes - WAL_BLOCK)
-        return ERR_INVALID;
+    if (!wal_segment_holds(c->segment_bytes, c->frame_bytes_max)) return ERR_INVALID;
     return c->backlog_bytes_max >= largest ? OK : ERR_INVALID;
 }
 
@@ -135,6 +141,12 @@ size_t wal_space(const struct wal *w)
 {
     if (w->failed || w->units.backlog >= w->config.backlog_bytes_max) return 0;
     return (size_t)space_ready(w, w->stats.full ? w->reserve / 2 : w->reserve);
+}
+
+void wal_hold(struct wal *w, bool hold)
+{
+    w->segments.held = hold;
+    if (!hold) w->segments.retry_at = 0;
 }
 
 void wal_flush(struct wal *w, nanos now)

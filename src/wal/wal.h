@@ -70,6 +70,8 @@ struct wal_stats {
  * durably zeroed; damage below the proven durable end is reported through on_damage, and the frames
  * around it are still replayed. ERR_CORRUPT only if no file header of a needed file can be read.
  * Idempotent under a crash at any of its own writes. Two files are ready when it returns. */
+/* Does a file of this size hold a frame with such a payload? */
+bool wal_segment_holds(u64 segment_bytes, size_t frame_bytes);
 MUST_USE err wal_open(struct env *env, const struct wal_config *config, wal_replay_fn on_frame,
                       wal_damage_fn on_damage, void *context, struct wal **out);
 
@@ -87,6 +89,10 @@ size_t wal_room(const struct wal *w);
  * backlog unless it is at its limit. With a full disk that is the rest of the last file, half its reserve included:
  * few and small entries, such as the no-op of a new term; the other half is for hard state alone. */
 size_t wal_space(const struct wal *w);
+
+/* While held, no file is made out of new space, only out of released ones, and the log is `full` when it lacks one: its
+ * owner needs the space, and has to have it before anything can be released. */
+void wal_hold(struct wal *w, bool hold);
 
 /* Close and submit the open unit unless enough units are in flight already. After `quiet_after` of
  * silence an empty unit proves the last one; wal_deadline says when to call again. */

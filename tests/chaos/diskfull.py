@@ -39,7 +39,7 @@ def make_room(cluster):
     for n in cluster.nodes:
         if os.path.exists(ballast(n)):
             os.unlink(ballast(n))
-    wait_until(lambda: all(not n.alive() or n.metric("wal_full") == 0 for n in cluster.nodes), 10, "room again")
+    wait_until(lambda: all(not n.alive() or n.metric("disk_full") == 0 for n in cluster.nodes), 10, "room again")
     cluster.make_whole()
 
 
@@ -63,7 +63,7 @@ def write_until_full(cluster, node):
 
 
 def full_nodes(cluster):
-    return [n for n in cluster.nodes if n.alive() and n.metric("wal_full")]
+    return [n for n in cluster.nodes if n.alive() and n.metric("disk_full")]
 
 
 def all_full(suite, cluster):
@@ -88,7 +88,7 @@ def all_full(suite, cluster):
                        f"node {n.id}: a write answered {reply!r}")
             expect(c.must("GET", "more") is None, "a write answered DISKFULL and was done")
             expect(c.must("GET", "passing") is None, "a key whose time is over is served")
-    suite.say(f"full after {count} writes, {len(full_nodes(cluster))} logs: {names}")
+    suite.say(f"full after {count} writes, {len(full_nodes(cluster))} nodes: {names}")
     expect(all(n.alive() for n in cluster.nodes), "a node died of a full disk")
     for n in cluster.nodes:
         os.unlink(ballast(n))
@@ -109,7 +109,7 @@ def leader_dies(suite, cluster):
     done, names, error = write_until_full(cluster, leader)
     expect(error.name == "DISKFULL", f"a write to full disks answered {error!r}, all {names}")
     leader = cluster.leader()
-    suite.say(f"{len(full_nodes(cluster))} logs are full, node {leader.id} leads")
+    suite.say(f"{len(full_nodes(cluster))} nodes are full, node {leader.id} leads")
     leader.kill9()
     started = time.monotonic()
     for n in cluster.nodes:
