@@ -8,9 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { ACCEPTED_SHOWN = 64 };
+
 struct report {
     bool show; /* inspect: every unit and frame */
     u64 units, invalid, frames, damaged, bytes;
+    u64 accepted;  /* damage that a start of the node has reported and acted on */
+    bool impaired; /* as the newest hard state says: it has not been refilled since */
+    struct wal_damage ranges[ACCEPTED_SHOWN];
     u64 file_seq, files, durable;
 };
 
@@ -19,7 +24,8 @@ static void print_help(void)
     printf("Usage: quorate wal verify DIR\n"
            "       quorate wal inspect DIR\n\n"
            "Read the write-ahead log under a node's directory, without changing anything.\n\n"
-           "  verify     check every unit; name each damaged range. Exit status 1 if any.\n"
+           "  verify     check every unit; name each damaged range. Exit status 1 if any has not\n"
+           "             been repaired from other nodes since.\n"
            "  inspect    also print each unit and frame, in order\n\n"
            "A torn tail (writes that were never acknowledged) is no damage.\n\n"
            "Examples:\n"
@@ -66,6 +72,7 @@ static void on_frame(void *context, const struct wal_replayed *f)
     struct report *r = context;
 
     r->frames++;
+    if (f->frame.type == WAL_HARD_STATE && f->payload.len == 16) r->impaired = f->payload.at[12] & 1;
     if (r->show)
         printf("  %s part=%lu index=%lu term=%u bytes=%zu\n", frame_name(f->frame.type),
                f->frame.part, f->frame.index, f->frame.term, f->payload.len);
@@ -75,6 +82,11 @@ static void on_damage(void *context, const struct wal_damage *d)
 {
     struct report *r = context;
 
+    if (d->accepted) {
+        if (r->accepted < ACCEPTED_SHOWN) r->ranges[r->accepted] = *d;
+        r->accepted++;
+        return;
+    }
     r->damaged++;
     printf("DAMAGED file=%016lx lsn=%lu-%lu: acknowledged bytes that cannot be read; with other "
            "nodes alive, "
@@ -98,6 +110,16 @@ static err inspect_all(struct env *env, struct report *r)
     return e;
 }
 
+/* Damage stays in a file until it is used again, long after the node has been refilled from the others. */
+static void print_accepted(const struct report *r)
+{
+    for (u64 i = 0; i < u64_min(r->accepted, ACCEPTED_SHOWN); i++)
+        printf("%s file=%016lx lsn=%lu-%lu: %s\n", r->impaired ? "DAMAGED" : "REPAIRED", r->ranges[i].file_seq,
+               r->ranges[i].lsn_from, r->ranges[i].lsn_to,
+               r->impaired ? "the node knows, and waits to be refilled from the others"
+                           : "bytes that cannot be read; the node has been refilled from the others since");
+}
+
 static int inspect(const char *dir, bool show)
 {
     struct env_real_options options = {.dir = dir, .read_only = true, .log_level = LOG_ERROR};
@@ -116,11 +138,13 @@ static int inspect(const char *dir, bool show)
                 e == ERR_NOT_FOUND ? "there is no log in it" : err_text(e));
         return e == ERR_NOT_FOUND ? 2 : 1;
     }
+    print_accepted(&r);
     printf("%lu files, %lu units, %lu frames, %lu bytes, durable to lsn %lu, %lu torn at the end, "
-           "%lu damaged\n",
+           "%lu damaged, %lu repaired\n",
            r.files, r.units, r.frames, r.bytes, r.durable,
-           r.invalid - u64_min(r.invalid, r.damaged), r.damaged);
-    return r.damaged ? 1 : 0;
+           r.invalid - u64_min(r.invalid, r.damaged + r.accepted), r.damaged + (r.impaired ? r.accepted : 0),
+           r.impaired ? 0 : r.accepted);
+    return r.damaged || (r.accepted && r.impaired) ? 1 : 0;
 }
 
 int wal_main(int argc, char **argv)

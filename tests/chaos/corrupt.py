@@ -59,6 +59,8 @@ def reported_and_repaired(suite, cluster, history, load, node, chance):
         cluster.wait_ready()
         cluster.wait_caught_up(gone)
     node.kill9()
+    code, said = verify(cluster, node)
+    expect(code == 0 and "REPAIRED" in said, f"`wal verify` of a refilled node ended with {code}: {said}")
     node.start()
     cluster.wait_ready()
     cluster.wait_caught_up(node)
