@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "cli/values.h"
 #include "server/join.h"
+#include "wal/wal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +117,19 @@ static bool timing_from(const struct settings *s, struct node_config *c, char *p
     return false;
 }
 
+/* An entry is in one file of the log. */
+static bool log_holds_values(const struct node_config *c, char *problem, size_t size)
+{
+    u64 enough = MIB;
+
+    if (wal_segment_holds(c->wal_segment_bytes, node_frame_bytes_max(c))) return true;
+    while (!wal_segment_holds(enough, node_frame_bytes_max(c))) enough *= 2;
+    snprintf(problem, size,
+             "--wal-segment %luKB is too small for --value-max %luKB: take --wal-segment %luMB, or a smaller --value-max",
+             c->wal_segment_bytes / KIB, c->value_bytes_max / KIB, enough / MIB);
+    return false;
+}
+
 bool node_config_from(const struct settings *s, struct node_config *c, char *problem, size_t size)
 {
     const char *cluster_id = settings_text(s, SET_CLUSTER_ID);
@@ -147,5 +161,5 @@ bool node_config_from(const struct settings *s, struct node_config *c, char *pro
                  settings_text(s, SET_WAL_SEGMENT));
         return false;
     }
-    return true;
+    return log_holds_values(c, problem, size);
 }

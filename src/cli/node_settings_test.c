@@ -96,6 +96,10 @@ TEST(config, contradictions_are_refused_with_the_remedy)
     assert_string_equal(c.seeds[1].host, "::1");
     CHECK_EQ(c.seeds[1].peer_port, 2);
     assert_string_equal(c.rack, "r1");
+    CHECK(!CONFIG("--wal-segment", "4MB", "--value-max", "8MB"));
+    assert_string_equal(problem, "--wal-segment 4096KB is too small for --value-max 8192KB: take --wal-segment 32MB, or a "
+                                 "smaller --value-max");
+    CHECK(CONFIG("--wal-segment", "32MB", "--value-max", "8MB"));
 }
 
 TEST(config, a_longer_election_keeps_the_ratio_of_the_lease)

@@ -31,6 +31,11 @@ struct node {
     char failure[256];
 };
 
+size_t node_frame_bytes_max(const struct node_config *c)
+{
+    return 2 * c->value_bytes_max + MIB;
+}
+
 void node_config_defaults(struct node_config *c)
 {
     *c = (struct node_config){
@@ -203,7 +208,7 @@ static err open_log(struct node *n, char *problem, size_t size)
                            .segment_bytes = c->wal_segment_bytes,
                            .units_in_flight_max = c->wal_units_in_flight,
                            .unit_bytes_max = size_min(MIB, c->wal_segment_bytes / 4),
-                           .frame_bytes_max = 2 * c->value_bytes_max + MIB,
+                           .frame_bytes_max = node_frame_bytes_max(c),
                            .backlog_bytes_max = size_max(16 * MIB, 4 * c->value_bytes_max),
                            .salt = env_random(n->env)};
 
@@ -662,6 +667,7 @@ void node_view(const struct node *n, struct node_view *out)
             m->applied = peers[j].status.applied;
             m->boot = peers[j].boot;
             m->redis_port = peers[j].status.redis_port;
+            m->other_value_max = peers[j].other_value_max;
         }
     }
 }

@@ -69,6 +69,8 @@ struct node_config {  /* node_config_defaults fills everything; the command line
     void *open_kvs_context;
 };
 
+/* The largest payload that an entry, and so a frame of the log, can have. */
+size_t node_frame_bytes_max(const struct node_config *c);
 void node_config_defaults(struct node_config *c);
 
 /* Boot. On failure *out is NULL and problem holds one sentence with the remedy. */
@@ -91,6 +93,7 @@ struct node_peer_view { /* what this node knows of a member (itself included) */
     u32 role; /* enum raft_role */
     u64 pid, term, commit, applied, boot;
     u16 redis_port;
+    u64 other_value_max; /* not 0: it is refused, because its --value-max is this and not ours */
 };
 
 struct node_view { /* for INFO, ROLE, /cluster, /readyz */

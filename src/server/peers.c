@@ -5,6 +5,7 @@
 #include "server/node_internal.h"
 #include "wire/peer/join.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define CHANNELS            2
@@ -38,6 +39,7 @@ struct peer {
     bool blank_said;
     nanos heard_at;
     struct status status;
+    u64 other_value_max; /* what its HELLO said when it was refused for it; 0: it was not */
 };
 
 struct inbound { /* one connection we accepted */
@@ -218,7 +220,7 @@ static void put_hello(struct peers *p, struct buf *out, node_id to, u8 channel)
 {
     const struct node_config *c = config(p);
     struct frame f = {
-        .type = FRAME_HELLO, .src_node = c->self, .src_boot = p->boot, .dst_node = to};
+        .type = FRAME_HELLO, .src_node = c->self, .src_boot = p->boot, .dst_node = to, .req = c->value_bytes_max};
     struct hello h = {.version_min = FRAME_VERSION,
                       .version_max = FRAME_VERSION,
                       .channel = channel,
@@ -278,6 +280,22 @@ static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h
     q->status.redis_port = h->redis_port;
 }
 
+/* The value limit decides replies inside the replicated state, so it must be the same everywhere. 0: a node that does
+ * not say. */
+static bool values_fit(struct peers *p, node_id from, u64 theirs, const char *how)
+{
+    struct peer *q = peer_find(p, from);
+    u64 ours = config(p)->value_bytes_max;
+
+    q->other_value_max = theirs && theirs != ours ? theirs : 0;
+    if (!q->other_value_max) return true;
+    p->stats.refused++;
+    env_log(p->env, LOG_ERROR,
+            "peer refused: --value-max must be the same on every node how=%s node=%u ours=%" PRIu64 " theirs=%" PRIu64,
+            how, from, ours, theirs);
+    return false;
+}
+
 static bool hello_fits(struct peers *p, const struct frame *f, const struct hello *h,
                        const char *how)
 {
@@ -292,7 +310,7 @@ static bool hello_fits(struct peers *p, const struct frame *f, const struct hell
         why = "its node id is not a member";
     else if (h->version_min > FRAME_VERSION || h->version_max < FRAME_VERSION)
         why = "no common version";
-    if (!why) return true;
+    if (!why) return values_fit(p, f->src_node, f->req, how);
     p->stats.refused++;
     env_log(p->env, LOG_WARN, "peer refused: %s how=%s node=%u wants=%u", why, how, f->src_node,
             f->dst_node);
@@ -655,6 +673,7 @@ u32 peers_view(const struct peers *p, struct peer_view *out, u32 max)
             .alive = p->peer[i]->heard_at && now < p->peer[i]->heard_at + SILENCE_MAX,
             .boot = p->peer[i]->boot,
             .status = p->peer[i]->status,
+            .other_value_max = p->peer[i]->other_value_max,
         };
     }
     return n;

@@ -49,6 +49,7 @@ struct peer_view {
     bool alive;
     u32 boot;
     struct status status; /* the latest heard */
+    u64 other_value_max;  /* not 0: refused, because its --value-max is this and not ours */
 };
 u32 peers_view(const struct peers *p, struct peer_view *out, u32 max);
 

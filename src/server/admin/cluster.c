@@ -3,7 +3,7 @@
  *   {"leader":ID,"nodes":[{"id":1,"redis":"host:port","pid":7,"role":"leader","term":3,"commit":40,
  *     "applied":40,"lag":0,"alive":true}, ...],"self":1,"cluster":"<32 hex digits>"}
  *
- * leader is null while none is known. A node says what it knows of the others: what it last heard
+ * A node that is refused as a peer has "refused", the reason. leader is null while none is known. A node says what it knows of the others: what it last heard
  * of one that is dead, zeros for one it never heard. lag counts from the highest commit known. */
 #include "server/admin/admin_internal.h"
 
@@ -56,11 +56,15 @@ static void put_member(struct buf *out, const struct admin_door *d, const struct
     put_string(out, redis);
     buf_printf(out, ",\"pid\":%llu,\"role\":", (unsigned long long)m->pid);
     put_string(out, role_of(m));
-    buf_printf(out, ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,\"alive\":%s}",
+    buf_printf(out, ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,\"alive\":%s",
                (unsigned long long)m->term, (unsigned long long)m->commit,
                (unsigned long long)m->applied,
                (unsigned long long)(commit > m->applied ? commit - m->applied : 0),
                m->alive ? "true" : "false");
+    if (m->other_value_max)
+        buf_printf(out, ",\"refused\":\"its --value-max is %llu, here it is %llu\"", (unsigned long long)m->other_value_max,
+                   (unsigned long long)node_config_of(d->node)->value_bytes_max);
+    buf_append_u8(out, '}');
 }
 
 void admin_cluster_json(struct admin_door *d, struct buf *out)

@@ -23,6 +23,11 @@ static void get_ready(struct admin_door *d, struct admin_reply *r)
         return;
     }
     r->status = 503;
+    for (u32 i = 0; i < view.member_count; i++)
+        if (view.members[i].other_value_max)
+            buf_printf(&r->body, "node %u is refused: its --value-max is %llu, here it is %llu\n", view.members[i].id,
+                       (unsigned long long)view.members[i].other_value_max,
+                       (unsigned long long)node_config_of(d->node)->value_bytes_max);
     if (!view.leader)
         buf_append_text(&r->body,
                         "no leader is known: a majority of the nodes must be up and connected\n");

@@ -25,7 +25,7 @@ struct frame {
     u64 part;
     u32 src_node, src_boot, dst_node, dst_boot; /* dst_boot 0: not known yet (HELLO) */
     u32 src_repl, dst_repl;
-    u64 req;
+    u64 req; /* HELLO: the sender's value limit */
     u32 deadline_ms, map_epoch;
 };
 
