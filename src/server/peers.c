@@ -287,9 +287,12 @@ static bool values_fit(struct peers *p, node_id from, u64 theirs, const char *ho
     struct peer *q = peer_find(p, from);
     u64 ours = config(p)->value_bytes_max;
 
-    q->other_value_max = theirs && theirs != ours ? theirs : 0;
-    if (!q->other_value_max) return true;
+    u64 other = theirs && theirs != ours ? theirs : 0;
+    bool news = other != q->other_value_max;
+    q->other_value_max = other;
+    if (!other) return true;
     p->stats.refused++;
+    if (!news) return false;
     env_log(p->env, LOG_ERROR,
             "peer refused: --value-max must be the same on every node how=%s node=%u ours=%" PRIu64 " theirs=%" PRIu64,
             how, from, ours, theirs);

@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from lib.cluster import ADMIN_PORT, DIE_WITH_PARENT, PEER_PORT, REDIS_PORT, binary, free_offset
+from lib.cluster import ADMIN_PORT, DIE_WITH_PARENT, PEER_PORT, REDIS_PORT, binary, free_offset, http_get
 from lib.report import Skip, expect, run, wait_until
 from lib.resp import Client
 
@@ -270,6 +270,24 @@ def wal_command_reads_a_log(directory):
     expect(code == 2 and "nowhere" in said, f"a missing directory: {code} {said}")
 
 
+def value_limits_must_agree(directory):
+    """A node with another --value-max is refused, and both sides say why."""
+    offset = free_offset()
+    peers = ",".join(f"{n}=127.0.0.1:{PEER_PORT + offset + n - 1}" for n in (1, 2, 3))
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for n in (1, 2, 3):
+            nodes.append(stack.enter_context(running(
+                directory, "start", "--dir", os.path.join(directory, f"limit{n}"), "--node", str(n), "--peers", peers,
+                "--redis-port", str(REDIS_PORT + offset + n - 1), "--admin-port", str(ADMIN_PORT + offset + n - 1),
+                "--value-max", "2MB" if n == 3 else "1MB")))
+        nodes[0].wait_for("node=3 ours=1048576 theirs=2097152")
+        nodes[2].wait_for("node=1 ours=2097152 theirs=1048576")
+        for path, what in (("cluster", "its --value-max is 2097152, here it is 1048576"), ("readyz", "node 3 is refused")):
+            status, body = http_get("127.0.0.1", ADMIN_PORT + offset, f"/{path}", 5)
+            expect(what in (body if isinstance(body, str) else body.decode()), f"/{path} says {status} {body!r}")
+
+
 CASES = [
     ("every command explains itself", every_command_explains_itself),
     ("wrong words are refused with the remedy", wrong_words_are_named),
@@ -284,6 +302,7 @@ CASES = [
     ("the nodes end with the demo", nodes_end_with_the_demo),
     ("a dead node is reported with the command that starts it", a_dead_node_is_reported_with_its_command),
     ("the demo's number of nodes stays with the data", demo_remembers_its_size),
+    ("nodes whose value limits differ refuse each other", value_limits_must_agree),
     ("quorate wal verifies and shows a log", wal_command_reads_a_log),
 ]
 
