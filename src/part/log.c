@@ -9,7 +9,8 @@
 
 void log_send(struct part *p, const struct raft_message *m)
 {
-    struct frame f = {.type = FRAME_RAFT, .part = p->options.id};
+    /* An APPEND that overtakes entries would be refused; answers and votes need not wait behind what is large. */
+    struct frame f = {.type = FRAME_RAFT, .part = p->options.id, .may_overtake = m->kind != RAFT_APPEND};
     struct buf *out = p->host.peer_begin(p->host.context, m->to, &f);
 
     if (!out) return;

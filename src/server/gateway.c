@@ -17,6 +17,8 @@
 #define IS_OTHER    (1ull << 63)
 #define RETRY_AFTER (20 * NANOS_MS)
 #define WAIT_SLICE  NANOS_SEC
+#define LARGE_BYTES MIB
+#define LARGE_BYTES_PER_SECOND (16 * MIB) /* what a busy machine moves at least, through all three nodes */
 
 enum request_state { REQUEST_WAITING = 1, REQUEST_SENT };
 
@@ -247,11 +249,19 @@ static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
     }
 }
 
+/* Large values take time only to be moved to three nodes and their disks: theirs, and that of what is under way
+ * before them. */
+static nanos moving_time(const struct gateway *g, const struct gateway_request *r)
+{
+    u64 own = request_bytes(r);
+    return own < LARGE_BYTES ? 0 : (g->stats.inflight_bytes + own) * NANOS_SEC / LARGE_BYTES_PER_SECOND;
+}
+
 void gateway_submit(struct gateway *g, struct gateway_request *r)
 {
     nanos now = node_now(g->node);
 
-    if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout;
+    if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout + moving_time(g, r);
     r->state = REQUEST_WAITING;
     r->sent = r->in_log_maybe = false;
     r->serial = ++g->serial;

@@ -17,6 +17,7 @@
 #define QUEUE_DROPPABLE_MAX (32 * MIB)
 #define QUEUE_MAX           (256 * MIB)
 #define FRAMES_PER_TURN     4096
+#define OVERTAKE_BYTES      (64 * KIB) /* so much before a small frame, and it takes the other channel */
 
 enum link_state { LINK_DOWN, LINK_DIALLING, LINK_HELLO, LINK_UP, LINK_CLOSING };
 
@@ -496,6 +497,7 @@ static void accepted_event(struct peers *p, struct inbound *in, const struct env
                            nanos now)
 {
     if (ev->kind == ENV_RECEIVED) {
+        in->heard_at = now; /* also in the middle of a large frame */
         if (!in->closing) inbound_parse(p, in, now);
     } else if (ev->kind == ENV_CLOSED) {
         struct peer *q = in->channel == 0 ? in->peer : NULL;
@@ -585,15 +587,19 @@ nanos peers_deadline(const struct peers *p)
     return at;
 }
 
-static struct link *link_for(struct peers *p, node_id to, u16 type)
+static struct link *link_for(struct peers *p, node_id to, const struct frame *f)
 {
     struct peer *q = peer_find(p, to);
-    return q ? &q->links[type == FRAME_SNAPSHOT_CHUNK ? 1 : 0] : NULL;
+    struct link *protocol = q ? &q->links[0] : NULL, *bulk = q ? &q->links[1] : NULL;
+
+    if (!q || f->type == FRAME_SNAPSHOT_CHUNK) return bulk;
+    bool waits = protocol->stream.out.len > OVERTAKE_BYTES && bulk->stream.out.len < protocol->stream.out.len;
+    return f->may_overtake && waits && bulk->state == LINK_UP ? bulk : protocol;
 }
 
 struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool may_drop)
 {
-    struct link *l = link_for(p, to, f->type);
+    struct link *l = link_for(p, to, f);
 
     if (!l || l->state != LINK_UP) return NULL;
     if (f->dst_boot && f->dst_boot != l->peer->boot && !MUTANT(answer_sent_to_a_new_life)) return NULL;

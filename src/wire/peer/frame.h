@@ -27,6 +27,7 @@ struct frame {
     u32 src_repl, dst_repl;
     u64 req; /* HELLO: the sender's value limit */
     u32 deadline_ms, map_epoch;
+    bool may_overtake; /* not on the wire: small, and its order among other frames does not matter */
 };
 
 /* Begin a frame at the end of out; append the body; frame_end fills in length and checksums.
