@@ -232,7 +232,7 @@ static const char unknown[] = "-UNKNOWN the command was sent to a leader and its
 static const char overloaded[] =
     "-OVERLOADED retry=50 a queue is at its limit; nothing was done\r\n";
 static const char disk_full[] =
-    "-DISKFULL the leader's disk is full and the keyspace is read-only; nothing was done\r\n";
+    "-DISKFULL the disks are full and the keyspace is read-only until there is space; nothing was done\r\n";
 
 /* Time is up. A read has no effect to be unsure of; a write is UNKNOWN once it may be in any log.
  */
