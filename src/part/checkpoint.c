@@ -72,7 +72,7 @@ static bool is_due(const struct part *p)
     if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
         return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
-    if (p->checkpoint.stopping) return true;
+    if (p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||
            wal_bytes_live(p->wal) > p->options.wal_bytes_max ||
@@ -110,6 +110,12 @@ void checkpoint_compact(struct part *p)
     log_step_or_fail(p, &ev);
 }
 
+void checkpoint_found_space(struct part *p)
+{
+    if (p->checkpoint.no_space) wal_hold(p->wal, false);
+    p->checkpoint.no_space = false;
+}
+
 err checkpoint_on_job(struct part *p)
 {
     struct store_checkpoint *c = p->checkpoint.running;
@@ -124,16 +130,15 @@ err checkpoint_on_job(struct part *p)
         session_changes_failed(p->sessions);
         p->checkpoint.retry_at = p->now + NANOS_SEC;
         p->checkpoint.stopping = false;
+        if (!p->checkpoint.no_space) wal_hold(p->wal, true); /* or it takes what space there is, and nothing is released */
         p->checkpoint.no_space = true;
-        wal_hold(p->wal, true); /* or the log would take what space there is, and nothing could be released */
         return OK;
     }
     if (e) return e;
     assert(pos.index > p->checkpoint.marker.index);
     assert(pos.index <= raft_durable(p->raft));
     p->checkpoint.marker = pos;
-    p->checkpoint.no_space = false;
-    wal_hold(p->wal, false);
+    checkpoint_found_space(p);
     p->stats.checkpoints++;
     struct wal_frame f = {
         .type = WAL_CKPT, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
@@ -144,7 +149,7 @@ err checkpoint_on_job(struct part *p)
 }
 
 /* Half, so that whatever has been taken already finds its place, and no single entry can be too large for the rest. */
-bool part_lacks_space(const struct part *p)
+bool checkpoint_lacks_space(const struct part *p)
 {
     return p->checkpoint.no_space && (store_dirty_bytes(p->store) > p->options.dirty_bytes_max / 2 ||
                                       raft_tail_bytes(p->raft) > p->options.raft.tail_bytes_max / 2);

@@ -40,6 +40,7 @@ static void drop_queued(struct fifo *f)
 void part_free(struct part *p)
 {
     if (!p) return;
+    checkpoint_found_space(p);
     shipping_free(p);
     if (p->checkpoint.running) {
         err ignored = store_checkpoint_done(p->checkpoint.running);
@@ -106,13 +107,29 @@ void part_on_founding(struct part *p)
     log_step_or_fail(p, &ev);
 }
 
-void part_on_disk_full(struct part *p, bool full)
+static void watch_space(struct part *p)
 {
+    bool full = p->log_full || checkpoint_lacks_space(p);
     struct raft_event ev = {.kind = RAFT_DISK_FULL, .full = full};
 
+    if (full == p->disk_full) return;
+    if (!p->log_full)
+        p->host.log(p->host.context, full ? LOG_ERROR : LOG_INFO,
+                    full ? "no space for checkpoints: read-only until space returns" : "space again: writes go on");
     p->disk_full = full;
-    p->now = env_mono(p->env);
     log_step_or_fail(p, &ev);
+}
+
+bool part_is_full(const struct part *p)
+{
+    return p->disk_full;
+}
+
+void part_on_disk_full(struct part *p, bool full)
+{
+    p->now = env_mono(p->env);
+    p->log_full = full;
+    watch_space(p);
 }
 
 void part_resign(struct part *p)
@@ -159,6 +176,7 @@ err part_turn(struct part *p, bool *more)
         struct raft_event ev = {.kind = RAFT_TICK};
         log_step_or_fail(p, &ev);
     }
+    if (!e) watch_space(p);
     if (!e) e = submit_turn(p, more);
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     bool held = read_holds_apply(p);

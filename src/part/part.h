@@ -96,7 +96,7 @@ void part_submit(struct part *p, struct part_request *req);
 MUST_USE err part_on_frame(struct part *p, node_id from, const struct frame *f, str body);
 void part_on_peer_lost(struct part *p, node_id peer, bool restarted);
 void part_on_founding(struct part *p);
-void part_on_disk_full(struct part *p, bool full);
+void part_on_disk_full(struct part *p, bool full); /* the log's */
 MUST_USE err part_on_job(struct part *p, struct env_job *job); /* job->owner is the partition */
 
 /* The partition's share of a turn: durable log, proposals, apply, reads, checkpoints, snapshots.
@@ -117,8 +117,9 @@ u64 part_applied(const struct part *p);
 u64 part_marker(const struct part *p);
 bool part_is_blank(const struct part *p);
 bool part_is_damaged(const struct part *p);
-/* Checkpoints find no space, and what waits for them in memory has come to half of its limit. */
-bool part_lacks_space(const struct part *p);
+/* It takes no writes: the node has said that the log is full, or checkpoints find no space and what waits for them in
+ * memory has come to half of its limit. */
+bool part_is_full(const struct part *p);
 
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,

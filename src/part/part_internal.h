@@ -101,7 +101,7 @@ struct part {
     struct raft_actions actions; /* of the latest step; large, so it lives here */
     err failed;                  /* set once, returned by the next part_turn */
     nanos now;                   /* of this turn */
-    bool disk_full;              /* as the node said */
+    bool log_full, disk_full;    /* as the node said; what the core was told */
 
     struct boot_log boot;
 
@@ -198,6 +198,8 @@ err checkpoint_turn(struct part *p);
 bool checkpoint_owns(const struct part *p, const struct env_job *job);
 err checkpoint_on_job(struct part *p);
 void checkpoint_compact(struct part *p);
+void checkpoint_found_space(struct part *p); /* or it is over */
+bool checkpoint_lacks_space(const struct part *p);
 
 /* shipping.c */
 err shipping_turn(struct part *p);

@@ -301,6 +301,7 @@ static err restart_from_marker(struct part *p, node_id leader)
         .type = WAL_SNAP_DONE, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
     wal_stage(p->wal, &f, NULL, 0);
     wal_release(p->wal, p->options.id, pos.index);
+    checkpoint_found_space(p); /* what it wanted to write is in there */
     struct raft_event ev = {
         .kind = RAFT_RESTORED, .pos = pos, .config = &p->checkpoint.config, .peer = leader};
     /* Refused if this replica came to lead and commit past the snapshot meanwhile: the rows are the

@@ -61,7 +61,7 @@ static void wal_metrics(struct node *n, struct buf *out)
     GAUGE("wal_live_bytes", "Log kept for recovery.", wal_bytes_live(node_wal(n)));
     GAUGE("wal_full", "1 while the log has no next file.", s->full);
     GAUGE("disk_full", "1 while this node takes no writes for want of space, in its log or its store.",
-          s->full || part_lacks_space(node_part(n)));
+          s->full || part_is_full(node_part(n)));
     GAUGE("wal_direct_refused",
           "1 if the file system refused O_DIRECT (buffered writes with fdatasync).",
           node_env(n)->direct_refused);

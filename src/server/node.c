@@ -454,7 +454,7 @@ static void watch_stall(struct node *n)
 
 static void watch_disk(struct node *n)
 {
-    bool full = wal_stats(n->wal)->full || part_lacks_space(n->part);
+    bool full = wal_stats(n->wal)->full;
 
     if (full == n->was_full) return;
     n->was_full = full;

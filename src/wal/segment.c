@@ -186,7 +186,7 @@ void wal_segments_maintain(struct wal *w, nanos now)
     } else if (wal_reclaim_may_retire(w)) {
         plan_retire(w);
         start(w);
-    } else if (lacking && s->held) {
+    } else if (lacking && s->holders) {
         become_full(w, now);
     } else if (lacking && (!w->stats.full || now >= s->retry_at)) {
         plan_make(w);

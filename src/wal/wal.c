@@ -145,8 +145,9 @@ size_t wal_space(const struct wal *w)
 
 void wal_hold(struct wal *w, bool hold)
 {
-    w->segments.held = hold;
-    if (!hold) w->segments.retry_at = 0;
+    assert(hold || w->segments.holders > 0);
+    w->segments.holders += hold ? 1 : -1u;
+    if (!w->segments.holders) w->segments.retry_at = 0;
 }
 
 void wal_flush(struct wal *w, nanos now)

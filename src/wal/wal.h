@@ -90,7 +90,7 @@ size_t wal_room(const struct wal *w);
  * few and small entries, such as the no-op of a new term; the other half is for hard state alone. */
 size_t wal_space(const struct wal *w);
 
-/* While held, no file is made out of new space, only out of released ones, and the log is `full` when it lacks one: its
+/* While held by anyone, no file is made out of new space, only out of released ones, and the log is `full` when it lacks one: an
  * owner needs the space, and has to have it before anything can be released. */
 void wal_hold(struct wal *w, bool hold);
 

@@ -111,7 +111,7 @@ struct wal_segments {
     u64 spares[WAL_SPARES_MAX];
     u32 spare_count;
     nanos retry_at; /* when full */
-    bool held;               /* by the owner: make none out of new space */
+    u32 holders;    /* owners that need the space: make none out of it */
 };
 
 /* The log is short of the segments it wants if this is set: at[ready] exists in memory only. */
