@@ -39,7 +39,7 @@ def faults_binary(suite, may_build):
 
 def script(turn):
     """The workload of one turn, far longer than any k needs: values tell their place."""
-    for i in range(400):
+    for i in range(800):  # in pipelines of up to four: 200 durable writes at least
         yield f"k{i % 25}", f"{turn}.{i}." + "x" * (1 + 37 * i % 3000)
 
 
