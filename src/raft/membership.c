@@ -178,6 +178,7 @@ void membership_truncated(struct raft *r)
 
 static void drop_oldest(struct membership *m, u32 count)
 {
+    if (!count) return; /* there may be no array */
     m->change_count -= count;
     memmove(m->changes, m->changes + count, m->change_count * sizeof *m->changes);
 }

@@ -214,7 +214,7 @@ void redis_reply_end(struct client *c, struct resp_writer *w, size_t request_byt
 {
     struct redis_door *d = c->door;
     size_t bytes = w->out->len - d->reply_from;
-    str reply = str_from(buf_bytes(w->out) + d->reply_from, bytes);
+    str reply = bytes ? str_from(buf_bytes(w->out) + d->reply_from, bytes) : STR("");
 
     assert(d->replying);
     d->replying = false;
