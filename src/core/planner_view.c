@@ -83,13 +83,16 @@ static void see_move(struct planner *p, const struct seen_part *s)
     const struct core_op *op = &s->part->op;
 
     if (op->kind != CORE_OP_MOVE) return;
+    p->out->moves_running++;
+    /* A group without a quorum moves nothing for now; were it counted, it would keep the places from
+     * those whose repair is possible. */
+    if (s->live < s->voters / 2 + 1) return;
     struct seen_node *in = planner_node(p, core_part_member(s->part, op->in)->node);
     const struct core_member *leader = core_part_member(s->part, s->part->leader);
     in->moving++;
     if (op->out) planner_node(p, core_part_member(s->part, op->out)->node)->moving++;
     if (leader && leader->replica != op->out) planner_node(p, leader->node)->moving++;
     p->moves++;
-    p->out->moves_running++;
     if (op->step == CORE_STEP_UNDO) return;
     if (in->room != UINT64_MAX) in->room -= u64_min(in->room, s->weight);
     if (op->step != CORE_STEP_SWAP && !part_caught_up(s, op->in))
