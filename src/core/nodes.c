@@ -230,12 +230,12 @@ static bool others_can_hold(struct core_call *call, const struct core_node *leav
     const struct core *c = call->core;
     u32 others = core_nodes_up(c) - (leaving->state == CORE_UP);
 
-    if (MUTANT(core_drain_below_quorum)) return true;
+    if (others >= CORE_MEMBERS_MAX || MUTANT(core_drain_below_quorum)) return true;
     for (u32 i = 0; i < c->part_count; i++) {
         const struct core_part *p = c->parts[i];
-        const struct core_keyspace *k = core_find_keyspace(c, p->keyspace);
         u32 voters = core_part_voters(p);
         if (!core_part_member_on(p, leaving->id) || voters <= others) continue;
+        const struct core_keyspace *k = core_find_keyspace(c, p->keyspace);
         core_refuse(call, CORE_UNSAFE,
                     "node %u cannot be emptied: keyspace %.*s has %u replicas and %u other node%s "
                     "could hold them; join %u more node%s first, or set replicas=%u for it",

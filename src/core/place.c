@@ -10,9 +10,10 @@ struct seat {
 };
 
 struct core_placer {
-    struct seat *seats;
+    struct seat **seats; /* fewest replicas first */
+    struct seat *all;
     u32 *rack_used; /* by the partition being placed */
-    u32 count;
+    u32 count, racks;
 };
 
 u32 core_rack_numbers(const struct core *c, u32 *out)
@@ -33,20 +34,35 @@ u32 core_rack_numbers(const struct core *c, u32 *out)
     return racks;
 }
 
+/* Where it belongs by its replicas, behind its equals. */
+static void take_place(struct core_placer *p, struct seat *s, u32 at, u32 end)
+{
+    for (; at + 1 < end && p->seats[at + 1]->replicas <= s->replicas; at++)
+        p->seats[at] = p->seats[at + 1];
+    p->seats[at] = s;
+}
+
 struct core_placer *core_placer_new(const struct core *c)
 {
     struct core_placer *p = mem_zalloc(sizeof *p);
     u32 *racks = mem_zalloc_array(c->node_count + 1, sizeof *racks);
     u32 rack_count = core_rack_numbers(c, racks);
 
+    p->all = mem_zalloc_array(c->node_count + 1, sizeof *p->all);
     p->seats = mem_zalloc_array(c->node_count + 1, sizeof *p->seats);
     p->rack_used = mem_zalloc_array(rack_count + 1, sizeof *p->rack_used);
     for (u32 i = 0; i < c->node_count; i++) {
         struct core_node *n = c->nodes[i];
         if (n->state != CORE_UP) continue;
-        p->seats[p->count++] =
-            (struct seat){.node = n, .rack = racks[i], .replicas = n->replicas};
+        struct seat *s = &p->all[p->count];
+        *s = (struct seat){.node = n, .rack = racks[i], .replicas = n->replicas};
+        p->racks += !p->rack_used[s->rack];
+        p->rack_used[s->rack] = 1;
+        u32 at = p->count++;
+        for (; at > 0 && p->seats[at - 1]->replicas > s->replicas; at--) p->seats[at] = p->seats[at - 1];
+        p->seats[at] = s;
     }
+    memset(p->rack_used, 0, rack_count * sizeof *p->rack_used);
     mem_free(racks);
     return p;
 }
@@ -54,20 +70,23 @@ struct core_placer *core_placer_new(const struct core *c)
 void core_placer_free(struct core_placer *p)
 {
     mem_free(p->seats);
+    mem_free(p->all);
     mem_free(p->rack_used);
     mem_free(p);
 }
 
-static struct seat *best_seat(struct core_placer *p)
+/* The place in the order of the best one: in the least used rack, and there the emptiest. */
+static u32 best_seat(const struct core_placer *p, u32 chosen)
 {
-    struct seat *best = NULL;
+    u32 best = p->count, best_used = UINT32_MAX;
 
     for (u32 i = 0; i < p->count; i++) {
-        struct seat *s = &p->seats[i];
-        if (s->taken) continue;
-        u32 used = p->rack_used[s->rack], best_used = best ? p->rack_used[best->rack] : 0;
-        if (!best || used < best_used || (used == best_used && s->replicas < best->replicas))
-            best = s;
+        const struct seat *s = p->seats[i];
+        u32 used = p->rack_used[s->rack];
+        if (s->taken || used >= best_used) continue;
+        best = i;
+        best_used = used;
+        if (used <= chosen / p->racks) break; /* no rack is used less */
     }
     return best;
 }
@@ -79,11 +98,13 @@ u32 core_placer_next(struct core_placer *p, u32 want, struct core_node **out)
 
     assert(want <= CORE_VOTERS_MAX);
     while (count < want) {
-        struct seat *s = best_seat(p);
-        if (!s) break;
+        u32 at = best_seat(p, count);
+        if (at == p->count) break;
+        struct seat *s = p->seats[at];
         s->taken = true;
         s->replicas++;
         p->rack_used[s->rack]++;
+        take_place(p, s, at, p->count);
         chosen[count++] = s;
     }
     for (u32 i = 0; i < count; i++) {

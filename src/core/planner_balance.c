@@ -92,11 +92,10 @@ static bool may_move(const struct planner *p, const struct seen_part *s)
 
 /* One replica off this node; false: none can go. */
 static bool relieve(struct planner *p, const struct holdings *h, struct seen_node *from,
-                    struct seen_node **list)
+                    struct seen_node *const *list, u32 count)
 {
-    u32 at = (u32)(from - p->nodes), count = takers(p, list);
+    u32 at = (u32)(from - p->nodes);
 
-    if (!count || !gains(p, from, list[0], 0)) return false;
     for (u32 i = h->first[at]; i < h->first[at + 1]; i++) {
         struct seen_part *s = &p->parts[h->part[i]];
         if (!may_move(p, s)) continue;
@@ -132,12 +131,17 @@ void plan_balance(struct planner *p)
     struct holdings h;
     bool *tried = mem_zalloc_array(p->node_count + 1, sizeof *tried);
     struct seen_node **list = mem_zalloc_array(p->node_count + 1, sizeof *list);
+    u32 count = takers(p, list);
 
     holdings_make(p, &h);
-    while (!planner_is_full(p)) {
+    while (!planner_is_full(p) && count) {
         struct seen_node *from = fullest(p, tried);
-        if (!from || (from->load <= p->mean_load && !MUTANT(core_plan_never_rests))) break;
-        if (!relieve(p, &h, from, list)) tried[from - p->nodes] = true;
+        /* If the fullest gains nothing from the emptiest, nobody does. */
+        if (!from || !gains(p, from, list[0], 0)) break;
+        if (relieve(p, &h, from, list, count))
+            count = takers(p, list);
+        else
+            tried[from - p->nodes] = true;
     }
     holdings_done(&h);
     mem_free(list);

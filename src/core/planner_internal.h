@@ -34,6 +34,7 @@ struct planner {
     struct seen_node *nodes;
     struct seen_part *parts;
     u32 node_count, part_count;
+    u32 *index_of;    /* of a node, by its id */
     u32 racks_usable; /* racks with a placeable node */
     u32 *rack_mark;   /* by rack; equal to `mark`: counted in the question under way */
     u32 mark;

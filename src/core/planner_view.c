@@ -20,17 +20,8 @@ static const struct core_node_fact *node_fact(const struct core_facts *f, u32 no
 
 struct seen_node *planner_node(const struct planner *p, u32 id)
 {
-    u32 low = 0, high = p->node_count;
-
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (p->nodes[middle].node->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    assert(low < p->node_count && p->nodes[low].node->id == id);
-    return &p->nodes[low];
+    assert(id < p->core->cluster.next_node);
+    return &p->nodes[p->index_of[id]];
 }
 
 static void see_node(struct planner *p, struct seen_node *n, const struct core_node *node, u32 rack)
@@ -136,7 +127,11 @@ void planner_look(struct planner *p)
     p->nodes = mem_zalloc_array(p->node_count + 1, sizeof *p->nodes);
     p->parts = mem_zalloc_array(p->part_count + 1, sizeof *p->parts);
     p->rack_mark = mem_zalloc_array(rack_count + 1, sizeof *p->rack_mark);
-    for (u32 i = 0; i < p->node_count; i++) see_node(p, &p->nodes[i], c->nodes[i], racks[i]);
+    p->index_of = mem_zalloc_array((size_t)c->cluster.next_node + 1, sizeof *p->index_of);
+    for (u32 i = 0; i < p->node_count; i++) {
+        p->index_of[c->nodes[i]->id] = i;
+        see_node(p, &p->nodes[i], c->nodes[i], racks[i]);
+    }
     for (u32 i = 0; i < p->part_count; i++) see_part(p, &p->parts[i], c->parts[i], &fact);
     for (u32 i = 0; i < p->part_count; i++) see_move(p, &p->parts[i]);
     p->mark++;
@@ -155,6 +150,7 @@ void planner_done(struct planner *p)
     mem_free(p->nodes);
     mem_free(p->parts);
     mem_free(p->rack_mark);
+    mem_free(p->index_of);
 }
 
 bool part_caught_up(const struct seen_part *s, u32 replica)
