@@ -30,9 +30,10 @@ sim: build
 fuzz: setup
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-300} tests/fuzz/run.sh
 
-# Each row of src/sim/mutants.def must be found by the simulator's checkers.
+# Each row of src/sim/mutants.def must be found by the simulator's checkers, each of src/core by a unit test.
 mutants: setup
 	@tools/mutants.py $(ARGS)
+	@ninja -C build-mutants core_mutants_test >/dev/null && build-mutants/core_mutants_test
 
 # Kills, pauses and cuts of real processes, the long version of what `make test` samples.
 chaos: build

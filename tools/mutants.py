@@ -33,20 +33,6 @@ def build(directory, jobs):
     return directory / "quorate"
 
 
-# Mutants of code that no simulated cluster runs yet: a unit test switches each on and sees its claim broken.
-UNIT = {"core_": "core_mutants_test"}
-
-
-def unit_test_of(name):
-    return next((test for prefix, test in UNIT.items() if name.startswith(prefix)), None)
-
-
-def run_unit(directory, test, jobs):
-    """True if the test, which fails for a mutant it does not catch, passes."""
-    subprocess.run(["ninja", "-C", str(directory), f"-j{jobs}", test], check=True, stdout=subprocess.DEVNULL)
-    return subprocess.run([str(directory / test)], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
-
-
 def run_batch(binary, name, first, last, options):
     """The first seed with a violation and what it was, or None."""
     command = [str(binary), "sim", "--seeds", f"{first}-{last}", "--until", options.until, "--jobs", str(options.jobs),
@@ -100,15 +86,9 @@ def main():
 
     caught, missed, safety_missed = 0, 0, 0
     print("mutant | kind | caught at seed | seconds | by")
-    passed = {test: run_unit(options.build_dir, test, options.jobs)
-              for test in sorted({unit_test_of(row[0]) for row in table} - {None})}
     for name, kind, _ in table:
         started = time.monotonic()
-        test = unit_test_of(name)
-        if test:
-            seed, reason = ("unit", test) if passed[test] else (None, f"{test} fails")
-        else:
-            seed, reason = hunt(binary, name, options)
+        seed, reason = hunt(binary, name, options)
         seconds = time.monotonic() - started
         if seed:
             caught += 1

@@ -1,5 +1,5 @@
-/* The door: one committed command. Each handler first checks everything, then changes; so a refusal, which
- * is a reply, leaves every byte as it was. */
+/* The door: one committed command. Each handler first checks everything, then changes; so a
+ * refusal, which is a reply, leaves every byte as it was. */
 #include "core/core_internal.h"
 
 #include <stdio.h>
@@ -82,8 +82,8 @@ err core_apply(struct core *c, str payload, struct buf *reply)
     struct core_command cmd;
     struct core_call call = {.core = c, .cmd = &cmd};
 
-    /* A level that this program does not know: others may have applied it, so going on would be another
-     * history. One that is only malformed is refused by every replica alike. */
+    /* A level that this program does not know: others may have applied it, so going on would be
+     * another history. One that is only malformed is refused by every replica alike. */
     err e = core_command_decode(payload, &cmd);
     if (e == ERR_UNSUPPORTED) return e;
     buf_init(&call.reason, 0);
@@ -147,8 +147,8 @@ void core_do_id_block(struct core_call *call)
     u8 kind = call->cmd->kind;
 
     if (kind >= CORE_ID_KINDS) {
-        core_refuse(call, CORE_INVALID, "ids are given out for producers (0) and leases (1), not %u",
-                    kind);
+        core_refuse(call, CORE_INVALID,
+                    "ids are given out for producers (0) and leases (1), not %u", kind);
         return;
     }
     u64 first = c->cluster.next_id[kind];

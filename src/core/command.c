@@ -12,23 +12,12 @@
 
 /* One letter per field; see each_field. */
 static const char *const fields_of[CORE_OPS_END] = {
-    [CORE_FOUND] = "UvN",
-    [CORE_NODE_JOIN] = "S",
-    [CORE_NODE_UPDATE] = "nmS",
-    [CORE_NODE_DRAIN] = "n",
-    [CORE_NODE_UNDRAIN] = "n",
-    [CORE_NODE_REMOVE] = "nf",
-    [CORE_KS_CREATE] = "afR",
-    [CORE_KS_SET] = "kfR",
-    [CORE_KS_DROP] = "ka",
-    [CORE_KS_PIN] = "kpn",
-    [CORE_PART_BEGIN] = "peKnrolb",
-    [CORE_PART_STEP] = "pes",
-    [CORE_PART_DONE] = "pe",
-    [CORE_PART_LEADER] = "ptr",
-    [CORE_SETTINGS] = "R",
-    [CORE_VERSION_RAISE] = "v",
-    [CORE_ID_BLOCK_TAKE] = "K",
+    [CORE_FOUND] = "UvN",       [CORE_NODE_JOIN] = "S",         [CORE_NODE_UPDATE] = "nmS",
+    [CORE_NODE_DRAIN] = "n",    [CORE_NODE_UNDRAIN] = "n",      [CORE_NODE_REMOVE] = "nf",
+    [CORE_KS_CREATE] = "afR",   [CORE_KS_SET] = "kfR",          [CORE_KS_DROP] = "ka",
+    [CORE_KS_PIN] = "kpn",      [CORE_PART_BEGIN] = "peKnrolb", [CORE_PART_STEP] = "pes",
+    [CORE_PART_DONE] = "pe",    [CORE_PART_LEADER] = "ptr",     [CORE_SETTINGS] = "R",
+    [CORE_VERSION_RAISE] = "v", [CORE_ID_BLOCK_TAKE] = "K",
 };
 
 static void put_short(struct buf *out, str s)
@@ -102,7 +91,10 @@ void core_command_encode(const struct core_command *c, struct buf *out)
     }
 }
 
-static str get_short(struct reader *r) { return reader_str(r, reader_u8(r)); }
+static str get_short(struct reader *r)
+{
+    return reader_str(r, reader_u8(r));
+}
 
 static void get_uuid(struct reader *r, struct core_uuid *out)
 {
@@ -183,12 +175,10 @@ err core_command_decode(str bytes, struct core_command *out)
 const char *core_status_name(enum core_status s)
 {
     static const char *const names[CORE_STATUSES] = {
-        [CORE_OK] = "OK",           [CORE_NOT_FOUNDED] = "NOTFOUNDED",
-        [CORE_FOUNDED] = "FOUNDED", [CORE_NO_SUCH] = "NOSUCH",
-        [CORE_EXISTS] = "EXISTS",   [CORE_INVALID] = "INVALID",
-        [CORE_STALE] = "STALE",     [CORE_UNSAFE] = "UNSAFE",
-        [CORE_BUSY] = "BUSYPART",   [CORE_LIMIT] = "LIMIT",
-        [CORE_VERSION] = "VERSION",
+        [CORE_OK] = "OK",          [CORE_NOT_FOUNDED] = "NOTFOUNDED", [CORE_FOUNDED] = "FOUNDED",
+        [CORE_NO_SUCH] = "NOSUCH", [CORE_EXISTS] = "EXISTS",          [CORE_INVALID] = "INVALID",
+        [CORE_STALE] = "STALE",    [CORE_UNSAFE] = "UNSAFE",          [CORE_BUSY] = "BUSYPART",
+        [CORE_LIMIT] = "LIMIT",    [CORE_VERSION] = "VERSION",
     };
     assert(s < CORE_STATUSES);
     return names[s];

@@ -102,7 +102,8 @@ TEST(command, a_reply_has_the_bytes_of_the_format_page)
     found(&f, 1);
     struct core_command cmd = {.op = CORE_NODE_JOIN, .nodes = {vector_spec()}};
     CHECK_EQ(fixture_do(&f, &cmd), CORE_OK);
-    check_hex(&f.out, "010002000000000000000000" "02000000");
+    check_hex(&f.out, "010002000000000000000000"
+                      "02000000");
     fixture_done(&f);
 }
 
@@ -129,17 +130,18 @@ TEST(rows, have_the_bytes_of_the_format_page)
                              .changed = 7};
     struct core_keyspace ks = {
         .id = 2, .name = {7, "default"}, .settings = {3, 1, 0, 0, 16 << 20}, .changed = 1};
-    struct core_part part = {.id = 2,
-                             .keyspace = 2,
-                             .slot_last = 16383,
-                             .epoch = 8,
-                             .changed = 9,
-                             .next_replica = 3,
-                             .member_count = 2,
-                             .members = {{1, 1, {{0xCD}}, CORE_VOTER}, {2, 4, {{0xEF}}, CORE_LEARNER}},
-                             .leader_term = 5,
-                             .leader = 1,
-                             .op = {.kind = CORE_OP_MOVE, .step = 1, .in = 2, .out = 1, .begun = 8}};
+    struct core_part part = {
+        .id = 2,
+        .keyspace = 2,
+        .slot_last = 16383,
+        .epoch = 8,
+        .changed = 9,
+        .next_replica = 3,
+        .member_count = 2,
+        .members = {{1, 1, {{0xCD}}, CORE_VOTER}, {2, 4, {{0xEF}}, CORE_LEARNER}},
+        .leader_term = 5,
+        .leader = 1,
+        .op = {.kind = CORE_OP_MOVE, .step = 1, .in = 2, .out = 1, .begun = 8}};
 
     core_cluster_encode(&cluster, &b);
     check_hex(&b, "01ab000000000000000000000000000000010000000200000000000000030000000400000005"

@@ -1,10 +1,10 @@
-/* The consistent core: the small state machine that says which nodes there are, which keyspaces, how each
- * is cut into partitions and who holds them. It is what everybody else believes; nothing here is
- * observed, everything is decided by a log entry.
+/* The consistent core: the small state machine that says which nodes there are, which keyspaces,
+ * how each is cut into partitions and who holds them. It is what everybody else believes; nothing
+ * here is observed, everything is decided by a log entry.
  *
- * core_apply is a pure function of (state, command). The state is rows of the store (keyspace 0, see
- * docs/formats/core.md), so that a checkpoint, a snapshot and a restart are those of every partition;
- * an index over them lives in memory and is rebuilt by core_load.
+ * core_apply is a pure function of (state, command). The state is rows of the store (keyspace 0,
+ * see docs/formats/core.md), so that a checkpoint, a snapshot and a restart are those of every
+ * partition; an index over them lives in memory and is rebuilt by core_load.
  *
  *     struct core *c = core_new(store);
  *     err e = core_load(c);                        after start, after a snapshot was installed
@@ -15,24 +15,24 @@
 
 #include "store/store.h"
 
-#define CORE_STORE_KEYSPACE  0 /* of the store: no user data has this number */
-#define CORE_GROUP           1 /* the partition that hosts the core itself */
-#define CORE_KEYSPACE        1 /* its keyspace, "core" */
+#define CORE_STORE_KEYSPACE   0 /* of the store: no user data has this number */
+#define CORE_GROUP            1 /* the partition that hosts the core itself */
+#define CORE_KEYSPACE         1 /* its keyspace, "core" */
 #define CORE_KEYSPACE_DEFAULT 2
 
-#define CORE_NODES_MAX       1000 /* not removed; as many removed ones are remembered */
-#define CORE_KEYSPACES_MAX   1000
-#define CORE_PARTS_MAX       100000
-#define CORE_HASH_PARTS_MAX  4096 /* of one keyspace, at its creation */
-#define CORE_VOTERS_MAX      7
-#define CORE_MEMBERS_MAX     8 /* and the replica that is being added */
-#define CORE_SLOTS           16384
-#define CORE_NAME_BYTES_MAX  63
-#define CORE_TEXT_BYTES_MAX  255
-#define CORE_KEY_BYTES_MAX   1024 /* a boundary of a key range */
-#define CORE_ROWS_MAX        32   /* name=value rows of one command */
-#define CORE_ID_BLOCK        1000
-#define CORE_CHANGES_KEPT    4096 /* what a delta can look back */
+#define CORE_NODES_MAX      1000 /* not removed; as many removed ones are remembered */
+#define CORE_KEYSPACES_MAX  1000
+#define CORE_PARTS_MAX      100000
+#define CORE_HASH_PARTS_MAX 4096 /* of one keyspace, at its creation */
+#define CORE_VOTERS_MAX     7
+#define CORE_MEMBERS_MAX    8 /* and the replica that is being added */
+#define CORE_SLOTS          16384
+#define CORE_NAME_BYTES_MAX 63
+#define CORE_TEXT_BYTES_MAX 255
+#define CORE_KEY_BYTES_MAX  1024 /* a boundary of a key range */
+#define CORE_ROWS_MAX       32   /* name=value rows of one command */
+#define CORE_ID_BLOCK       1000
+#define CORE_CHANGES_KEPT   4096 /* what a delta can look back */
 
 struct core_uuid {
     u8 bytes[16];
@@ -42,7 +42,10 @@ struct core_text {
     u8 len;
     u8 bytes[CORE_TEXT_BYTES_MAX];
 };
-static inline str core_str(const struct core_text *t) { return str_from(t->bytes, t->len); }
+static inline str core_str(const struct core_text *t)
+{
+    return str_from(t->bytes, t->len);
+}
 
 /* ---- settings: rows of a table, docs/formats/core.md ---- */
 
@@ -122,9 +125,9 @@ struct core_op {
     u8 kind, step;
     u32 in, out; /* replica numbers */
     u64 other;
-    u16 slot;   /* the first of the upper half */
-    str key;    /* the same, in a range keyspace; owned */
-    u64 begun;  /* map epoch */
+    u16 slot;  /* the first of the upper half */
+    str key;   /* the same, in a range keyspace; owned */
+    u64 begun; /* map epoch */
 };
 
 struct core_part {
@@ -182,10 +185,10 @@ enum core_command_flags {
     CORE_ACCEPT_RISK = BIT(1), /* KS_CREATE, KS_SET: fewer or even replicas */
 };
 enum core_update_mask { /* NODE_UPDATE: what of the spec to take over */
-    CORE_UPDATE_ADDRESSES = BIT(0),
-    CORE_UPDATE_RACK = BIT(1),
-    CORE_UPDATE_VERSIONS = BIT(2),
-    CORE_UPDATE_READY = BIT(3), /* joining -> up */
+                        CORE_UPDATE_ADDRESSES = BIT(0),
+                        CORE_UPDATE_RACK = BIT(1),
+                        CORE_UPDATE_VERSIONS = BIT(2),
+                        CORE_UPDATE_READY = BIT(3), /* joining -> up */
 };
 
 struct core_node_spec {
@@ -211,19 +214,20 @@ struct core_command { /* each operation uses the members its row in command.c na
 };
 
 void core_command_encode(const struct core_command *c, struct buf *out);
-/* Borrows from bytes. ERR_UNSUPPORTED: another format or operation; ERR_MALFORMED: not such a command. */
+/* Borrows from bytes. ERR_UNSUPPORTED: another format or operation; ERR_MALFORMED: not such a
+ * command. */
 MUST_USE err core_command_decode(str bytes, struct core_command *out);
 
 enum core_status {
     CORE_OK,
     CORE_NOT_FOUNDED,
-    CORE_FOUNDED,   /* founding cannot happen twice */
-    CORE_NO_SUCH,   /* node, keyspace, partition or replica */
-    CORE_EXISTS,    /* result: the id that has the name */
+    CORE_FOUNDED, /* founding cannot happen twice */
+    CORE_NO_SUCH, /* node, keyspace, partition or replica */
+    CORE_EXISTS,  /* result: the id that has the name */
     CORE_INVALID,
-    CORE_STALE,     /* decided on an older entry; result: the fresh one */
-    CORE_UNSAFE,    /* would lose a quorum, the last copies, or what the keyspace promises */
-    CORE_BUSY,      /* another operation is under way */
+    CORE_STALE,  /* decided on an older entry; result: the fresh one */
+    CORE_UNSAFE, /* would lose a quorum, the last copies, or what the keyspace promises */
+    CORE_BUSY,   /* another operation is under way */
     CORE_LIMIT,
     CORE_VERSION,
     CORE_STATUSES
@@ -244,17 +248,19 @@ struct core;
 
 struct core *core_new(struct store *store);
 void core_free(struct core *c);
-MUST_USE err core_load(struct core *c); /* from the store's rows; ERR_CORRUPT: they contradict each other */
-void core_check(const struct core *c);  /* asserts every invariant; slow */
+MUST_USE err
+core_load(struct core *c); /* from the store's rows; ERR_CORRUPT: they contradict each other */
+void core_check(const struct core *c);              /* asserts every invariant; slow */
 MUST_USE err core_digest(struct core *c, u64 *out); /* of all rows; equal on replicas */
 
-/* Apply one committed command; the reply is appended. A refusal is a reply and changes nothing. An err
- * (ERR_UNSUPPORTED: a command of a level this program does not know) means that the node must stop. */
+/* Apply one committed command; the reply is appended. A refusal is a reply and changes nothing. An
+ * err (ERR_UNSUPPORTED: a command of a level this program does not know) means that the node must
+ * stop. */
 MUST_USE err core_apply(struct core *c, str payload, struct buf *reply);
 
 /* ---- reads ---- */
 
-const struct core_cluster *core_cluster(const struct core *c); /* NULL: not founded */
+const struct core_cluster *core_cluster(const struct core *c);   /* NULL: not founded */
 const struct core_node *core_node(const struct core *c, u32 id); /* NULL: no such */
 const struct core_keyspace *core_keyspace(const struct core *c, u32 id);
 const struct core_keyspace *core_keyspace_named(const struct core *c, str name);
@@ -267,23 +273,26 @@ const struct core_part *const *core_parts(const struct core *c, u32 *count);
 const struct core_part *core_lookup_slot(const struct core *c, u32 keyspace, u16 slot);
 const struct core_part *core_lookup_key(const struct core *c, u32 keyspace, str key);
 
-/* Look-up for a caller that acted on map epoch `known`: appends u8 1 if its entry is older than ours (then
- * the fresh entry follows as an object), 0 if it is not. False: there is no such place. */
+/* Look-up for a caller that acted on map epoch `known`: appends u8 1 if its entry is older than
+ * ours (then the fresh entry follows as an object), 0 if it is not. False: there is no such place.
+ */
 bool core_lookup(const struct core *c, u32 keyspace, u16 slot, str key, u64 known, struct buf *out);
 
-/* All changes after map epoch `since`, as objects, about `bytes` of them: the header says up to which epoch,
- * and whether more is to be asked for. If they are not known any more the header says so and the caller
- * reads the map by pages. */
+/* All changes after map epoch `since`, as objects, about `bytes` of them: the header says up to
+ * which epoch, and whether more is to be asked for. If they are not known any more the header says
+ * so and the caller reads the map by pages. */
 void core_delta(const struct core *c, u64 since, size_t bytes, struct buf *out);
 
-/* A page of the whole map, or of one kind of object (0: all), after (kind, id); 0, 0 begins. Pages of
- * different epochs may follow each other: a delta since the first page's epoch makes them one. */
-void core_page(const struct core *c, u8 only, u8 after_kind, u64 after_id, size_t bytes, struct buf *out);
+/* A page of the whole map, or of one kind of object (0: all), after (kind, id); 0, 0 begins. Pages
+ * of different epochs may follow each other: a delta since the first page's epoch makes them one.
+ */
+void core_page(const struct core *c, u8 only, u8 after_kind, u64 after_id, size_t bytes,
+               struct buf *out);
 
 /* For who receives these. */
 enum core_map_flags {
-    CORE_MAP_MORE = BIT(0),   /* ask again: since `to`, or after the last object */
-    CORE_MAP_PAGES = BIT(1),  /* the changes since `from` are not known: read the pages */
+    CORE_MAP_MORE = BIT(0),  /* ask again: since `to`, or after the last object */
+    CORE_MAP_PAGES = BIT(1), /* the changes since `from` are not known: read the pages */
     CORE_MAP_PAGE = BIT(2),
 };
 struct core_map {
@@ -299,7 +308,8 @@ struct core_object {
     str row; /* core_*_decode */
 };
 MUST_USE err core_map_decode(str bytes, struct core_map *out);
-bool core_map_next(struct core_map *m, struct core_object *out); /* false: the end, or bytes too short */
+bool core_map_next(struct core_map *m,
+                   struct core_object *out); /* false: the end, or bytes too short */
 
 void core_cluster_encode(const struct core_cluster *o, struct buf *out);
 void core_node_encode(const struct core_node *o, struct buf *out);

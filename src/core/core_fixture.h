@@ -18,7 +18,10 @@ struct core_fixture {
 
 static inline void fixture_open(struct core_fixture *f)
 {
-    struct store_options options = {.part = 1, .memory_bytes_max = 256 * MIB};
+    struct store_options options = {.part = CORE_GROUP,
+                                    .keyspace_first = CORE_STORE_KEYSPACE,
+                                    .keyspace_count = 1, /* as beside others on a node */
+                                    .memory_bytes_max = 256 * MIB};
 
     f->kvs = kvs_memory_open(f->image);
     f->store = store_new(f->kvs, &options);
@@ -127,10 +130,8 @@ static inline u32 join(struct core_fixture *f, u8 who, const char *rack)
 
     CHECK_EQ(fixture_do(f, &cmd), CORE_OK);
     u32 id = result_u32(f);
-    cmd = (struct core_command){.op = CORE_NODE_UPDATE,
-                                .node = id,
-                                .mask = CORE_UPDATE_READY,
-                                .nodes = {spec(who, rack)}};
+    cmd = (struct core_command){
+        .op = CORE_NODE_UPDATE, .node = id, .mask = CORE_UPDATE_READY, .nodes = {spec(who, rack)}};
     CHECK_EQ(fixture_do(f, &cmd), CORE_OK);
     return id;
 }
@@ -138,10 +139,10 @@ static inline u32 join(struct core_fixture *f, u8 who, const char *rack)
 static inline u32 create(struct core_fixture *f, const char *name, const char *partitions,
                          const char *replicas)
 {
-    CHECK_EQ(DO(f, .op = CORE_KS_CREATE, .name = str_of(name), .row_count = 2,
-                .rows = {{STR("partitions"), str_of(partitions)},
-                         {STR("replicas"), str_of(replicas)}}),
-             CORE_OK);
+    CHECK_EQ(
+        DO(f, .op = CORE_KS_CREATE, .name = str_of(name), .row_count = 2,
+           .rows = {{STR("partitions"), str_of(partitions)}, {STR("replicas"), str_of(replicas)}}),
+        CORE_OK);
     return result_u32(f);
 }
 
@@ -150,7 +151,10 @@ static inline u64 part_epoch(const struct core_fixture *f, u64 part)
     return core_part(f->core, part)->epoch;
 }
 
-static inline u64 map_epoch(const struct core_fixture *f) { return core_cluster(f->core)->epoch; }
+static inline u64 map_epoch(const struct core_fixture *f)
+{
+    return core_cluster(f->core)->epoch;
+}
 
 static inline u64 digest_of(struct core_fixture *f)
 {

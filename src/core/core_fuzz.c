@@ -1,6 +1,7 @@
-/* Commands come from the log and from peers; the input is a run of them, [len:u8 bytes]*, behind a founding.
- * Arbitrary bytes must end in an error or a reply; what decodes must encode to the same bytes; the state
- * must stay sound and load again. Rows come from snapshots: the same bytes are tried as rows. */
+/* Commands come from the log and from peers; the input is a run of them, [len:u8 bytes]*, behind a
+ * founding. Arbitrary bytes must end in an error or a reply; what decodes must encode to the same
+ * bytes; the state must stay sound and load again. Rows come from snapshots: the same bytes are
+ * tried as rows. */
 #include "core/core_internal.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -15,7 +16,7 @@ struct machine {
 
 static void machine_init(struct machine *m)
 {
-    struct store_options so = {.part = 1, .memory_bytes_max = 64 * MIB};
+    struct store_options so = {.part = 1, .keyspace_count = 1, .memory_bytes_max = 64 * MIB};
 
     *m = (struct machine){.image = kvs_image_new()};
     m->kvs = kvs_memory_open(m->image);

@@ -37,6 +37,10 @@ struct core_node *core_find_node(const struct core *c, u32 id);
 struct core_keyspace *core_find_keyspace(const struct core *c, u32 id);
 struct core_part *core_find_part(const struct core *c, u64 id);
 
+void core_empty(struct core *c);
+void *core_grow(void *items, u32 count, u32 *cap); /* room for one more pointer */
+void core_count_replicas(struct core *c, const struct core_part *p, i32 by);
+
 /* Add an object, owned by the core from now on. */
 void core_add_node(struct core *c, struct core_node *n);
 void core_add_keyspace(struct core *c, struct core_keyspace *k);
@@ -102,7 +106,8 @@ bool core_keyspace_settings_take(struct core_call *call, u64 values[CORE_KEYSPAC
 
 /* ---- nodes.c ---- */
 
-struct core_node *core_admit_node(struct core_call *call, const struct core_node_spec *spec, u8 state);
+struct core_node *core_admit_node(struct core_call *call, const struct core_node_spec *spec,
+                                  u8 state);
 bool core_check_spec(struct core_call *call, const struct core_node_spec *spec);
 void core_note_drained(struct core_call *call, u32 node); /* if its last replica has just left */
 u32 core_nodes_up(const struct core *c);
@@ -114,12 +119,13 @@ struct core_keyspace *core_make_keyspace(struct core_call *call, str name,
 
 /* ---- place.c: where the replicas of a new partition go ---- */
 
-u32 core_rack_numbers(const struct core *c, u32 *out); /* of each node; nodes without a label share none */
+u32 core_rack_numbers(const struct core *c,
+                      u32 *out); /* of each node; nodes without a label share none */
 struct core_placer;
 struct core_placer *core_placer_new(const struct core *c);
 void core_placer_free(struct core_placer *p);
-/* Up to `want` nodes, no two alike, spread over racks, fewest replicas first; how many. The first one has
- * the fewest first places: it is the natural leader. */
+/* Up to `want` nodes, no two alike, spread over racks, fewest replicas first; how many. The first
+ * one has the fewest first places: it is the natural leader. */
 u32 core_placer_next(struct core_placer *p, u32 want, struct core_node **out);
 
 /* ---- partitions: members.c ---- */

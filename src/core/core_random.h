@@ -26,9 +26,10 @@ static inline struct core_node_spec random_spec(struct prng *r)
 static inline void random_rows(struct prng *r, struct core_command *c)
 {
     static const char *const rows[][2] = {
-        {"replicas", "1"},     {"replicas", "3"},         {"replicas", "2"},    {"partitions", "hash:3"},
-        {"partitions", "range"}, {"partitions", "hash:8"}, {"durability", "memory"}, {"paused", "yes"},
-        {"replace-after", "60"}, {"no-such", "1"},
+        {"replicas", "1"},        {"replicas", "3"},       {"replicas", "2"},
+        {"partitions", "hash:3"}, {"partitions", "range"}, {"partitions", "hash:8"},
+        {"durability", "memory"}, {"paused", "yes"},       {"replace-after", "60"},
+        {"no-such", "1"},
     };
     c->row_count = (u32)prng_below(r, 3);
     for (u32 i = 0; i < c->row_count; i++) {
@@ -37,7 +38,8 @@ static inline void random_rows(struct prng *r, struct core_command *c)
     }
 }
 
-static inline void random_part_fields(struct prng *r, const struct core *core, struct core_command *c)
+static inline void random_part_fields(struct prng *r, const struct core *core,
+                                      struct core_command *c)
 {
     static const char *const keys[] = {"", "d", "k", "p", "x"};
     u32 count;
@@ -60,12 +62,13 @@ static inline void random_part_fields(struct prng *r, const struct core *core, s
 static inline void random_command(struct prng *r, const struct core *core, struct core_command *c)
 {
     static const u8 ops[] = {
-        CORE_NODE_JOIN,   CORE_NODE_JOIN,   CORE_NODE_UPDATE, CORE_NODE_UPDATE, CORE_NODE_DRAIN,
-        CORE_NODE_UNDRAIN, CORE_NODE_REMOVE, CORE_KS_CREATE,  CORE_KS_SET,      CORE_KS_DROP,
-        CORE_KS_PIN,      CORE_PART_BEGIN,  CORE_PART_BEGIN,  CORE_PART_BEGIN,  CORE_PART_BEGIN,
-        CORE_PART_STEP,   CORE_PART_STEP,   CORE_PART_STEP,   CORE_PART_STEP,   CORE_PART_DONE,
-        CORE_PART_DONE,   CORE_PART_DONE,   CORE_PART_LEADER, CORE_SETTINGS,    CORE_VERSION_RAISE,
-        CORE_ID_BLOCK_TAKE, CORE_FOUND,
+        CORE_NODE_JOIN,     CORE_NODE_JOIN,     CORE_NODE_UPDATE, CORE_NODE_UPDATE,
+        CORE_NODE_DRAIN,    CORE_NODE_UNDRAIN,  CORE_NODE_REMOVE, CORE_KS_CREATE,
+        CORE_KS_SET,        CORE_KS_DROP,       CORE_KS_PIN,      CORE_PART_BEGIN,
+        CORE_PART_BEGIN,    CORE_PART_BEGIN,    CORE_PART_BEGIN,  CORE_PART_STEP,
+        CORE_PART_STEP,     CORE_PART_STEP,     CORE_PART_STEP,   CORE_PART_DONE,
+        CORE_PART_DONE,     CORE_PART_DONE,     CORE_PART_LEADER, CORE_SETTINGS,
+        CORE_VERSION_RAISE, CORE_ID_BLOCK_TAKE, CORE_FOUND,
     };
     *c = (struct core_command){.op = ops[prng_below(r, ARRAY_LEN(ops))]};
     if (!core_cluster(core)) c->op = CORE_FOUND;

@@ -69,11 +69,12 @@ static bool replicas_are_good(struct core_call *call, u64 replicas)
     u32 up = core_nodes_up(call->core);
 
     if (replicas > up && !(call->cmd->flags & CORE_ACCEPT_RISK))
-        core_refuse(call, CORE_UNSAFE,
-                    "replicas=%llu needs as many nodes and %u %s up: join %llu more, or ask for "
-                    "replicas=%u, or accept the risk (--accept-risk: replicas follow when nodes do)",
-                    (unsigned long long)replicas, up, up == 1 ? "is" : "are",
-                    (unsigned long long)(replicas - up), up ? (up - 1) | 1 : 1);
+        core_refuse(
+            call, CORE_UNSAFE,
+            "replicas=%llu needs as many nodes and %u %s up: join %llu more, or ask for "
+            "replicas=%u, or accept the risk (--accept-risk: replicas follow when nodes do)",
+            (unsigned long long)replicas, up, up == 1 ? "is" : "are",
+            (unsigned long long)(replicas - up), up ? (up - 1) | 1 : 1);
     else if (replicas % 2 == 0 && !(call->cmd->flags & CORE_ACCEPT_RISK))
         core_refuse(call, CORE_UNSAFE,
                     "replicas=%llu survives the loss of %llu, no more than %llu do, and costs one "
@@ -99,8 +100,8 @@ void core_do_ks_create(struct core_call *call)
         return;
     }
     if (there) {
-        core_refuse(call, CORE_EXISTS, "there is a keyspace %.*s already (number %u)", STR_ARG(name),
-                    there->id);
+        core_refuse(call, CORE_EXISTS, "there is a keyspace %.*s already (number %u)",
+                    STR_ARG(name), there->id);
         buf_append_u32(&call->result, there->id);
         return;
     }
@@ -108,10 +109,11 @@ void core_do_ks_create(struct core_call *call)
     if (!core_keyspace_settings_take(call, settings, true)) return;
     u64 parts = settings[CORE_PARTITIONS] ? settings[CORE_PARTITIONS] : 1;
     if (c->keyspace_count >= CORE_KEYSPACES_MAX || c->part_count + parts > CORE_PARTS_MAX) {
-        core_refuse(call, CORE_LIMIT,
-                    "a cluster has at most %d keyspaces and %d partitions, and there are %u and %u: "
-                    "drop some, or cut this one into fewer",
-                    CORE_KEYSPACES_MAX, CORE_PARTS_MAX, c->keyspace_count, c->part_count);
+        core_refuse(
+            call, CORE_LIMIT,
+            "a cluster has at most %d keyspaces and %d partitions, and there are %u and %u: "
+            "drop some, or cut this one into fewer",
+            CORE_KEYSPACES_MAX, CORE_PARTS_MAX, c->keyspace_count, c->part_count);
         return;
     }
     if (!replicas_are_good(call, settings[CORE_REPLICAS])) return;
@@ -159,7 +161,8 @@ void core_do_ks_drop(struct core_call *call)
         return;
     }
     if (k->id == CORE_KEYSPACE || k->id == CORE_KEYSPACE_DEFAULT) {
-        core_refuse(call, CORE_UNSAFE, "keyspace %.*s cannot be dropped; FLUSHALL empties databases",
+        core_refuse(call, CORE_UNSAFE,
+                    "keyspace %.*s cannot be dropped; FLUSHALL empties databases",
                     STR_ARG(core_str(&k->name)));
         return;
     }

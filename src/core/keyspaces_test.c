@@ -81,7 +81,8 @@ TEST(keyspaces, unknown_settings_are_answered_with_the_list)
     fixture_init(&f);
     found(&f, 3);
     CHECK_EQ(fixture_do(&f, &cmd), CORE_INVALID);
-    CHECK(says(&f, "no setting replica here; there are: replicas, partitions, consistency, durability"));
+    CHECK(says(
+        &f, "no setting replica here; there are: replicas, partitions, consistency, durability"));
     cmd.rows[0] = (struct core_setting_row){STR("partitions"), STR("hash:0")};
     CHECK_EQ(fixture_do(&f, &cmd), CORE_INVALID);
     CHECK(says(&f, "hash:1 to hash:4096, or range"));
@@ -91,10 +92,12 @@ TEST(keyspaces, unknown_settings_are_answered_with_the_list)
     CHECK_EQ(DO(&f, .op = CORE_SETTINGS, .row_count = 1, .rows = {{STR("paused"), STR("yes")}}),
              CORE_OK);
     CHECK_EQ(core_cluster(f.core)->settings[CORE_PAUSED], 1);
-    CHECK_EQ(DO(&f, .op = CORE_SETTINGS, .row_count = 1, .rows = {{STR("replace-after"), STR("1")}}),
-             CORE_INVALID);
+    CHECK_EQ(
+        DO(&f, .op = CORE_SETTINGS, .row_count = 1, .rows = {{STR("replace-after"), STR("1")}}),
+        CORE_INVALID);
     CHECK(says(&f, "a number from 10 to"));
-    CHECK_EQ(DO(&f, .op = CORE_SETTINGS, .row_count = 1, .rows = {{STR("merge-bytes"), STR("1073741824")}}),
+    CHECK_EQ(DO(&f, .op = CORE_SETTINGS, .row_count = 1,
+                .rows = {{STR("merge-bytes"), STR("1073741824")}}),
              CORE_INVALID);
     CHECK(says(&f, "at most half"));
     fixture_done(&f);

@@ -6,9 +6,18 @@
 #define MAP_FMT 1
 #define GONE    UINT32_MAX
 
-const struct core_cluster *core_cluster(const struct core *c) { return c->founded ? &c->cluster : NULL; }
-const struct core_node *core_node(const struct core *c, u32 id) { return core_find_node(c, id); }
-const struct core_part *core_part(const struct core *c, u64 id) { return core_find_part(c, id); }
+const struct core_cluster *core_cluster(const struct core *c)
+{
+    return c->founded ? &c->cluster : NULL;
+}
+const struct core_node *core_node(const struct core *c, u32 id)
+{
+    return core_find_node(c, id);
+}
+const struct core_part *core_part(const struct core *c, u64 id)
+{
+    return core_find_part(c, id);
+}
 
 const struct core_keyspace *core_keyspace(const struct core *c, u32 id)
 {
@@ -132,8 +141,9 @@ bool core_lookup(const struct core *c, u32 keyspace, u16 slot, str key, u64 know
     const struct core_keyspace *k = core_find_keyspace(c, keyspace);
     const struct core_part *p = NULL;
 
-    if (k) p = k->settings[CORE_PARTITIONS] ? core_lookup_slot(c, keyspace, slot)
-                                            : core_lookup_key(c, keyspace, key);
+    if (k)
+        p = k->settings[CORE_PARTITIONS] ? core_lookup_slot(c, keyspace, slot)
+                                         : core_lookup_key(c, keyspace, key);
     if (!p) return false;
     bool is_fresh = p->changed <= known || MUTANT(core_stale_caller_believed);
     buf_append_u8(out, !is_fresh);

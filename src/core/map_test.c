@@ -2,7 +2,11 @@
 
 /* A follower of the map: what a node keeps of it, from pages and deltas alone. */
 struct copy {
-    struct { u8 kind; u64 id; u64 hash; } rows[4096];
+    struct {
+        u8 kind;
+        u64 id;
+        u64 hash;
+    } rows[4096];
     u32 count;
     u64 epoch;
 };
@@ -84,7 +88,8 @@ static bool copies_are_equal(const struct copy *a, const struct copy *b)
     if (a->count != b->count) return false;
     for (u32 i = 0; i < a->count; i++) {
         u32 j = 0;
-        while (j < b->count && (a->rows[i].kind != b->rows[j].kind || a->rows[i].id != b->rows[j].id))
+        while (j < b->count &&
+               (a->rows[i].kind != b->rows[j].kind || a->rows[i].id != b->rows[j].id))
             j++;
         if (j == b->count) return false;
         /* The cluster's row also holds what is no part of the map: the ids given out. */

@@ -4,7 +4,8 @@
 struct core_member *core_part_member(const struct core_part *p, u32 replica)
 {
     for (u32 i = 0; i < p->member_count; i++)
-        if (p->members[i].replica == replica) return (struct core_member *)(uintptr_t)&p->members[i];
+        if (p->members[i].replica == replica)
+            return (struct core_member *)(uintptr_t)&p->members[i];
     return NULL;
 }
 

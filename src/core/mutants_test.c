@@ -125,8 +125,8 @@ CLAIM(core_two_replicas_on_a_node)
 
     fixture_init(&f);
     found(&f, 3);
-    bool holds = DO(&f, .op = CORE_PART_BEGIN, .part = 2, .epoch = 1, .kind = CORE_OP_MOVE, .node = 2,
-                    .replica = 1) == CORE_UNSAFE;
+    bool holds = DO(&f, .op = CORE_PART_BEGIN, .part = 2, .epoch = 1, .kind = CORE_OP_MOVE,
+                    .node = 2, .replica = 1) == CORE_UNSAFE;
     fixture_done(&f);
     return holds;
 }
@@ -216,11 +216,26 @@ static bool life_is_good(u32 nodes, bool away, bool paused)
     return good;
 }
 
-CLAIM(core_plan_replaces_at_once) { return life_is_good(5, true, false); }
-CLAIM(core_plan_swaps_unready) { return life_is_good(4, false, false); }
-CLAIM(core_plan_never_rests) { return life_is_good(4, false, false); }
-CLAIM(core_plan_ignores_throttle) { return life_is_good(4, false, false); }
-CLAIM(core_plan_while_paused) { return life_is_good(4, false, true); }
+CLAIM(core_plan_replaces_at_once)
+{
+    return life_is_good(5, true, false);
+}
+CLAIM(core_plan_swaps_unready)
+{
+    return life_is_good(4, false, false);
+}
+CLAIM(core_plan_never_rests)
+{
+    return life_is_good(4, false, false);
+}
+CLAIM(core_plan_ignores_throttle)
+{
+    return life_is_good(4, false, false);
+}
+CLAIM(core_plan_while_paused)
+{
+    return life_is_good(4, false, true);
+}
 
 CLAIM(core_plan_without_quorum)
 {
@@ -248,7 +263,8 @@ CLAIM(core_plan_ignores_racks)
     world_join(&w, "b");
     world_join(&w, "c");
     world_settle(&w, 200);
-    for (u64 id = 3; id < 9; id++) holds = holds && world_racks(&w, core_part(w.f.core, id), 0, 0) == 3;
+    for (u64 id = 3; id < 9; id++)
+        holds = holds && world_racks(&w, core_part(w.f.core, id), 0, 0) == 3;
     world_done(&w);
     return holds;
 }
@@ -257,7 +273,10 @@ static const struct claim {
     const char *mutant;
     bool (*holds)(void);
 } claims[] = {
-#define ROW(name) {#name, name##_is_absent}
+#define ROW(name)                                                                                  \
+    {                                                                                              \
+#name, name##_is_absent                                                                    \
+    }
     ROW(core_founding_twice),        ROW(core_replica_number_reused),
     ROW(core_epoch_not_raised),      ROW(core_join_not_idempotent),
     ROW(core_id_block_given_twice),  ROW(core_version_raised_alone),
@@ -288,6 +307,7 @@ TEST(mutants, each_breaks_its_claim)
 #undef MUTANT_ROW
     };
     u32 ours = 0;
+
     for (u32 m = 1; m < MUTANT_COUNT; m++) {
         const struct claim *claim = NULL;
         if (strncmp(names[m], "core_", 5) != 0) continue;

@@ -1,5 +1,5 @@
-/* Nodes: founding, joining, draining, removing. A node is one incarnation: one life of one disk. An empty
- * disk is a new node, and no number is used twice. */
+/* Nodes: founding, joining, draining, removing. A node is one incarnation: one life of one disk. An
+ * empty disk is a new node, and no number is used twice. */
 #include "core/core_internal.h"
 
 static bool uuid_is(const struct core_uuid *a, const struct core_uuid *b)
@@ -45,11 +45,12 @@ bool core_check_spec(struct core_call *call, const struct core_node_spec *s)
         core_refuse(call, CORE_INVALID, "the node's levels run from %u down to %u", s->version_min,
                     s->version_max);
     else if (level < s->version_min || level > s->version_max)
-        core_refuse(call, CORE_VERSION,
-                    "the cluster runs at level %u and this program serves %u to %u: install one that "
-                    "serves %u%s",
-                    level, s->version_min, s->version_max, level,
-                    level < s->version_min ? ", or raise the cluster's level first" : "");
+        core_refuse(
+            call, CORE_VERSION,
+            "the cluster runs at level %u and this program serves %u to %u: install one that "
+            "serves %u%s",
+            level, s->version_min, s->version_max, level,
+            level < s->version_min ? ", or raise the cluster's level first" : "");
     return call->status == CORE_OK;
 }
 
@@ -67,7 +68,8 @@ static void take_spec(struct core_node *n, const struct core_node_spec *s, u8 ma
     }
 }
 
-struct core_node *core_admit_node(struct core_call *call, const struct core_node_spec *spec, u8 state)
+struct core_node *core_admit_node(struct core_call *call, const struct core_node_spec *spec,
+                                  u8 state)
 {
     struct core_node *n = mem_zalloc(sizeof *n);
 
@@ -159,10 +161,11 @@ void core_do_node_join(struct core_call *call)
     u32 living = 0;
 
     if (n && n->state == CORE_REMOVED) {
-        core_refuse(call, CORE_UNSAFE,
-                    "this disk was node %u, which was removed: others may already count without it. "
-                    "Start with an empty directory to join as a new node",
-                    n->id);
+        core_refuse(
+            call, CORE_UNSAFE,
+            "this disk was node %u, which was removed: others may already count without it. "
+            "Start with an empty directory to join as a new node",
+            n->id);
         return;
     }
     if (n && !MUTANT(core_join_not_idempotent)) { /* asked again: the answer did not arrive */
@@ -239,8 +242,8 @@ static bool others_can_hold(struct core_call *call, const struct core_node *leav
         core_refuse(call, CORE_UNSAFE,
                     "node %u cannot be emptied: keyspace %.*s has %u replicas and %u other node%s "
                     "could hold them; join %u more node%s first, or set replicas=%u for it",
-                    leaving->id, STR_ARG(core_str(&k->name)), voters, others, others == 1 ? "" : "s",
-                    voters - others, voters - others == 1 ? "" : "s",
+                    leaving->id, STR_ARG(core_str(&k->name)), voters, others,
+                    others == 1 ? "" : "s", voters - others, voters - others == 1 ? "" : "s",
                     others > 1 ? (others - 1) | 1 : 1);
         return false;
     }
@@ -280,8 +283,8 @@ void core_do_node_undrain(struct core_call *call)
     core_save_node(call, n);
 }
 
-/* Without this node, would each of its partitions still have a majority of voters on nodes that were not
- * given up? */
+/* Without this node, would each of its partitions still have a majority of voters on nodes that
+ * were not given up? */
 static bool others_have_quorums(struct core_call *call, const struct core_node *lost)
 {
     const struct core *c = call->core;
@@ -298,10 +301,11 @@ static bool others_have_quorums(struct core_call *call, const struct core_node *
             left += core_find_node(c, m->node)->state != CORE_REMOVED;
         }
         if (left >= voters / 2 + 1) continue;
-        core_refuse(call, CORE_UNSAFE,
-                    "partition %llu would keep %u of its %u voters and lose its quorum: bring node %u "
-                    "back, or wait until the replicas on other removed nodes are replaced",
-                    (unsigned long long)p->id, left, voters, lost->id);
+        core_refuse(
+            call, CORE_UNSAFE,
+            "partition %llu would keep %u of its %u voters and lose its quorum: bring node %u "
+            "back, or wait until the replicas on other removed nodes are replaced",
+            (unsigned long long)p->id, left, voters, lost->id);
         return false;
     }
     return true;
@@ -339,10 +343,11 @@ void core_do_node_remove(struct core_call *call)
         return;
     }
     if (n->replicas && !force) {
-        core_refuse(call, CORE_UNSAFE,
-                    "node %u still holds %u replica%s: drain it first (quorate node drain %u), or, if "
-                    "it is lost for ever, remove it with --force",
-                    n->id, n->replicas, n->replicas == 1 ? "" : "s", n->id);
+        core_refuse(
+            call, CORE_UNSAFE,
+            "node %u still holds %u replica%s: drain it first (quorate node drain %u), or, if "
+            "it is lost for ever, remove it with --force",
+            n->id, n->replicas, n->replicas == 1 ? "" : "s", n->id);
         return;
     }
     if (!others_have_quorums(call, n)) return;

@@ -166,7 +166,8 @@ TEST(nodes, a_drain_that_cannot_end_is_refused_with_what_is_needed)
     CHECK_EQ(DO(&f, .op = CORE_NODE_REMOVE, .node = 2), CORE_UNSAFE);
     CHECK(says(&f, "quorate node drain 2"));
     for (u64 part = 1; part <= 2; part++)
-        CHECK_EQ(move(&f, part, 4, core_part_member_on(core_part(f.core, part), 2)->replica), CORE_OK);
+        CHECK_EQ(move(&f, part, 4, core_part_member_on(core_part(f.core, part), 2)->replica),
+                 CORE_OK);
     CHECK_EQ(core_node(f.core, 2)->state, CORE_DRAINED);
     CHECK_EQ(DO(&f, .op = CORE_NODE_REMOVE, .node = 2), CORE_OK);
     CHECK_EQ(core_node(f.core, 2)->state, CORE_REMOVED);
@@ -199,7 +200,8 @@ TEST(nodes, a_lost_node_is_removed_only_while_quorums_remain)
     CHECK(says(&f, "keep 1 of its 3 voters"));
     join(&f, 4, "d");
     for (u64 part = 1; part <= 2; part++)
-        CHECK_EQ(move(&f, part, 4, core_part_member_on(core_part(f.core, part), 3)->replica), CORE_OK);
+        CHECK_EQ(move(&f, part, 4, core_part_member_on(core_part(f.core, part), 3)->replica),
+                 CORE_OK);
     CHECK_EQ(DO(&f, .op = CORE_NODE_REMOVE, .node = 2, .flags = CORE_FORCE), CORE_OK);
     core_check(f.core);
     fixture_done(&f);
@@ -245,5 +247,4 @@ TEST_MAIN(RUN(nodes, founding_makes_nodes_and_two_keyspaces),
           RUN(nodes, a_drain_that_cannot_end_is_refused_with_what_is_needed),
           RUN(nodes, a_drain_can_be_taken_back),
           RUN(nodes, a_lost_node_is_removed_only_while_quorums_remain),
-          RUN(nodes, the_last_node_stays),
-          RUN(nodes, id_blocks_never_meet_and_leave_the_map_alone))
+          RUN(nodes, the_last_node_stays), RUN(nodes, id_blocks_never_meet_and_leave_the_map_alone))

@@ -1,6 +1,7 @@
-/* Operations on partitions, one at a time each, in steps: docs/formats/core.md draws them. Begun by whoever
- * follows the planner or an operator, moved on by what the group itself reports. Every command names the
- * epoch of the entry it was decided on; on another one nothing happens and the fresh entry is the answer. */
+/* Operations on partitions, one at a time each, in steps: docs/formats/core.md draws them. Begun by
+ * whoever follows the planner or an operator, moved on by what the group itself reports. Every
+ * command names the epoch of the entry it was decided on; on another one nothing happens and the
+ * fresh entry is the answer. */
 #include "core/core_internal.h"
 
 /* The partition, at the epoch the command was decided on. */
@@ -54,10 +55,11 @@ static void begin_move(struct core_call *call, struct core_part *p)
     if (!n || n->state != CORE_UP)
         core_refuse(call, CORE_NO_SUCH, "node %u is not up: choose one that is", call->cmd->node);
     else if (core_part_member_on(p, n->id) && !MUTANT(core_two_replicas_on_a_node))
-        core_refuse(call, CORE_UNSAFE,
-                    "node %u holds a replica of partition %llu already, and two on one node would be "
-                    "lost together",
-                    n->id, (unsigned long long)p->id);
+        core_refuse(
+            call, CORE_UNSAFE,
+            "node %u holds a replica of partition %llu already, and two on one node would be "
+            "lost together",
+            n->id, (unsigned long long)p->id);
     else if (out && (!leaving || leaving->role != CORE_VOTER))
         core_refuse(call, CORE_NO_SUCH, "partition %llu has no voter number %u",
                     (unsigned long long)p->id, out);
@@ -84,12 +86,14 @@ static void begin_remove(struct core_call *call, struct core_part *p)
                     (unsigned long long)p->id, call->cmd->replica);
         return;
     }
-    if (core_part_voters(p) <= wanted_replicas(call->core, p) && !MUTANT(core_removed_below_wanted)) {
-        core_refuse(call, CORE_UNSAFE,
-                    "partition %llu has %u replicas and its keyspace keeps %llu: move one instead, or "
-                    "set replicas lower first",
-                    (unsigned long long)p->id, core_part_voters(p),
-                    (unsigned long long)wanted_replicas(call->core, p));
+    if (core_part_voters(p) <= wanted_replicas(call->core, p) &&
+        !MUTANT(core_removed_below_wanted)) {
+        core_refuse(
+            call, CORE_UNSAFE,
+            "partition %llu has %u replicas and its keyspace keeps %llu: move one instead, or "
+            "set replicas lower first",
+            (unsigned long long)p->id, core_part_voters(p),
+            (unsigned long long)wanted_replicas(call->core, p));
         return;
     }
     begin(call, p, (struct core_op){.kind = CORE_OP_REMOVE, .out = m->replica});
@@ -111,10 +115,11 @@ static void begin_split(struct core_call *call, struct core_part *p)
     if (p->id == CORE_GROUP || p->keyspace == CORE_KEYSPACE)
         core_refuse(call, CORE_UNSAFE, "the core is one partition: it is never split");
     else if (!split_point_is_inside(p, call->cmd->slot, call->cmd->key))
-        core_refuse(call, CORE_INVALID,
-                    "partition %llu cannot be split there: name a %s behind its first and up to its "
-                    "last",
-                    (unsigned long long)p->id, p->is_range ? "key" : "slot");
+        core_refuse(
+            call, CORE_INVALID,
+            "partition %llu cannot be split there: name a %s behind its first and up to its "
+            "last",
+            (unsigned long long)p->id, p->is_range ? "key" : "slot");
     else if (c->part_count >= CORE_PARTS_MAX)
         core_refuse(call, CORE_LIMIT, "a cluster has at most %d partitions", CORE_PARTS_MAX);
     if (call->status) return;
@@ -176,8 +181,7 @@ void core_do_part_begin(struct core_call *call)
     case CORE_OP_REMOVE: begin_remove(call, p); break;
     case CORE_OP_SPLIT: begin_split(call, p); break;
     case CORE_OP_MERGE: begin_merge(call, p); break;
-    default:
-        core_refuse(call, CORE_INVALID, "operation %u cannot be begun", call->cmd->kind);
+    default: core_refuse(call, CORE_INVALID, "operation %u cannot be begun", call->cmd->kind);
     }
 }
 
@@ -218,8 +222,9 @@ void core_do_part_step(struct core_call *call)
         }
     }
     if (next == CORE_STEP_NONE) {
-        struct core_part *right =
-            p->op.kind == CORE_OP_MERGE ? core_find_part(call->core, p->op.other) : NULL;
+        struct core_part *right = p->op.kind == CORE_OP_MERGE
+                                      ? core_find_part(call->core, p->op.other)
+                                      : NULL;
         core_op_clear(p);
         if (right) {
             core_op_clear(right);

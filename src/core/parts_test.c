@@ -13,8 +13,8 @@ TEST(parts, a_move_goes_step_by_step)
     found(&f, 3);
     join(&f, 4, "d");
     u64 epoch = part_epoch(&f, 2);
-    CHECK_EQ(DO(&f, .op = CORE_PART_BEGIN, .part = 2, .epoch = epoch, .kind = CORE_OP_MOVE, .node = 4,
-                .replica = replica_on(&f, 2, 1)),
+    CHECK_EQ(DO(&f, .op = CORE_PART_BEGIN, .part = 2, .epoch = epoch, .kind = CORE_OP_MOVE,
+                .node = 4, .replica = replica_on(&f, 2, 1)),
              CORE_OK);
     CHECK_EQ(result_u32(&f), 4);
     const struct core_part *p = core_part(f.core, 2);
@@ -271,7 +271,6 @@ TEST_MAIN(RUN(parts, a_move_goes_step_by_step),
           RUN(parts, a_node_that_leaves_does_not_become_a_voter),
           RUN(parts, replicas_are_never_fewer_than_promised),
           RUN(parts, two_replicas_never_share_a_node),
-          RUN(parts, a_stale_report_gets_the_fresh_entry),
-          RUN(parts, a_newer_term_says_who_leads),
+          RUN(parts, a_stale_report_gets_the_fresh_entry), RUN(parts, a_newer_term_says_who_leads),
           RUN(parts, a_split_of_slots_and_a_merge_back), RUN(parts, key_ranges_split_where_told),
           RUN(parts, the_core_is_never_split))

@@ -1,5 +1,5 @@
-/* Where the replicas of new partitions go: on nodes that are up, no two on one node, in different racks as
- * far as there are racks, on the emptiest first. Balance later is the planner's. */
+/* Where the replicas of new partitions go: on nodes that are up, no two on one node, in different
+ * racks as far as there are racks, on the emptiest first. Balance later is the planner's. */
 #include "core/core_internal.h"
 
 struct seat {
@@ -59,7 +59,8 @@ struct core_placer *core_placer_new(const struct core *c)
         p->racks += !p->rack_used[s->rack];
         p->rack_used[s->rack] = 1;
         u32 at = p->count++;
-        for (; at > 0 && p->seats[at - 1]->replicas > s->replicas; at--) p->seats[at] = p->seats[at - 1];
+        for (; at > 0 && p->seats[at - 1]->replicas > s->replicas; at--)
+            p->seats[at] = p->seats[at - 1];
         p->seats[at] = s;
     }
     memset(p->rack_used, 0, rack_count * sizeof *p->rack_used);

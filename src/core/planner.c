@@ -70,9 +70,9 @@ bool plan_transfer_away(struct planner *p, struct seen_part *s, const struct cor
         if (!best || n->leaders < planner_node(p, best->node)->leaders) best = m;
     }
     if (!best) return false;
-    struct core_plan_step *step =
-        plan_add(p, s, CORE_PLAN_TRANSFER, why, "%s: leadership of partition %llu goes to node %u",
-                 reason, (unsigned long long)s->part->id, best->node);
+    struct core_plan_step *step = plan_add(p, s, CORE_PLAN_TRANSFER, why,
+                                           "%s: leadership of partition %llu goes to node %u",
+                                           reason, (unsigned long long)s->part->id, best->node);
     step->replica = best->replica;
     planner_node(p, from->node)->leaders--;
     planner_node(p, best->node)->leaders++;

@@ -1,29 +1,30 @@
-/* The planner: from the map and from what is observed to the next few steps towards a better placement. A pure
- * function without memory: what it began is in the map (operations under way), so any leader of the core goes
- * on where another stopped. Called again and again, it comes to rest: then it returns no step.
+/* The planner: from the map and from what is observed to the next few steps towards a better
+ * placement. A pure function without memory: what it began is in the map (operations under way), so
+ * any leader of the core goes on where another stopped. Called again and again, it comes to rest:
+ * then it returns no step.
  *
  *     struct core_plan plan;
  *     core_plan_make(core, &facts, &plan);
  *     for each step: core_plan_command(step, &cmd) ? propose cmd : hand leadership over
  *
- * What it never does: replace a replica whose node was silent for less than replace-after; change the members
- * of a group that has no quorum, or would have none after the change; let a replica vote that has not
- * caught up; begin more than moves-per-node moves at one node. */
+ * What it never does: replace a replica whose node was silent for less than replace-after; change
+ * the members of a group that has no quorum, or would have none after the change; let a replica
+ * vote that has not caught up; begin more than moves-per-node moves at one node. */
 #pragma once
 
 #include "core/core.h"
 
-#define CORE_PLAN_STEPS_MAX  64 /* of one call */
+#define CORE_PLAN_STEPS_MAX   64 /* of one call */
 #define CORE_PLAN_BLOCKED_MAX 8
-#define CORE_PLAN_TEXT_BYTES 240
+#define CORE_PLAN_TEXT_BYTES  240
 
-/* What is observed; both lists by id. A node or partition that is missing was not heard of: nothing is moved
- * to it or because of it. */
+/* What is observed; both lists by id. A node or partition that is missing was not heard of: nothing
+ * is moved to it or because of it. */
 struct core_node_fact {
     u32 node;
     bool alive;
-    bool busy;     /* takes no new replicas for now: overloaded, disk slow */
-    u64 silent_ms; /* since it was last heard, if not alive */
+    bool busy;                 /* takes no new replicas for now: overloaded, disk slow */
+    u64 silent_ms;             /* since it was last heard, if not alive */
     u64 disk_used, disk_bytes; /* 0: not known */
 };
 
@@ -33,7 +34,7 @@ struct core_part_fact {
     u64 load;  /* requests per second */
     u32 caught_up_count;
     u32 caught_up[CORE_MEMBERS_MAX]; /* replica numbers within reach of the leader's log end */
-    str middle;                      /* a key that halves it; range partitions that could be split */
+    str middle; /* a key that halves it; range partitions that could be split */
 };
 
 struct core_facts {
@@ -83,7 +84,7 @@ struct core_plan {
     /* For an estimate of the time left: divide bytes by the speed seen. */
     u32 moves_running;
     u64 bytes_running; /* of moves whose learner has not caught up */
-    u64 bytes_wanted;  /* not begun: replicas that miss, that leave, and the surplus over the mean */
+    u64 bytes_wanted; /* not begun: replicas that miss, that leave, and the surplus over the mean */
     /* What should be done and cannot, with the remedy. */
     u32 blocked_count; /* all; the first ones in words */
     char blocked[CORE_PLAN_BLOCKED_MAX][CORE_PLAN_TEXT_BYTES];

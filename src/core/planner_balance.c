@@ -1,5 +1,6 @@
 /* Bytes and leaders evenly, with a dead band: a move must gain more than it costs and more than a
- * twentieth of the mean, so the sum of squares falls with every move, and the planner comes to rest. */
+ * twentieth of the mean, so the sum of squares falls with every move, and the planner comes to
+ * rest. */
 #include "core/planner_internal.h"
 
 #define DEAD_BAND_PARTS 20 /* of the mean */
@@ -102,12 +103,12 @@ static bool relieve(struct planner *p, const struct holdings *h, struct seen_nod
         const struct core_member *m = core_part_member_on(s->part, from->node->id);
         struct seen_node *to = find_taker(p, s, m, list, count);
         if (!to) continue;
-        struct core_plan_step *step =
-            plan_add(p, s, CORE_PLAN_MOVE, CORE_WHY_BALANCE,
-                     "node %u holds %llu MiB and node %u %llu MiB (mean %llu): partition %llu moves",
-                     from->node->id, (unsigned long long)(from->load >> 20), to->node->id,
-                     (unsigned long long)(to->load >> 20), (unsigned long long)(p->mean_load >> 20),
-                     (unsigned long long)s->part->id);
+        struct core_plan_step *step = plan_add(
+            p, s, CORE_PLAN_MOVE, CORE_WHY_BALANCE,
+            "node %u holds %llu MiB and node %u %llu MiB (mean %llu): partition %llu moves",
+            from->node->id, (unsigned long long)(from->load >> 20), to->node->id,
+            (unsigned long long)(to->load >> 20), (unsigned long long)(p->mean_load >> 20),
+            (unsigned long long)s->part->id);
         plan_move(p, s, step, to, m);
         return true;
     }
@@ -160,16 +161,17 @@ static const struct core_member *leader_of(const struct planner *p, const struct
 static void hand_over(struct planner *p, struct seen_part *s, const struct core_member *from,
                       const struct core_member *to, enum core_plan_why why, const char *reason)
 {
-    struct core_plan_step *step =
-        plan_add(p, s, CORE_PLAN_TRANSFER, why, "%s: leadership of partition %llu goes from node %u to %u",
-                 reason, (unsigned long long)s->part->id, from->node, to->node);
+    struct core_plan_step *step = plan_add(
+        p, s, CORE_PLAN_TRANSFER, why, "%s: leadership of partition %llu goes from node %u to %u",
+        reason, (unsigned long long)s->part->id, from->node, to->node);
 
     step->replica = to->replica;
     planner_node(p, from->node)->leaders--;
     planner_node(p, to->node)->leaders++;
 }
 
-static bool may_lead(const struct planner *p, const struct seen_part *s, const struct core_member *m)
+static bool may_lead(const struct planner *p, const struct seen_part *s,
+                     const struct core_member *m)
 {
     const struct seen_node *n = planner_node(p, m->node);
 
@@ -184,10 +186,12 @@ static void balance_leader(struct planner *p, struct seen_part *s, const struct 
     for (u32 i = 0; i < s->part->member_count; i++) {
         const struct core_member *m = &s->part->members[i];
         if (m == from || !may_lead(p, s, m)) continue;
-        if (!best || planner_node(p, m->node)->leaders < planner_node(p, best->node)->leaders) best = m;
+        if (!best || planner_node(p, m->node)->leaders < planner_node(p, best->node)->leaders)
+            best = m;
     }
     if (!best) return;
-    if (planner_node(p, from->node)->leaders < planner_node(p, best->node)->leaders + 2 + dead) return;
+    if (planner_node(p, from->node)->leaders < planner_node(p, best->node)->leaders + 2 + dead)
+        return;
     hand_over(p, s, from, best, CORE_WHY_BALANCE, "leaders are spread evenly");
 }
 

@@ -1,4 +1,5 @@
-/* For the planner's files: one look at the cluster, on which all passes decide and note what they began. */
+/* For the planner's files: one look at the cluster, on which all passes decide and note what they
+ * began. */
 #pragma once
 
 #include "core/core_internal.h"
@@ -8,8 +9,8 @@ struct seen_node {
     const struct core_node *node;
     u32 rack;
     bool alive;
-    bool gone;      /* removed, or silent for longer than replace-after: its replicas are made anew */
-    bool leaving;   /* gone or being drained */
+    bool gone;    /* removed, or silent for longer than replace-after: its replicas are made anew */
+    bool leaving; /* gone or being drained */
     bool placeable; /* new replicas may come */
     u64 silent_ms;
     u64 room;    /* bytes that may still come; UINT64_MAX: not known */
@@ -49,8 +50,9 @@ void planner_done(struct planner *p);
 struct seen_node *planner_node(const struct planner *p, u32 id);
 bool part_caught_up(const struct seen_part *s, u32 replica);
 bool planner_quorum_holds(const struct planner *p, const struct seen_part *s, u32 in, u32 out);
-u32 planner_racks_of(struct planner *p, const struct seen_part *s, u32 without, const struct seen_node *with);
-bool planner_is_full(const struct planner *p);   /* no more steps fit in this plan */
+u32 planner_racks_of(struct planner *p, const struct seen_part *s, u32 without,
+                     const struct seen_node *with);
+bool planner_is_full(const struct planner *p); /* no more steps fit in this plan */
 bool planner_has_slot(const struct planner *p, const struct seen_node *n); /* of the throttle */
 
 /* ---- planner.c: notes of what is decided ---- */
@@ -59,7 +61,8 @@ struct core_plan_step *plan_add(struct planner *p, struct seen_part *s, enum cor
 void plan_move(struct planner *p, struct seen_part *s, struct core_plan_step *step,
                struct seen_node *to, const struct core_member *out);
 void plan_block(struct planner *p, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Leadership away from replica `from` to the best other voter, for this reason; false: there is none. */
+/* Leadership away from replica `from` to the best other voter, for this reason; false: there is
+ * none. */
 bool plan_transfer_away(struct planner *p, struct seen_part *s, const struct core_member *from,
                         enum core_plan_why why, const char *reason);
 void duration_text(u64 ms, char *out, size_t size);

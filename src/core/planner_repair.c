@@ -1,10 +1,13 @@
-/* Members: what is under way goes on; what is lost is made anew; who leaves is emptied; what is too many
- * goes; what shares a rack is parted. */
+/* Members: what is under way goes on; what is lost is made anew; who leaves is emptied; what is too
+ * many goes; what shares a rack is parted. */
 #include "core/planner_internal.h"
 
 #include <stdio.h>
 
-static unsigned long long id_of(const struct seen_part *s) { return s->part->id; }
+static unsigned long long id_of(const struct seen_part *s)
+{
+    return s->part->id;
+}
 
 /* ---- under way ---- */
 
@@ -29,13 +32,15 @@ static void go_on(struct planner *p, struct seen_part *s)
     if (op->step != CORE_STEP_PREPARED) return;
     if (!part_caught_up(s, op->in) && !MUTANT(core_plan_swaps_unready)) return;
     if (!in->alive || !planner_quorum_holds(p, s, op->in, op->out)) {
-        plan_block(p,
-                   "partition %llu waits to change its members until a majority of them is up again "
-                   "(%u of %u voters are): bring their nodes back",
-                   id_of(s), s->live, s->voters);
+        plan_block(
+            p,
+            "partition %llu waits to change its members until a majority of them is up again "
+            "(%u of %u voters are): bring their nodes back",
+            id_of(s), s->live, s->voters);
         return;
     }
-    /* A leader that leaves hands over first: the group is not without one for an election's time. */
+    /* A leader that leaves hands over first: the group is not without one for an election's time.
+     */
     if (out && out->replica == s->part->leader && planner_node(p, out->node)->alive &&
         plan_transfer_away(p, s, out, CORE_WHY_PROGRESS, "the leader's replica is about to leave"))
         return;
@@ -69,7 +74,8 @@ static struct seen_node *find_place(struct planner *p, const struct seen_part *s
         if (best && n->load >= best->load && best_racks >= s->wanted) continue;
         u32 racks = planner_racks_of(p, s, out, n);
         if (MUTANT(core_plan_ignores_racks)) racks = 0;
-        if (best && (racks < best_racks || (racks == best_racks && n->load >= best->load))) continue;
+        if (best && (racks < best_racks || (racks == best_racks && n->load >= best->load)))
+            continue;
         best = n;
         best_racks = racks;
     }
@@ -119,13 +125,15 @@ static void repair(struct planner *p, struct seen_part *s)
     if (!lost && s->voters >= s->wanted) return;
     if (lost && s->voters > s->wanted) return; /* the surplus pass takes it away */
     if (!planner_quorum_holds(p, s, 0, 0)) {
-        plan_block(p,
-                   "partition %llu has %u of %u voters up and cannot change its members: bring a node "
-                   "back, its data is on those that are down",
-                   id_of(s), s->live, s->voters);
+        plan_block(
+            p,
+            "partition %llu has %u of %u voters up and cannot change its members: bring a node "
+            "back, its data is on those that are down",
+            id_of(s), s->live, s->voters);
         return;
     }
-    struct seen_node *to = leader_has_slot(p, s) ? find_place(p, s, lost ? lost->replica : 0) : NULL;
+    struct seen_node *to = leader_has_slot(p, s) ? find_place(p, s, lost ? lost->replica : 0)
+                                                 : NULL;
     if (!to) {
         if (has_no_spare(p, s))
             plan_block(p,
@@ -137,8 +145,8 @@ static void repair(struct planner *p, struct seen_part *s)
     struct core_plan_step *step;
     if (!lost) {
         step = plan_add(p, s, CORE_PLAN_MOVE, CORE_WHY_REPAIR,
-                        "partition %llu has %u of %u replicas: node %u gets one", id_of(s), s->voters,
-                        s->wanted, to->node->id);
+                        "partition %llu has %u of %u replicas: node %u gets one", id_of(s),
+                        s->voters, s->wanted, to->node->id);
     } else {
         const struct seen_node *n = planner_node(p, lost->node);
         duration_text(n->silent_ms, silent, sizeof silent);
@@ -147,8 +155,8 @@ static void repair(struct planner *p, struct seen_part *s)
                         lost->node,
                         n->node->state == CORE_REMOVED ? "was removed" : "has been silent for ",
                         n->node->state == CORE_REMOVED ? "" : silent,
-                        n->node->state == CORE_REMOVED ? "" : ", longer than replace-after", id_of(s),
-                        to->node->id);
+                        n->node->state == CORE_REMOVED ? "" : ", longer than replace-after",
+                        id_of(s), to->node->id);
     }
     plan_move(p, s, step, to, lost);
 }
@@ -176,16 +184,17 @@ static void empty_one(struct planner *p, struct seen_part *s, const struct core_
     struct seen_node *to = find_place(p, s, m->replica);
     if (!to) {
         if (has_no_spare(p, s))
-            plan_block(p,
-                       "node %u cannot be emptied: partition %llu has no other node with room; join "
-                       "one, or undrain it",
-                       m->node, id_of(s));
+            plan_block(
+                p,
+                "node %u cannot be emptied: partition %llu has no other node with room; join "
+                "one, or undrain it",
+                m->node, id_of(s));
         return;
     }
-    struct core_plan_step *step =
-        plan_add(p, s, CORE_PLAN_MOVE, CORE_WHY_DRAIN,
-                 "node %u is being drained: its replica of partition %llu goes to node %u", m->node,
-                 id_of(s), to->node->id);
+    struct core_plan_step *step = plan_add(
+        p, s, CORE_PLAN_MOVE, CORE_WHY_DRAIN,
+        "node %u is being drained: its replica of partition %llu goes to node %u", m->node,
+        id_of(s), to->node->id);
     plan_move(p, s, step, to, m);
 }
 
@@ -231,8 +240,10 @@ void plan_surplus(struct planner *p)
             best = glad;
         }
         if (!planner_quorum_holds(p, s, 0, victim->replica)) {
-            plan_block(p, "partition %llu has %u of %u voters up and cannot give one up: bring a node back",
-                       id_of(s), s->live, s->voters);
+            plan_block(
+                p,
+                "partition %llu has %u of %u voters up and cannot give one up: bring a node back",
+                id_of(s), s->live, s->voters);
             continue;
         }
         if (victim->replica == s->part->leader && planner_node(p, victim->node)->alive &&
@@ -268,11 +279,11 @@ static void part_racks(struct planner *p, struct seen_part *s, u32 racks)
         to = place;
     }
     if (!from) return;
-    struct core_plan_step *step =
-        plan_add(p, s, CORE_PLAN_MOVE, CORE_WHY_RACK,
-                 "two replicas of partition %llu share a rack: the one on node %u goes to node %u in "
-                 "another",
-                 id_of(s), from->node, to->node->id);
+    struct core_plan_step *step = plan_add(
+        p, s, CORE_PLAN_MOVE, CORE_WHY_RACK,
+        "two replicas of partition %llu share a rack: the one on node %u goes to node %u in "
+        "another",
+        id_of(s), from->node, to->node->id);
     plan_move(p, s, step, to, from);
 }
 

@@ -1,5 +1,5 @@
-/* Range partitions: split where they grew too large or too busy, merged where neighbours are small. Hash
- * partitions are as many as their keyspace was created with. */
+/* Range partitions: split where they grew too large or too busy, merged where neighbours are small.
+ * Hash partitions are as many as their keyspace was created with. */
 #include "core/planner_internal.h"
 
 #define SHAPES_AT_ONCE 8
@@ -70,7 +70,8 @@ static u32 shape_keyspace(struct planner *p, const struct core_keyspace *k, u32 
             if (!middle_is_inside(s) || p->part_count >= CORE_PARTS_MAX) continue;
             struct core_plan_step *step = plan_add(
                 p, s, CORE_PLAN_SPLIT, CORE_WHY_SIZE,
-                "partition %llu has %llu MiB and %llu requests/s, over split-bytes or split-load: it is "
+                "partition %llu has %llu MiB and %llu requests/s, over split-bytes or split-load: "
+                "it is "
                 "halved",
                 (unsigned long long)s->part->id, (unsigned long long)(s->fact->bytes >> 20),
                 (unsigned long long)s->fact->load);
@@ -80,12 +81,12 @@ static u32 shape_keyspace(struct planner *p, const struct core_keyspace *k, u32 
         }
         struct seen_part *right = i + 1 < k->part_count ? seen_of(p, k->parts[i + 1]->id) : NULL;
         if (!right || !may_merge(p, s, right)) continue;
-        struct core_plan_step *step =
-            plan_add(p, s, CORE_PLAN_MERGE, CORE_WHY_SIZE,
-                     "partitions %llu and %llu have %llu MiB together, less than merge-bytes: they "
-                     "become one",
-                     (unsigned long long)s->part->id, (unsigned long long)right->part->id,
-                     (unsigned long long)((s->fact->bytes + right->fact->bytes) >> 20));
+        struct core_plan_step *step = plan_add(
+            p, s, CORE_PLAN_MERGE, CORE_WHY_SIZE,
+            "partitions %llu and %llu have %llu MiB together, less than merge-bytes: they "
+            "become one",
+            (unsigned long long)s->part->id, (unsigned long long)right->part->id,
+            (unsigned long long)((s->fact->bytes + right->fact->bytes) >> 20));
         step->other = right->part->id;
         right->taken = true;
         used++;

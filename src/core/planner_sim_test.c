@@ -1,5 +1,6 @@
-/* Many random clusters, each with a random life: after every step the judge of planner_world.h looks, and
- * when the events end the planner comes to rest in a good place. CORE_CLUSTERS=n for more of them. */
+/* Many random clusters, each with a random life: after every step the judge of planner_world.h
+ * looks, and when the events end the planner comes to rest in a good place. CORE_CLUSTERS=n for
+ * more of them. */
 #include "core/planner_world.h"
 
 #include <stdlib.h>
@@ -21,7 +22,10 @@ static void random_sizes(struct world *w)
     u64 shape = prng_below(&w->r, 3), most = prng_below(&w->r, 2) ? 64 * MIB : 800 * MIB;
 
     for (u32 i = 0; i < WORLD_PARTS; i++)
-        w->bytes[i] = shape == 0 ? most : shape == 1 ? prng_below(&w->r, most) : prng_below(&w->r, 10) ? 0 : most;
+        w->bytes[i] = shape == 0              ? most
+                      : shape == 1            ? prng_below(&w->r, most)
+                      : prng_below(&w->r, 10) ? 0
+                                              : most;
 }
 
 static u32 a_node(struct world *w)
@@ -54,8 +58,9 @@ static void random_event(struct world *w, bool labels)
         if (core_node(w->f.core, node)->state == CORE_REMOVED) w->alive[node] = false;
         break;
     case 6:
-        DO(&w->f, .op = CORE_KS_SET, .keyspace = 2 + (u32)prng_below(&w->r, 4), .flags = CORE_ACCEPT_RISK,
-           .row_count = 1, .rows = {{STR("replicas"), prng_below(&w->r, 2) ? STR("3") : STR("1")}});
+        DO(&w->f, .op = CORE_KS_SET, .keyspace = 2 + (u32)prng_below(&w->r, 4),
+           .flags = CORE_ACCEPT_RISK, .row_count = 1,
+           .rows = {{STR("replicas"), prng_below(&w->r, 2) ? STR("3") : STR("1")}});
         break;
     default: DO(&w->f, .op = CORE_KS_PIN, .keyspace = 2, .node = node);
     }
@@ -75,16 +80,21 @@ static void judge_rest(struct world *w, u32 *judged)
         u32 voters = core_part_voters(p[i]), here = world_racks(w, p[i], 0, 0);
         largest = u64_max(largest, w->bytes[p[i]->id]);
         if (!world_has_quorum(w, p[i])) continue; /* lost for good: nothing can be done */
-        if (up >= wanted && voters != wanted) world_complain(w, "at rest with missing or surplus replicas");
+        if (up >= wanted && voters != wanted)
+            world_complain(w, "at rest with missing or surplus replicas");
         for (u32 m = 0; m < p[i]->member_count; m++) {
             const struct core_node *on = core_node(w->f.core, p[i]->members[m].node);
             bool good = on->state == CORE_UP && w->alive[on->id];
-            if (!good && up >= wanted) world_complain(w, "at rest with a replica on a node that is leaving");
+            if (!good && up >= wanted)
+                world_complain(w, "at rest with a replica on a node that is leaving");
         }
         for (u32 j = 0; j < nodes; j++) {
-            if (n[j]->state != CORE_UP || !w->alive[n[j]->id] || core_part_member_on(p[i], n[j]->id)) continue;
+            if (n[j]->state != CORE_UP || !w->alive[n[j]->id] ||
+                core_part_member_on(p[i], n[j]->id))
+                continue;
             for (u32 m = 0; m < p[i]->member_count; m++)
-                if (world_racks(w, p[i], p[i]->members[m].replica, n[j]->id) > here && voters == wanted)
+                if (world_racks(w, p[i], p[i]->members[m].replica, n[j]->id) > here &&
+                    voters == wanted)
                     world_complain(w, "at rest with a shared rack though another is free");
         }
     }
@@ -101,7 +111,8 @@ static void judge_rest(struct world *w, u32 *judged)
     bool binds = false;
     for (u32 i = 0; i < nodes; i++)
         for (u32 j = 0; j < i; j++)
-            binds = binds || (n[i]->rack.len && str_equal(core_str(&n[i]->rack), core_str(&n[j]->rack)));
+            binds = binds ||
+                    (n[i]->rack.len && str_equal(core_str(&n[i]->rack), core_str(&n[j]->rack)));
     for (u32 i = 0; i < parts; i++) binds = binds || !world_has_quorum(w, p[i]);
     *judged += !binds;
     if (!binds && most - least > band) world_complain(w, "at rest and uneven");
@@ -115,8 +126,8 @@ static void tell(const struct world *w)
     const struct core_node *const *n = core_nodes(w->f.core, &nodes);
 
     for (u32 i = 0; i < nodes; i++)
-        print_message("node %u rack %.*s state %u alive %d silent %llu s replicas %u MiB %llu\n", n[i]->id,
-                      STR_ARG(core_str(&n[i]->rack)), n[i]->state, w->alive[n[i]->id],
+        print_message("node %u rack %.*s state %u alive %d silent %llu s replicas %u MiB %llu\n",
+                      n[i]->id, STR_ARG(core_str(&n[i]->rack)), n[i]->state, w->alive[n[i]->id],
                       (unsigned long long)w->silent_ms[n[i]->id] / 1000, n[i]->replicas,
                       (unsigned long long)world_node_bytes(w, n[i]->id) >> 20);
     for (u32 i = 0; i < parts; i++) {
@@ -142,8 +153,10 @@ static void one_life(u64 seed, u32 *rounds_most, u64 *steps, u32 *judged)
     static const char *const racks[] = {"a", "b", "c", "d", ""};
     bool labels = seed % 2;
 
-    world_init(&w, seed, 1 + (u32)prng_below(&(struct prng){.state = seed * 77 + 1, .stream = 3}, 5));
-    for (u32 i = (u32)prng_below(&w.r, 6); i-- > 0;) world_join(&w, labels ? racks[prng_below(&w.r, 5)] : "");
+    world_init(&w, seed,
+               1 + (u32)prng_below(&(struct prng){.state = seed * 77 + 1, .stream = 3}, 5));
+    for (u32 i = (u32)prng_below(&w.r, 6); i-- > 0;)
+        world_join(&w, labels ? racks[prng_below(&w.r, 5)] : "");
     for (u32 i = (u32)prng_below(&w.r, 4); i-- > 0;) random_keyspace(&w, i);
     random_sizes(&w);
     for (u32 i = 0; i < 120 && !w.broken; i++) {
@@ -176,8 +189,8 @@ TEST(planner, comes_to_rest_in_a_good_place_whatever_happened)
     u32 rounds = 0, judged = 0;
 
     for (u64 seed = 1; seed <= last; seed++) one_life(seed, &rounds, &steps, &judged);
-    print_message("%llu clusters, %llu steps, at most %u rounds to rest, evenness judged in %u\n", (unsigned long long)last,
-                  (unsigned long long)steps, rounds, judged);
+    print_message("%llu clusters, %llu steps, at most %u rounds to rest, evenness judged in %u\n",
+                  (unsigned long long)last, (unsigned long long)steps, rounds, judged);
 }
 
 TEST_MAIN(RUN(planner, comes_to_rest_in_a_good_place_whatever_happened))

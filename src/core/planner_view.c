@@ -1,4 +1,5 @@
-/* One look at the cluster: who lives, who leaves, who holds how much once everything under way has ended. */
+/* One look at the cluster: who lives, who leaves, who holds how much once everything under way has
+ * ended. */
 #include "core/planner_internal.h"
 
 #define WEIGHT_LEAST  (4 * MIB) /* of an empty partition: it costs something too */
@@ -75,8 +76,8 @@ static void see_move(struct planner *p, const struct seen_part *s)
 
     if (op->kind != CORE_OP_MOVE) return;
     p->out->moves_running++;
-    /* A group without a quorum moves nothing for now; were it counted, it would keep the places from
-     * those whose repair is possible. */
+    /* A group without a quorum moves nothing for now; were it counted, it would keep the places
+     * from those whose repair is possible. */
     if (s->live < s->voters / 2 + 1) return;
     struct seen_node *in = planner_node(p, core_part_member(s->part, op->in)->node);
     const struct core_member *leader = core_part_member(s->part, s->part->leader);
@@ -101,7 +102,8 @@ static void count_wanted(struct planner *p)
         if (s->taken) continue;
         if (s->voters < s->wanted) p->out->bytes_wanted += (s->wanted - s->voters) * s->weight;
         for (u32 m = 0; m < s->part->member_count; m++)
-            if (planner_node(p, s->part->members[m].node)->leaving) p->out->bytes_wanted += s->weight;
+            if (planner_node(p, s->part->members[m].node)->leaving)
+                p->out->bytes_wanted += s->weight;
     }
     for (u32 i = 0; i < p->node_count; i++) {
         if (!p->nodes[i].placeable) continue;
@@ -161,8 +163,8 @@ bool part_caught_up(const struct seen_part *s, u32 replica)
     return false;
 }
 
-/* Does a majority of the voters live, before and after `in` (0: nobody) came and `out` went? A change is
- * decided by both, so it needs both. */
+/* Does a majority of the voters live, before and after `in` (0: nobody) came and `out` went? A
+ * change is decided by both, so it needs both. */
 bool planner_quorum_holds(const struct planner *p, const struct seen_part *s, u32 in, u32 out)
 {
     u32 voters = s->voters, live = s->live;
@@ -200,7 +202,10 @@ u32 planner_racks_of(struct planner *p, const struct seen_part *s, u32 without,
     return racks + (with && p->rack_mark[with->rack] != p->mark);
 }
 
-bool planner_is_full(const struct planner *p) { return p->out->count >= CORE_PLAN_STEPS_MAX; }
+bool planner_is_full(const struct planner *p)
+{
+    return p->out->count >= CORE_PLAN_STEPS_MAX;
+}
 
 bool planner_has_slot(const struct planner *p, const struct seen_node *n)
 {

@@ -1,5 +1,5 @@
-/* For tests of the planner: a cluster of pretended nodes and groups that do what the map says, round after
- * round, and a judge that looks at every step on its own terms. */
+/* For tests of the planner: a cluster of pretended nodes and groups that do what the map says,
+ * round after round, and a judge that looks at every step on its own terms. */
 #pragma once
 
 #include "core/core_fixture.h"
@@ -38,7 +38,8 @@ static inline void world_complain(struct world *w, const char *what)
 
 static inline bool world_node_lives(const struct world *w, u32 node)
 {
-    return node < WORLD_NODES && w->alive[node] && core_node(w->f.core, node)->state != CORE_REMOVED;
+    return node < WORLD_NODES && w->alive[node] &&
+           core_node(w->f.core, node)->state != CORE_REMOVED;
 }
 
 static inline u32 world_live_voters(const struct world *w, const struct core_part *p)
@@ -69,9 +70,8 @@ static inline void world_see(struct world *w)
     for (u32 i = 0; i < parts; i++) {
         struct core_part_fact *f = &w->part_facts[i];
         CHECK(p[i]->id < WORLD_PARTS);
-        *f = (struct core_part_fact){.part = p[i]->id,
-                                     .bytes = w->bytes[p[i]->id],
-                                     .load = w->load[p[i]->id]};
+        *f = (struct core_part_fact){
+            .part = p[i]->id, .bytes = w->bytes[p[i]->id], .load = w->load[p[i]->id]};
         for (u32 m = 0; m < p[i]->member_count; m++) {
             const struct core_member *member = &p[i]->members[m];
             if (!world_node_lives(w, member->node)) continue;
@@ -88,7 +88,8 @@ static inline void world_see(struct world *w)
 
 /* ---- the judge ---- */
 
-static inline u32 world_racks(const struct world *w, const struct core_part *p, u32 without, u32 with)
+static inline u32 world_racks(const struct world *w, const struct core_part *p, u32 without,
+                              u32 with)
 {
     u32 racks = 0, nodes[CORE_MEMBERS_MAX + 1], count = 0;
 
@@ -127,11 +128,13 @@ static inline void world_judge_step(struct world *w, const struct core_plan_step
         world_complain(w, "something begins while the planner is paused");
     if (s->kind == CORE_PLAN_MOVE) {
         const struct core_node *to = core_node(w->f.core, s->node);
-        if (to->state != CORE_UP || !w->alive[to->id]) world_complain(w, "a move to a node that is not up");
+        if (to->state != CORE_UP || !w->alive[to->id])
+            world_complain(w, "a move to a node that is not up");
         if (!world_has_quorum(w, p)) world_complain(w, "a move in a group without a quorum");
         if (s->why == CORE_WHY_REPAIR && s->replica) {
             u32 from = core_part_member(p, s->replica)->node;
-            if (core_node(w->f.core, from)->state != CORE_REMOVED && w->silent_ms[from] <= replace_after)
+            if (core_node(w->f.core, from)->state != CORE_REMOVED &&
+                w->silent_ms[from] <= replace_after)
                 world_complain(w, "a replica is replaced before replace-after");
         }
         w->moves++;
@@ -165,7 +168,8 @@ static inline void world_judge_step(struct world *w, const struct core_plan_step
     if (strlen(s->reason) < 20) world_complain(w, "a step without a reason");
 }
 
-/* Before a move begins: how many go to that node, and in all? Groups that stand still do not count. */
+/* Before a move begins: how many go to that node, and in all? Groups that stand still do not count.
+ */
 static inline void world_judge_throttle(struct world *w, u32 node)
 {
     u32 parts, here = 0, all = 0;
@@ -177,7 +181,8 @@ static inline void world_judge_throttle(struct world *w, u32 node)
         here += core_part_member(p[i], p[i]->op.in)->node == node;
         all++;
     }
-    if (here >= settings[CORE_MOVES_PER_NODE]) world_complain(w, "a node takes part in too many moves");
+    if (here >= settings[CORE_MOVES_PER_NODE])
+        world_complain(w, "a node takes part in too many moves");
     if (all >= settings[CORE_MOVES_AT_ONCE]) world_complain(w, "too many moves at once");
 }
 
@@ -185,8 +190,8 @@ static inline void world_judge_throttle(struct world *w, u32 node)
 
 static inline void world_report(struct world *w, u64 part, u8 op, u8 step)
 {
-    enum core_status s =
-        DO(&w->f, .op = op, .part = part, .epoch = part_epoch(&w->f, part), .step = step);
+    enum core_status s = DO(&w->f, .op = op, .part = part, .epoch = part_epoch(&w->f, part),
+                            .step = step);
     if (s != CORE_OK) world_complain(w, "the core refuses a group's report");
 }
 
@@ -252,7 +257,8 @@ static inline void world_carry_out(struct world *w, const struct core_plan_step 
     if (s->kind == CORE_PLAN_MOVE) world_judge_throttle(w, s->node);
     w->steps++;
     if (core_plan_command(s, &cmd)) {
-        if (fixture_do(&w->f, &cmd) != CORE_OK) world_complain(w, "the core refuses a planned step");
+        if (fixture_do(&w->f, &cmd) != CORE_OK)
+            world_complain(w, "the core refuses a planned step");
         if (s->kind == CORE_PLAN_UNDO) w->catching[s->part] = 0;
         return;
     }
@@ -277,7 +283,8 @@ static inline void world_round(struct world *w)
     u32 parts;
 
     w->now_ms += ROUND_MS;
-    for (u32 i = 0; i < WORLD_NODES; i++) w->silent_ms[i] = w->alive[i] ? 0 : w->silent_ms[i] + ROUND_MS;
+    for (u32 i = 0; i < WORLD_NODES; i++)
+        w->silent_ms[i] = w->alive[i] ? 0 : w->silent_ms[i] + ROUND_MS;
     world_see(w);
     core_plan_make(w->f.core, &w->facts, &w->plan);
     for (u32 i = 0; i < w->plan.count; i++) world_carry_out(w, &w->plan.steps[i]);
@@ -313,7 +320,10 @@ static inline void world_init(struct world *w, u64 seed, u32 founders)
     w->catch_up_rounds = 2;
 }
 
-static inline void world_done(struct world *w) { fixture_done(&w->f); }
+static inline void world_done(struct world *w)
+{
+    fixture_done(&w->f);
+}
 
 static inline u32 world_join(struct world *w, const char *rack)
 {

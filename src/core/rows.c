@@ -1,12 +1,15 @@
-/* The objects to bytes and back: docs/formats/core.md. One encoding per object, the same in the store, in
- * deltas and in replies; a decoder accepts nothing that its encoder would not write. */
+/* The objects to bytes and back: docs/formats/core.md. One encoding per object, the same in the
+ * store, in deltas and in replies; a decoder accepts nothing that its encoder would not write. */
 #include "core/core_internal.h"
 
 #include "base/bytes.h"
 
 #define ROW_FMT 1
 
-static void put_uuid(struct buf *out, const struct core_uuid *u) { buf_append(out, u->bytes, 16); }
+static void put_uuid(struct buf *out, const struct core_uuid *u)
+{
+    buf_append(out, u->bytes, 16);
+}
 
 static void get_uuid(struct reader *r, struct core_uuid *out)
 {
@@ -42,7 +45,10 @@ static void get_settings(struct reader *r, u64 *values, u32 count)
     for (u32 i = 0; i < given && !r->bad; i++) values[i] = reader_u64(r);
 }
 
-static err finish(const struct reader *r) { return r->bad || reader_left(r) ? ERR_CORRUPT : OK; }
+static err finish(const struct reader *r)
+{
+    return r->bad || reader_left(r) ? ERR_CORRUPT : OK;
+}
 
 void core_cluster_encode(const struct core_cluster *o, struct buf *out)
 {

@@ -1,5 +1,6 @@
-/* Settings are rows of a table: a name, what it may be, what it is unless said. A name or value that does
- * not fit is refused with what would. docs/formats/core.md lists them; the numbers are the wire's. */
+/* Settings are rows of a table: a name, what it may be, what it is unless said. A name or value
+ * that does not fit is refused with what would. docs/formats/core.md lists them; the numbers are
+ * the wire's. */
 #include "core/core_internal.h"
 
 #include <stdio.h>
@@ -121,12 +122,14 @@ static bool take_row(struct core_call *call, const struct setting *table, u32 co
         if (!str_equal(row->name, str_of(s->name))) continue;
         if (!parse(s, row->value, &number)) {
             describe(s, may, sizeof may);
-            core_refuse(call, CORE_INVALID, "%s=%s does not fit: %s is %s", name, value, s->name, may);
+            core_refuse(call, CORE_INVALID, "%s=%s does not fit: %s is %s", name, value, s->name,
+                        may);
             return false;
         }
         if (s->fixed && !creating && number != values[i]) {
             core_refuse(call, CORE_INVALID,
-                        "%s is chosen when a keyspace is created: create another one and copy", name);
+                        "%s is chosen when a keyspace is created: create another one and copy",
+                        name);
             return false;
         }
         values[i] = number;
@@ -150,8 +153,9 @@ bool core_settings_take(struct core_call *call, u64 values[CORE_CLUSTER_SETTINGS
 {
     if (!take(call, cluster_settings, CORE_CLUSTER_SETTINGS, true, values)) return false;
     if (values[CORE_MERGE_BYTES] <= values[CORE_SPLIT_BYTES] / 2) return true;
-    core_refuse(call, CORE_INVALID,
-                "merge-bytes must be at most half of split-bytes, or what is merged is split again");
+    core_refuse(
+        call, CORE_INVALID,
+        "merge-bytes must be at most half of split-bytes, or what is merged is split again");
     return false;
 }
 

@@ -1,11 +1,8 @@
-/* The objects in memory, in order, over their rows in the store. Rows are read once, by core_load; after
- * that the memory answers and the store is written through. */
+/* The objects in memory, in order, over their rows in the store. Rows are read once, by core_load;
+ * after that the memory answers and the store is written through. */
 #include "core/core_internal.h"
 
 #include "base/bytes.h"
-#include "base/hash.h"
-
-#include <stdlib.h>
 
 struct core *core_new(struct store *store)
 {
@@ -29,7 +26,7 @@ static void keyspace_free(struct core_keyspace *k)
     mem_free(k);
 }
 
-static void empty(struct core *c)
+void core_empty(struct core *c)
 {
     for (u32 i = 0; i < c->node_count; i++) mem_free(c->nodes[i]);
     for (u32 i = 0; i < c->keyspace_count; i++) keyspace_free(c->keyspaces[i]);
@@ -44,7 +41,7 @@ static void empty(struct core *c)
 void core_free(struct core *c)
 {
     if (!c) return;
-    empty(c);
+    core_empty(c);
     mem_free(c->nodes);
     mem_free(c->keyspaces);
     mem_free(c->parts);
@@ -82,7 +79,7 @@ struct core_part *core_find_part(const struct core *c, u64 id)
 }
 
 /* Room for one more pointer at the end of an array of pointers. */
-static void *grow(void *items, u32 count, u32 *cap)
+void *core_grow(void *items, u32 count, u32 *cap)
 {
     if (count < *cap) return items;
     *cap = *cap ? *cap * 2 : 16;
@@ -114,14 +111,14 @@ u32 core_span_index(const struct core_keyspace *k, bool is_range, u16 slot, str 
 void core_add_node(struct core *c, struct core_node *n)
 {
     assert(c->node_count == 0 || c->nodes[c->node_count - 1]->id < n->id);
-    c->nodes = grow(c->nodes, c->node_count, &c->node_cap);
+    c->nodes = core_grow(c->nodes, c->node_count, &c->node_cap);
     c->nodes[c->node_count++] = n;
 }
 
 void core_add_keyspace(struct core *c, struct core_keyspace *k)
 {
     assert(c->keyspace_count == 0 || c->keyspaces[c->keyspace_count - 1]->id < k->id);
-    c->keyspaces = grow(c->keyspaces, c->keyspace_count, &c->keyspace_cap);
+    c->keyspaces = core_grow(c->keyspaces, c->keyspace_count, &c->keyspace_cap);
     c->keyspaces[c->keyspace_count++] = k;
 }
 
@@ -129,13 +126,13 @@ static void span_add(struct core_keyspace *k, struct core_part *p)
 {
     u32 at = core_span_index(k, p->is_range, p->slot_first, p->from);
 
-    k->parts = grow(k->parts, k->part_count, &k->part_cap);
+    k->parts = core_grow(k->parts, k->part_count, &k->part_cap);
     memmove(&k->parts[at + 1], &k->parts[at], (k->part_count - at) * sizeof(void *));
     k->parts[at] = p;
     k->part_count++;
 }
 
-static void count_replicas(struct core *c, const struct core_part *p, i32 by)
+void core_count_replicas(struct core *c, const struct core_part *p, i32 by)
 {
     for (u32 i = 0; i < p->member_count; i++)
         core_find_node(c, p->members[i].node)->replicas += (u32)by;
@@ -148,12 +145,12 @@ void core_add_part(struct core *c, struct core_part *p)
 
     while (at > 0 && c->parts[at - 1]->id > p->id) at--;
     assert(at == 0 || c->parts[at - 1]->id != p->id);
-    c->parts = grow(c->parts, c->part_count, &c->part_cap);
+    c->parts = core_grow(c->parts, c->part_count, &c->part_cap);
     memmove(&c->parts[at + 1], &c->parts[at], (c->part_count - at) * sizeof(void *));
     c->parts[at] = p;
     c->part_count++;
     span_add(core_find_keyspace(c, p->keyspace), p);
-    count_replicas(c, p, 1);
+    core_count_replicas(c, p, 1);
 }
 
 /* ---- rows ---- */
@@ -292,7 +289,7 @@ void core_drop_part(struct core *c, struct core_part *p)
 {
     struct core_keyspace *k = core_find_keyspace(c, p->keyspace);
 
-    count_replicas(c, p, -1);
+    core_count_replicas(c, p, -1);
     delete_row(c, CORE_PART, p->id);
     take_out((void **)k->parts, &k->part_count, p);
     take_out((void **)c->parts, &c->part_count, p);
@@ -309,7 +306,7 @@ void core_drop_keyspace(struct core *c, struct core_keyspace *k)
             c->parts[kept++] = p;
             continue;
         }
-        count_replicas(c, p, -1);
+        core_count_replicas(c, p, -1);
         delete_row(c, CORE_PART, p->id);
         part_free(p);
     }
@@ -317,188 +314,4 @@ void core_drop_keyspace(struct core *c, struct core_keyspace *k)
     delete_row(c, CORE_KS, k->id);
     take_out((void **)c->keyspaces, &c->keyspace_count, k);
     keyspace_free(k);
-}
-
-/* ---- loading ---- */
-
-struct loading {
-    struct core *core;
-    err failed;
-};
-
-static err load_row(struct core *c, str key, str value)
-{
-    struct core_node node;
-    struct core_keyspace ks;
-    struct core_part part;
-    err e;
-
-    switch (key.len ? key.at[0] : 0) {
-    case CORE_CLUSTER:
-        c->founded = true;
-        return core_cluster_decode(value, &c->cluster);
-    case CORE_NODE:
-        e = core_node_decode(value, &node);
-        if (e) return e;
-        c->nodes = grow(c->nodes, c->node_count, &c->node_cap);
-        c->nodes[c->node_count++] = mem_copy_of(&node, sizeof node);
-        return OK;
-    case CORE_KS:
-        e = core_keyspace_decode(value, &ks);
-        if (e) return e;
-        c->keyspaces = grow(c->keyspaces, c->keyspace_count, &c->keyspace_cap);
-        c->keyspaces[c->keyspace_count++] = mem_copy_of(&ks, sizeof ks);
-        return OK;
-    case CORE_PART:
-        e = core_part_decode(value, &part);
-        if (e) return e;
-        c->parts = grow(c->parts, c->part_count, &c->part_cap);
-        c->parts[c->part_count++] = mem_copy_of(&part, sizeof part);
-        return OK;
-    default: return ERR_CORRUPT;
-    }
-}
-
-static bool visit_row(void *context, str key, str value)
-{
-    struct loading *l = context;
-
-    l->failed = load_row(l->core, key, value);
-    return l->failed == OK;
-}
-
-#define BY_ID(type, name)                                                                          \
-    static int name(const void *a, const void *b)                                                  \
-    {                                                                                              \
-        const struct type *const *x = a, *const *y = b;                                            \
-        return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);                                      \
-    }
-BY_ID(core_node, nodes_by_id)
-BY_ID(core_keyspace, keyspaces_by_id)
-BY_ID(core_part, parts_by_id)
-
-static int parts_by_span(const void *a, const void *b)
-{
-    const struct core_part *const *x = a, *const *y = b;
-    return core_span_compare(*x, *y);
-}
-
-/* Do the partitions of a keyspace follow each other without gap or overlap? */
-static bool spans_are_whole(const struct core_keyspace *k)
-{
-    u32 slot = 0;
-    str key = {0};
-
-    if (k->part_count == 0) return false;
-    for (u32 i = 0; i < k->part_count; i++) {
-        const struct core_part *p = k->parts[i];
-        if (p->is_range != (k->settings[CORE_PARTITIONS] == 0)) return false;
-        if (p->is_range ? !str_equal(p->from, key) : p->slot_first != slot) return false;
-        if (p->is_range && i + 1 < k->part_count && p->to.len == 0) return false;
-        slot = (u32)p->slot_last + 1;
-        key = p->to;
-    }
-    return k->settings[CORE_PARTITIONS] == 0 ? key.len == 0 : slot == CORE_SLOTS;
-}
-
-static bool part_is_good(const struct core *c, const struct core_part *p)
-{
-    const struct core_keyspace *k = core_find_keyspace(c, p->keyspace);
-
-    if (!k || p->id >= c->cluster.next_part) return false;
-    if (p->is_range != (k->settings[CORE_PARTITIONS] == 0)) return false;
-    if (p->epoch > p->changed || p->changed > c->cluster.epoch) return false;
-    for (u32 i = 0; i < p->member_count; i++) {
-        const struct core_node *n = core_find_node(c, p->members[i].node);
-        if (!n || memcmp(&n->incarnation, &p->members[i].incarnation, sizeof n->incarnation))
-            return false;
-        for (u32 j = 0; j < i; j++)
-            if (p->members[j].node == n->id) return false;
-    }
-    if (p->leader && !core_part_member(p, p->leader)) return false;
-    if (p->op.in && !core_part_member(p, p->op.in)) return false;
-    return !p->op.out || core_part_member(p, p->op.out);
-}
-
-static bool link_parts(struct core *c)
-{
-    for (u32 i = 0; i < c->part_count; i++) {
-        struct core_part *p = c->parts[i];
-        if (!part_is_good(c, p)) return false;
-        struct core_keyspace *k = core_find_keyspace(c, p->keyspace);
-        k->parts = grow(k->parts, k->part_count, &k->part_cap);
-        k->parts[k->part_count++] = p;
-        count_replicas(c, p, 1);
-    }
-    for (u32 i = 0; i < c->keyspace_count; i++) {
-        struct core_keyspace *k = c->keyspaces[i];
-        if (k->part_count)
-            qsort((void *)k->parts, k->part_count, sizeof(void *), parts_by_span);
-        if (!spans_are_whole(k) || k->id >= c->cluster.next_keyspace) return false;
-    }
-    for (u32 i = 0; i < c->node_count; i++)
-        if (c->nodes[i]->id >= c->cluster.next_node) return false;
-    return true;
-}
-
-err core_load(struct core *c)
-{
-    struct loading l = {.core = c};
-    u64 cursor = 0;
-
-    empty(c);
-    do {
-        err e = store_scan(c->store, CORE_STORE_KEYSPACE, cursor, 1024, visit_row, &l, &cursor);
-        if (e) return e;
-        if (l.failed) return l.failed;
-    } while (cursor);
-    if (!c->founded) return c->node_count + c->keyspace_count + c->part_count ? ERR_CORRUPT : OK;
-    if (c->node_count) qsort((void *)c->nodes, c->node_count, sizeof(void *), nodes_by_id);
-    if (c->keyspace_count)
-        qsort((void *)c->keyspaces, c->keyspace_count, sizeof(void *), keyspaces_by_id);
-    if (c->part_count) qsort((void *)c->parts, c->part_count, sizeof(void *), parts_by_id);
-    if (!link_parts(c)) return ERR_CORRUPT;
-    c->changes_after = c->cluster.epoch;
-    c->cluster_changed = c->cluster.epoch;
-    return OK;
-}
-
-/* ---- for tests ---- */
-
-void core_check(const struct core *c)
-{
-    for (u32 i = 0; i < c->part_count; i++) {
-        assert(i == 0 || c->parts[i - 1]->id < c->parts[i]->id);
-        assert(part_is_good(c, c->parts[i]));
-    }
-    for (u32 i = 0; i < c->node_count; i++) {
-        u32 replicas = 0;
-        assert(i == 0 || c->nodes[i - 1]->id < c->nodes[i]->id);
-        for (u32 j = 0; j < c->part_count; j++)
-            replicas += core_part_member_on(c->parts[j], c->nodes[i]->id) != NULL;
-        assert(replicas == c->nodes[i]->replicas);
-        assert(c->nodes[i]->id < c->cluster.next_node);
-    }
-    for (u32 i = 0; i < c->keyspace_count; i++) assert(spans_are_whole(c->keyspaces[i]));
-}
-
-static bool digest_row(void *context, str key, str value)
-{
-    u64 *digest = context;
-
-    *digest = hash_mix(*digest, hash64(key.at, key.len));
-    *digest = hash_mix(*digest, hash64(value.at, value.len));
-    return true;
-}
-
-err core_digest(struct core *c, u64 *out)
-{
-    u64 cursor = 0;
-
-    *out = 0;
-    do {
-        err e = store_scan(c->store, CORE_STORE_KEYSPACE, cursor, 1024, digest_row, out, &cursor);
-        if (e) return e;
-    } while (cursor);
-    return OK;
 }

@@ -2,8 +2,8 @@
 
 #include "core/core_random.h"
 
-/* Two replicas apply the same commands; one of them is restarted now and then: it must not show, and
- * after every command the map makes sense. */
+/* Two replicas apply the same commands; one of them is restarted now and then: it must not show,
+ * and after every command the map makes sense. */
 TEST(state, is_a_function_of_the_commands)
 {
     for (u64 seed = 1; seed <= 30; seed++) {
