@@ -57,14 +57,17 @@ static void run(struct core_call *call)
 {
     u8 op = call->cmd->op;
 
-    if (op == CORE_FOUND && call->core->founded && !MUTANT(core_founding_twice))
+    if (op == CORE_FOUND && call->core->founded && !MUTANT(core_founding_twice)) {
         core_refuse(call, CORE_FOUNDED,
                     "this cluster is founded already; a node enters it by joining (quorate start "
                     "--join), and another cluster needs empty directories");
-    else if (op != CORE_FOUND && !call->core->founded)
+        /* Who asked twice, because the answer did not arrive, sees its own. */
+        buf_append(&call->result, call->core->cluster.uuid.bytes, 16);
+    } else if (op != CORE_FOUND && !call->core->founded) {
         core_refuse(call, CORE_NOT_FOUNDED, "there is no cluster yet: found one first");
-    else
+    } else {
         handlers[op](call);
+    }
 }
 
 static void write_reply(const struct core_call *call, struct buf *reply)

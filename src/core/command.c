@@ -177,7 +177,7 @@ const char *core_status_name(enum core_status s)
     static const char *const names[CORE_STATUSES] = {
         [CORE_OK] = "OK",          [CORE_NOT_FOUNDED] = "NOTFOUNDED", [CORE_FOUNDED] = "FOUNDED",
         [CORE_NO_SUCH] = "NOSUCH", [CORE_EXISTS] = "EXISTS",          [CORE_INVALID] = "INVALID",
-        [CORE_STALE] = "STALE",    [CORE_UNSAFE] = "UNSAFE",          [CORE_BUSY] = "BUSYPART",
+        [CORE_STALE] = "STALE",    [CORE_UNSAFE] = "UNSAFE",          [CORE_BUSY] = "UNDERWAY",
         [CORE_LIMIT] = "LIMIT",    [CORE_VERSION] = "VERSION",
     };
     assert(s < CORE_STATUSES);

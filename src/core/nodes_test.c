@@ -36,6 +36,8 @@ TEST(nodes, founding_cannot_happen_twice)
         .op = CORE_FOUND, .uuid = {{9}}, .version = 1, .node_count = 1, .nodes = {spec(9, "z")}};
     CHECK_EQ(fixture_do(&f, &again), CORE_FOUNDED);
     CHECK(says(&f, "joining"));
+    CHECK_EQ(f.reply.result.len, 16);
+    CHECK_EQ(f.reply.result.at[0], 7);
     CHECK_EQ(digest_of(&f), before);
     fixture_restart(&f);
     CHECK_EQ(fixture_do(&f, &again), CORE_FOUNDED);
