@@ -315,17 +315,19 @@ static bool others_have_quorums(struct core_call *call, const struct core_node *
 static void forget_oldest(struct core_call *call)
 {
     struct core *c = call->core;
-    struct core_node *oldest = NULL;
-    u32 removed = 0;
 
-    for (u32 i = 0; i < c->node_count; i++) {
-        if (c->nodes[i]->state != CORE_REMOVED || c->nodes[i]->replicas) continue;
-        removed++;
-        if (!oldest || c->nodes[i]->changed < oldest->changed) oldest = c->nodes[i];
+    for (;;) {
+        struct core_node *oldest = NULL;
+        u32 removed = 0;
+        for (u32 i = 0; i < c->node_count; i++) {
+            if (c->nodes[i]->state != CORE_REMOVED || c->nodes[i]->replicas) continue;
+            removed++;
+            if (!oldest || c->nodes[i]->changed < oldest->changed) oldest = c->nodes[i];
+        }
+        if (removed <= CORE_NODES_MAX) return;
+        core_note_gone(call, CORE_NODE, oldest->id);
+        core_forget_node(c, oldest);
     }
-    if (removed <= CORE_NODES_MAX) return;
-    core_note_gone(call, CORE_NODE, oldest->id);
-    core_forget_node(c, oldest);
 }
 
 void core_do_node_remove(struct core_call *call)

@@ -209,6 +209,29 @@ TEST(nodes, a_lost_node_is_removed_only_while_quorums_remain)
     fixture_done(&f);
 }
 
+TEST(nodes, removed_ones_are_remembered_up_to_a_limit)
+{
+    struct core_fixture f;
+    struct core_command join_again = {.op = CORE_NODE_JOIN};
+
+    fixture_init(&f);
+    found(&f, 1);
+    for (u32 i = 0; i < CORE_NODES_MAX + 3; i++) {
+        struct core_command cmd = {.op = CORE_NODE_JOIN, .nodes = {spec(2, "b")}};
+        cmd.nodes[0].incarnation.bytes[2] = (u8)i;
+        cmd.nodes[0].incarnation.bytes[3] = (u8)(i >> 8);
+        if (i == 3) join_again = cmd;
+        CHECK_EQ(fixture_do(&f, &cmd), CORE_OK);
+        CHECK_EQ(DO(&f, .op = CORE_NODE_REMOVE, .node = result_u32(&f)), CORE_OK);
+    }
+    CHECK_EQ(f.core->node_count, 1 + CORE_NODES_MAX);
+    CHECK(!core_node(f.core, 2));
+    CHECK_EQ(fixture_do(&f, &join_again), CORE_UNSAFE); /* the oldest that is remembered */
+    fixture_restart(&f);
+    CHECK_EQ(f.core->node_count, 1 + CORE_NODES_MAX);
+    fixture_done(&f);
+}
+
 TEST(nodes, the_last_node_stays)
 {
     struct core_fixture f;
@@ -249,4 +272,5 @@ TEST_MAIN(RUN(nodes, founding_makes_nodes_and_two_keyspaces),
           RUN(nodes, a_drain_that_cannot_end_is_refused_with_what_is_needed),
           RUN(nodes, a_drain_can_be_taken_back),
           RUN(nodes, a_lost_node_is_removed_only_while_quorums_remain),
-          RUN(nodes, the_last_node_stays), RUN(nodes, id_blocks_never_meet_and_leave_the_map_alone))
+          RUN(nodes, removed_ones_are_remembered_up_to_a_limit), RUN(nodes, the_last_node_stays),
+          RUN(nodes, id_blocks_never_meet_and_leave_the_map_alone))

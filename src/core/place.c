@@ -18,7 +18,7 @@ struct core_placer {
 
 u32 core_rack_numbers(const struct core *c, u32 *out)
 {
-    const struct core_node *of_rack[2 * CORE_NODES_MAX + 8];
+    const struct core_node **of_rack = mem_zalloc_array(c->node_count + 1, sizeof *of_rack);
     u32 racks = 0;
 
     for (u32 i = 0; i < c->node_count; i++) {
@@ -27,10 +27,10 @@ u32 core_rack_numbers(const struct core *c, u32 *out)
         if (n->rack.len)
             for (r = 0; r < racks; r++)
                 if (str_equal(core_str(&of_rack[r]->rack), core_str(&n->rack))) break;
-        assert(r < ARRAY_LEN(of_rack));
         if (r == racks) of_rack[racks++] = n;
         out[i] = r;
     }
+    mem_free((void *)of_rack);
     return racks;
 }
 
