@@ -43,7 +43,7 @@ static void random_event(struct world *w, bool labels)
 
     core_nodes(w->f.core, &count);
     for (u32 i = 1; i <= count; i++) dead += !w->alive[i];
-    switch (prng_below(&w->r, 8)) {
+    switch (prng_below(&w->r, 9)) {
     case 0:
         if (count + 1 < WORLD_NODES) world_join(w, labels ? racks[prng_below(&w->r, 5)] : "");
         break;
@@ -62,6 +62,7 @@ static void random_event(struct world *w, bool labels)
            .flags = CORE_ACCEPT_RISK, .row_count = 1,
            .rows = {{STR("replicas"), prng_below(&w->r, 2) ? STR("3") : STR("1")}});
         break;
+    case 7: w->busy[node] = !w->busy[node]; break;
     default: DO(&w->f, .op = CORE_KS_PIN, .keyspace = 2, .node = node);
     }
 }
@@ -159,6 +160,12 @@ static void one_life(u64 seed, u32 *rounds_most, u64 *steps, u32 *judged)
         world_join(&w, labels ? racks[prng_below(&w.r, 5)] : "");
     for (u32 i = (u32)prng_below(&w.r, 4); i-- > 0;) random_keyspace(&w, i);
     random_sizes(&w);
+    w.catch_up_rounds = (u32)prng_below(&w.r, 6);
+    static const char *const few[] = {"1", "2", "4", "9"};
+    CHECK_EQ(DO(&w.f, .op = CORE_SETTINGS, .row_count = 2,
+                .rows = {{STR("moves-per-node"), str_of(few[prng_below(&w.r, 4)])},
+                         {STR("moves-at-once"), str_of(few[prng_below(&w.r, 4)])}}),
+             CORE_OK);
     for (u32 i = 0; i < 120 && !w.broken; i++) {
         if (prng_below(&w.r, 12) == 0) random_event(&w, labels);
         if (prng_below(&w.r, 60) == 0) w.facts.paused = !w.facts.paused;
@@ -166,7 +173,8 @@ static void one_life(u64 seed, u32 *rounds_most, u64 *steps, u32 *judged)
         if (i % 29 == 0) core_check(w.f.core);
     }
     w.facts.paused = false;
-    u32 count, max = 1500;
+    memset(w.busy, 0, sizeof w.busy);
+    u32 count, max = 8000;
     core_nodes(w.f.core, &count);
     if (prng_below(&w.r, 2)) /* the dead come back, or they stay away */
         for (u32 i = 1; i <= count; i++) w.alive[i] = core_node(w.f.core, i)->state != CORE_REMOVED;

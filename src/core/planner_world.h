@@ -14,7 +14,7 @@
 struct world {
     struct core_fixture f;
     struct prng r;
-    bool alive[WORLD_NODES];
+    bool alive[WORLD_NODES], busy[WORLD_NODES];
     u64 silent_ms[WORLD_NODES];
     u64 disk_bytes;
     u64 bytes[WORLD_PARTS]; /* by partition id */
@@ -65,6 +65,7 @@ static inline void world_see(struct world *w)
     for (u32 i = 0; i < nodes; i++)
         w->node_facts[i] = (struct core_node_fact){.node = n[i]->id,
                                                    .alive = w->alive[n[i]->id],
+                                                   .busy = w->busy[n[i]->id],
                                                    .silent_ms = w->silent_ms[n[i]->id],
                                                    .disk_bytes = w->disk_bytes};
     for (u32 i = 0; i < parts; i++) {
@@ -130,6 +131,7 @@ static inline void world_judge_step(struct world *w, const struct core_plan_step
         const struct core_node *to = core_node(w->f.core, s->node);
         if (to->state != CORE_UP || !w->alive[to->id])
             world_complain(w, "a move to a node that is not up");
+        if (w->busy[to->id]) world_complain(w, "a move to a node that takes nothing now");
         if (!world_has_quorum(w, p)) world_complain(w, "a move in a group without a quorum");
         if (s->why == CORE_WHY_REPAIR && s->replica) {
             u32 from = core_part_member(p, s->replica)->node;
