@@ -78,9 +78,8 @@ static enum raft_change_reason judge_target(const struct raft_config *now,
 {
     if (target->count == 0 || target->count > RAFT_MEMBERS_MAX) return RAFT_CHANGE_INVALID;
     struct raft_config next = *target;
-    next.next = u64_max(now->next, target->members[target->count - 1].id + 1ull) > UINT32_MAX
-                    ? 0
-                    : (replica_id)u64_max(now->next, target->members[target->count - 1].id + 1ull);
+    u64 unused = u64_max(now->next, target->members[target->count - 1].id + (u64)1);
+    next.next = unused < UINT32_MAX ? (replica_id)unused : 0;
     if (!config_is_valid(&next) || raft_config_is_joint(&next)) return RAFT_CHANGE_INVALID;
     for (u32 i = 0; i < next.count; i++) {
         plan->replica = next.members[i].id;
@@ -88,6 +87,9 @@ static enum raft_change_reason judge_target(const struct raft_config *now,
     }
     plan->replica = 0;
     if (raft_config_equal(now, &next)) return RAFT_CHANGE_SAME;
+    /* A number is left out, so that a group that has changed never looks like one that has not: the
+     * only member left may have promised others what a founder alone cannot have. */
+    if (config_is_founded(&next)) next.next++;
     plan->first = next;
     return RAFT_CHANGE_POSSIBLE;
 }

@@ -13,6 +13,22 @@
 
 #define HOST_LOG_MAX 60000u
 
+/* Configurations by number, so that disks and snapshots stay small; 0 is the empty one. */
+#define CONFIGS_MAX 4096u
+#define CONFIG_ID   ((u64)1 << 62) /* an entry's id: a configuration, its number in the low bits */
+static struct raft_config known_configs[CONFIGS_MAX];
+static u32 known_config_count = 1;
+
+static inline u32 config_number(const struct raft_config *c)
+{
+    if (c->count == 0) return 0;
+    for (u32 i = known_config_count; i > 1; i--)
+        if (raft_config_equal(&known_configs[i - 1], c)) return i - 1;
+    assert(known_config_count < CONFIGS_MAX);
+    known_configs[known_config_count] = *c;
+    return known_config_count++;
+}
+
 struct disk_entry {
     u64 term, id; /* id: what the payload says; 0 for none */
 };
@@ -20,6 +36,7 @@ struct disk_entry {
 struct snapshot {
     struct log_pos pos;
     u64 state;
+    u32 config; /* its number */
 };
 
 struct disk { /* what survives */
@@ -66,15 +83,21 @@ struct host {
     u64 paused_until, restart_at;
     u64 room; /* of a full disk */
     bool full, backlog, dies; /* dies: at the end of the event under way */
+    bool gone;                /* for ever: removed, or its machine was lost */
     u64 clock_offset;
     i64 drift_ppm;
-    struct raft_config config;
     struct raft_options options;
 };
 
 static inline u64 entry_id(const struct raft_entry *e)
 {
     u64 id = 0;
+    if (e->kind == RAFT_CONFIG) {
+        struct raft_config c;
+        err failed = raft_config_decode(rcbuf_str(e->data), &c);
+        assert(failed == OK);
+        return CONFIG_ID | config_number(&c);
+    }
     if (e->data) memcpy(&id, e->data->data, sizeof id);
     return id;
 }
@@ -138,16 +161,32 @@ static inline bool disk_holds(const struct disk *d, u64 index, u64 term)
     return index <= d->last && d->log[index].term == term;
 }
 
-static inline void host_boot(struct host *h, u64 now, const struct raft_config *config)
+static inline struct rcbuf *payload_of_id(u64 id)
+{
+    if (!(id & CONFIG_ID)) return id ? rcbuf_from(str_from(&id, 8)) : NULL;
+    struct buf bytes = {0};
+    raft_config_encode(&known_configs[id & ~CONFIG_ID], &bytes);
+    struct rcbuf *data = rcbuf_from(buf_str(&bytes));
+    buf_done(&bytes);
+    return data;
+}
+
+/* `founding`: the members before the first snapshot; NULL: this replica joins, and does not know. */
+static inline void host_boot(struct host *h, u64 now, const struct raft_config *founding)
 {
     struct disk *d = &h->disk;
     h->raft = raft_new(&h->options);
-    raft_boot_config(h->raft, config, 0);
+    static const struct raft_config unknown = {.next = 1};
+    const struct raft_config *c = founding ? founding : &unknown;
+    if (d->snapshot.config) c = &known_configs[d->snapshot.config];
+    raft_boot_config(h->raft, c, d->snapshot.pos.index);
     raft_boot_hard_state(h->raft, &d->hard);
     raft_boot_snapshot(h->raft, d->snapshot.pos);
     for (u64 i = d->snapshot.pos.index + 1; i <= d->last; i++) {
-        struct rcbuf *data = d->log[i].id ? rcbuf_from(str_from(&d->log[i].id, 8)) : NULL;
-        struct raft_entry e = {{d->log[i].term, i}, data ? RAFT_COMMAND : RAFT_NOOP, data};
+        struct rcbuf *data = payload_of_id(d->log[i].id);
+        bool is_config = d->log[i].id & CONFIG_ID;
+        u32 kind = is_config ? RAFT_CONFIG : data ? RAFT_COMMAND : RAFT_NOOP;
+        struct raft_entry e = {{d->log[i].term, i}, kind, data};
         raft_boot_entry(h->raft, &e);
         rcbuf_unref(data);
     }

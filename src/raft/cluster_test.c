@@ -141,8 +141,9 @@ static struct world *world_new(u64 seed, u32 nodes)
 {
     struct world *w = mem_zalloc(sizeof *w);
     current = w;
+    known_config_count = 1;
     w->seed = seed;
-    w->nodes = nodes;
+    w->nodes = w->founders = nodes;
     w->next_id = 1;
     w->now = NANOS_SEC;
     w->report_by_staging_term = seed % 2;
@@ -197,6 +198,7 @@ static bool is_blank(const struct world *w)
 {
     for (u32 id = 1; id <= w->nodes; id++) {
         const struct host *h = &w->hosts[id];
+        if (h->gone) return false;
         if (h->disk.last > 0 || !h->raft || raft_last(h->raft).index > 0) return false;
     }
     return true;
@@ -210,7 +212,7 @@ static void restart(struct world *w, struct host *h)
             if (w->flying[i].from == h->id) w->flying[i].to = 0;
         h->wiped = false;
     }
-    host_boot(h, w->now, &w->config);
+    host_boot(h, w->now, h->id <= w->founders ? &w->config : NULL);
     if (world_tracing) raft_trace_to(h->raft, print_trace, w);
     if (is_blank(w)) world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
 }
@@ -239,7 +241,10 @@ static void snapshot_here(struct world *w, struct host *h)
 {
     if (h->applied <= h->disk.snapshot.pos.index || h->ops_staged - h->ops_done > 1000) return;
     struct disk_op *op = host_stage(h, DISK_COMPACT);
-    op->snapshot = (struct snapshot){{raft_term_at(h->raft, h->applied), h->applied}, h->state};
+    struct raft_config members;
+    raft_config_at(h->raft, h->applied, &members);
+    op->snapshot = (struct snapshot){
+        {raft_term_at(h->raft, h->applied), h->applied}, h->state, config_number(&members)};
     op->index = h->applied > 20 && pick(w, 2) ? h->applied - pick(w, 20) : h->applied;
 }
 
@@ -269,6 +274,119 @@ static void make_trouble(struct world *w)
         world_report(w, h, RAFT_TRANSFER, (struct raft_event){.peer = 1 + pick(w, w->nodes)});
         w->transfers++;
     }
+}
+
+/* ---- members */
+
+static void draw_changes(struct world *w)
+{
+    struct faults *f = &w->faults;
+    f->change = pick(w, 3) ? 1000 + pick(w, 60000) : 20 + pick(w, 50);
+    f->kill = maybe(w, 500);
+    f->crash_at_change = maybe(w, 300000);
+}
+
+static u32 count_role(const struct raft_config *c, u8 role)
+{
+    return raft_config_count(c, role);
+}
+
+static struct raft_member *any_member(struct world *w, struct raft_config *c, u8 role)
+{
+    u32 at = pick(w, u64_max(count_role(c, role), 1) & UINT32_MAX);
+    for (u32 i = 0; i < c->count; i++)
+        if ((c->members[i].roles & role) && at-- == 0) return &c->members[i];
+    return NULL;
+}
+
+static void add_learner(struct world *w, struct raft_config *c)
+{
+    replica_id id = w->nodes + 1;
+    if (id > WORLD_NODES_MAX || count_role(c, RAFT_LEARNER) >= 2) return;
+    raft_config_put(c, &(struct raft_member){.id = id, .node = 1 + pick(w, 5), .roles = RAFT_LEARNER});
+}
+
+static void promote(struct world *w, struct raft_config *c)
+{
+    struct raft_member *m = any_member(w, c, RAFT_LEARNER);
+    if (m) m->roles = RAFT_VOTER;
+}
+
+static void drop(struct world *w, struct raft_config *c, u8 role)
+{
+    const struct raft_member *m = any_member(w, c, role);
+    if (m) raft_config_remove(c, m->id);
+}
+
+/* A step that an operator may take; several at once are one change as well. */
+static void draw_change(struct world *w, struct raft_config *c)
+{
+    switch (pick(w, 8)) {
+    case 0:
+    case 1: add_learner(w, c); break;
+    case 2: promote(w, c); break;
+    case 3:
+        if (count_role(c, RAFT_VOTER) > 2 || pick(w, 4) == 0) drop(w, c, RAFT_VOTER);
+        break;
+    case 4: /* replace */
+        promote(w, c);
+        drop(w, c, RAFT_VOTER);
+        break;
+    case 5: /* anybody may be anything */
+        for (u32 i = 0; i < c->count; i++)
+            c->members[i].roles = pick(w, 3) ? RAFT_VOTER : RAFT_LEARNER;
+        break;
+    case 6: drop(w, c, pick(w, 3) ? RAFT_LEARNER : RAFT_VOTER); break;
+    case 7: /* replace all who can be replaced */
+        promote(w, c);
+        promote(w, c);
+        drop(w, c, RAFT_VOTER);
+        drop(w, c, RAFT_VOTER);
+        add_learner(w, c);
+        break;
+    }
+}
+
+static void start_newcomers(struct world *w, const struct raft_config *c)
+{
+    replica_id id = w->nodes + 1;
+    if (!raft_config_find(c, id)) return;
+    struct host *h = &w->hosts[id];
+    w->nodes = id;
+    host_init(h, id);
+    h->disk.hard.impaired = false; /* its number is new: it cannot have promised anything */
+    h->options = draw_options(w, id);
+    h->clock_offset = pick(w, 1000000) * NANOS_MS;
+    h->drift_ppm = (i64)pick(w, 3) * 10000 - 10000;
+    h->restart_at = w->now + pick(w, 200) * NANOS_MS;
+}
+
+static void change_members(struct world *w)
+{
+    struct host *h = &w->hosts[1 + pick(w, w->nodes)];
+
+    if (chance(w, w->faults.kill) && h->raft && can_bear_a_loss(w)) {
+        h->gone = true; /* with its disk; nobody tells */
+        crash(w, h);
+        w->killed++;
+        w->changes_from = w->now + 2 * NANOS_SEC;
+        return;
+    }
+    if (!chance(w, w->faults.change * 20) || !is_up(w, h) || !raft_is_leader(h->raft)) return;
+    if (w->now < w->changes_from) return;
+    struct raft_config target = *raft_config(h->raft);
+    draw_change(w, &target);
+    struct raft_change_plan plan;
+    raft_change_check(h->raft, &target, host_clock(h, w->now), &plan);
+    struct raft_event ev = {.kind = RAFT_CHANGE, .config = &target};
+    u64 last = raft_last(h->raft).index;
+    bool taken = world_step(w, h, &ev) == OK;
+    if (taken != (plan.reason == RAFT_CHANGE_POSSIBLE))
+        VIOLATION(w, "a change was %s, but the check said %d", taken ? "taken" : "refused", (int)plan.reason);
+    if (!taken) return;
+    w->changed_at = w->now;
+    assert(h->dies || raft_entry_at(h->raft, last + 1)->kind == RAFT_CONFIG);
+    start_newcomers(w, &target);
 }
 
 /* ---- clients */
@@ -400,7 +518,7 @@ static void run_millisecond(struct world *w)
     w->now = end;
     for (u32 id = 1; id <= w->nodes; id++) {
         struct host *h = &w->hosts[id];
-        if (!h->raft && h->restart_at <= w->now) restart(w, h);
+        if (!h->raft && !h->gone && h->restart_at <= w->now) restart(w, h);
         if (is_up(w, h)) tick(w, h);
     }
     bury_the_dead(w);
@@ -408,6 +526,8 @@ static void run_millisecond(struct world *w)
 
 static void check_all_logs(struct world *w)
 {
+    for (u32 id = 1; id <= w->nodes; id++)
+        if (w->hosts[id].raft) check_members(w, &w->hosts[id]);
     for (u32 a = 1; a <= w->nodes; a++)
         for (u32 b = a + 1; b <= w->nodes; b++)
             if (w->hosts[a].raft && w->hosts[b].raft)
@@ -423,16 +543,22 @@ static void heal(struct world *w)
     for (u32 id = 1; id <= w->nodes; id++) {
         struct host *h = &w->hosts[id];
         h->paused_until = 0;
+        if (h->gone) continue;
         if (!h->raft) restart(w, h);
         h->full = false;
         world_report(w, h, RAFT_DISK_FULL, (struct raft_event){.full = false});
     }
 }
 
+/* Every member that is left. */
 static bool all_equal(const struct world *w)
 {
-    for (u32 id = 1; id <= w->nodes; id++) {
-        const struct host *h = &w->hosts[id];
+    const struct raft_config *c = w->members ? &known_configs[w->members] : &w->config;
+    if (raft_config_is_joint(c)) return false;
+    for (u32 i = 0; i < c->count; i++) {
+        const struct host *h = &w->hosts[c->members[i].id];
+        if (h->gone) continue;
+        if (!h->raft) return false;
         if (h->applied != w->committed_last || h->state != w->states[w->committed_last])
             return false;
         if (raft_last(h->raft).index != w->committed_last) return false;
@@ -450,14 +576,14 @@ static void check_liveness(struct world *w, u32 seconds)
         if (proposed_at && w->committed_last > proposed_at && all_equal(w)) return;
         for (u32 id = 1; id <= w->nodes && !proposed_at; id++) {
             struct host *h = &w->hosts[id];
-            if (!raft_is_leader(h->raft) || !all_equal(w)) continue;
+            if (!h->raft || !raft_is_leader(h->raft) || !all_equal(w)) continue;
             u64 before = w->committed_last;
             snapshot_here(w, h); /* a full tail takes no proposals */
             if (propose(w, h, 1) == OK) proposed_at = before;
         }
     }
     for (u32 id = 1; id <= w->nodes; id++)
-        fprintf(
+        if (w->hosts[id].raft) fprintf(
             stderr,
             "node %u: role %d term %lu applied %lu of %lu, last %lu, durable %lu, impaired %d\n",
             id, (int)raft_role(w->hosts[id].raft), raft_term(w->hosts[id].raft),
@@ -466,16 +592,18 @@ static void check_liveness(struct world *w, u32 seconds)
     VIOLATION(w, "no progress within %u s of quiet", seconds);
 }
 
-static u64 totals[12];
+static u64 totals[17];
 
-static void run_seed(u64 seed, u32 milliseconds)
+static void run_seed(u64 seed, u32 milliseconds, bool members_change)
 {
     struct world *w = world_new(seed, seed % 3 == 2 ? 5 : 3);
     if (seed % 31 == 7) {
         world_free(w);
         w = world_new(seed, 1 + (u32)(seed % 2));
     }
+    if (members_change) draw_changes(w);
     for (u32 ms = 0; ms < milliseconds; ms++) {
+        if (members_change) change_members(w);
         make_trouble(w);
         run_clients(w);
         run_millisecond(w);
@@ -489,33 +617,50 @@ static void run_seed(u64 seed, u32 milliseconds)
                w->commits);
     const u64 counts[] = {w->steps,         w->elections, w->commits,     w->reads_done,
                           w->reads_refused, w->leases,    w->installs,    w->crashes,
-                          w->wipes,         w->healed,    w->truncations, w->transfers};
+                          w->wipes,         w->healed,    w->truncations, w->transfers,
+                          w->changes,       w->joint,     w->changes_cut, w->told_removed,
+                          w->killed};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) totals[i] += counts[i];
     world_free(w);
 }
 
-TEST(cluster, keeps_every_promise_under_random_faults)
+static void run_seeds(u64 to, bool members_change)
 {
-    u64 from = 1, to = 150;
+    static const char *const names[] = {
+        "steps",         "elections",     "commits",     "reads",  "refused reads",
+        "leases",        "installs",      "crashes",     "wipes",  "healed",
+        "truncations",   "transfers",     "changes",     "joint",  "changes cut off",
+        "told removed",  "machines lost"};
+    u64 from = 1;
     const char *seeds = getenv("RAFT_SEEDS");
     if (seeds) sscanf(seeds, "%lu-%lu", &from, &to);
     world_tracing = getenv("RAFT_TRACE") != NULL;
-    for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000);
-
-    static const char *const names[] = {"steps",         "elections", "commits",     "reads",
-                                        "refused reads", "leases",    "installs",    "crashes",
-                                        "wipes",         "healed",    "truncations", "transfers"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    memset(totals, 0, sizeof totals);
+    for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000, members_change);
+    for (size_t i = 0; i < (members_change ? ARRAY_LEN(names) : 12); i++) {
         printf("%s%lu %s", i ? ", " : "", totals[i], names[i]);
         if (!seeds) CHECK(totals[i] > 0); /* each of these must have been met */
     }
     printf("\n");
 }
 
+TEST(cluster, keeps_every_promise_under_random_faults)
+{
+    run_seeds(150, false);
+}
+
+TEST(cluster, keeps_them_while_members_come_and_go)
+{
+    run_seeds(150, true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {RUN(cluster, keeps_every_promise_under_random_faults)};
+    const char *only = getenv("RAFT_ONLY"); /* members, or fixed */
+    const struct CMUnitTest tests[] = {RUN(cluster, keeps_every_promise_under_random_faults),
+                                       RUN(cluster, keeps_them_while_members_come_and_go)};
     signal(SIGABRT, on_abort);
     choose_mutant();
+    if (only) return _cmocka_run_group_tests("one", tests + (only[0] == 'm'), 1, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

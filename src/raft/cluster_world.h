@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-#define WORLD_NODES_MAX  5u
+#define WORLD_NODES_MAX  14u
 #define WORLD_FLYING_MAX 65536u
 #define WORLD_READS_MAX  4096u
 #define WORLD_TERMS_MAX  4096u
@@ -25,7 +25,6 @@ struct flying { /* one message, or snapshot, on its way */
     u64 from_life;
     struct buf bytes; /* an encoded raft_message; empty for a snapshot */
     struct snapshot snapshot;
-    struct raft_config config;
 };
 
 struct asked_read {
@@ -35,7 +34,8 @@ struct asked_read {
 
 struct faults { /* drawn per seed; chances are parts per million, per message or per millisecond */
     u32 drop, duplicate, crash, wipe, cut, mend, pause, transfer, disk_full, snapshot, unreachable,
-        backlog, lonely_leader, crash_at_save, crash_at_lead, disk_stall;
+        backlog, lonely_leader, crash_at_save, crash_at_lead, disk_stall, change, kill,
+        crash_at_change;
     u64 restart_after, delay_min, delay_max, disk_min, disk_max;
     u32 slow_message; /* delayed by slow_extra */
     u64 slow_extra;
@@ -44,8 +44,11 @@ struct faults { /* drawn per seed; chances are parts per million, per message or
 struct world {
     u64 seed, now, order;
     struct prng prng;
-    u32 nodes;
-    struct raft_config config;
+    u32 nodes, founders;       /* replicas there ever were; numbers are never used again */
+    struct raft_config config; /* the founding one */
+    u32 members;               /* number of the newest committed configuration */
+    u64 changed_at;            /* a change was proposed; 0: never */
+    u64 changes_from;          /* no change of members before: a machine was lost just now */
     struct faults faults;
     bool calm;                              /* no more faults: liveness */
     struct host hosts[WORLD_NODES_MAX + 1]; /* by id */
@@ -68,7 +71,7 @@ struct world {
     nanos election_min;
 
     u64 steps, elections, commits, reads_done, reads_refused, leases, installs, crashes, wipes,
-        healed, truncations, transfers;
+        healed, truncations, transfers, changes, joint, told_removed, killed, changes_cut;
 };
 
 static bool world_tracing;
@@ -147,6 +150,52 @@ static inline void world_send(struct world *w, struct host *from, replica_id to,
 
 /* ---- checks */
 
+/* The newest members that a replica's log names, found without asking the core. */
+static inline struct raft_config members_at(const struct world *w, const struct host *h, u64 index)
+{
+    const struct raft *r = h->raft;
+    struct raft_config c = {.next = 1};
+    for (u64 i = u64_min(index, raft_last(r).index); i > raft_first(r).index; i--) {
+        const struct raft_entry *e = raft_entry_at(r, i);
+        if (e->kind != RAFT_CONFIG) continue;
+        err failed = raft_config_decode(rcbuf_str(e->data), &c);
+        assert(failed == OK);
+        return c;
+    }
+    /* Committed, so it is in the one history; or older than any change. */
+    for (u64 i = u64_min(raft_first(r).index, w->committed_last); i > 0; i--)
+        if (w->committed[i].id & CONFIG_ID) return known_configs[w->committed[i].id & ~CONFIG_ID];
+    return w->config;
+}
+
+static inline void check_members(struct world *w, const struct host *h)
+{
+    if (raft_config(h->raft)->count == 0) return; /* joins, and has not heard of any */
+    struct raft_config c = members_at(w, h, UINT64_MAX);
+    if (!raft_config_equal(&c, raft_config(h->raft)))
+        VIOLATION(w, "node %u counts by other members than its log's newest", h->id);
+}
+
+static inline bool is_on_majority(const struct world *w, const struct raft_config *c, u8 role,
+                                  u64 index, u64 term)
+{
+    u32 copies = 0, of = raft_config_count(c, role);
+    for (u32 i = 0; i < c->count; i++) {
+        if (!(c->members[i].roles & role)) continue;
+        const struct disk *d = &w->hosts[c->members[i].id].disk;
+        /* A disk that died since may have held it: that is why it may not vote. */
+        copies += disk_holds(d, index, term) || d->hard.impaired;
+    }
+    return of == 0 || copies > of / 2;
+}
+
+static inline bool is_on_quorum(const struct world *w, const struct raft_config *c, u64 index,
+                                u64 term)
+{
+    return is_on_majority(w, c, RAFT_VOTER, index, term) &&
+           is_on_majority(w, c, RAFT_OUTGOING, index, term);
+}
+
 static inline void check_history(struct world *w, struct host *h, u64 index)
 {
     const struct raft *r = h->raft;
@@ -161,15 +210,18 @@ static inline void check_history(struct world *w, struct host *h, u64 index)
         return;
     }
     assert(index == w->committed_last + 1);
-    u32 copies = 0;
-    for (u32 id = 1; id <= w->nodes; id++) {
-        const struct disk *d = &w->hosts[id].disk;
-        /* A disk that died since may have held it: that is why it may not vote. */
-        if (disk_holds(d, index, entry.term) || d->hard.impaired) copies++;
+    /* A change is committed by its own members, others perhaps by those of a later one. */
+    struct raft_config then = members_at(w, h, index), newest = members_at(w, h, UINT64_MAX);
+    bool held = is_on_quorum(w, &then, index, entry.term);
+    if (!held && !(entry.id & CONFIG_ID)) held = is_on_quorum(w, &newest, index, entry.term);
+    if (!held)
+        VIOLATION(w, "node %u committed %lu/%lu, which is not on the disks of a quorum", h->id,
+                  entry.term, index);
+    if (entry.id & CONFIG_ID) {
+        w->members = (u32)(entry.id & ~CONFIG_ID);
+        w->changes++;
+        w->joint += raft_config_is_joint(&known_configs[w->members]);
     }
-    if (copies <= w->nodes / 2)
-        VIOLATION(w, "node %u committed %lu/%lu, which is on %u disks of %u", h->id, entry.term,
-                  index, copies, w->nodes);
     w->committed[index] = entry;
     w->committed_in[index] = raft_term(r);
     w->committed_last = index;
@@ -261,8 +313,7 @@ static inline void world_offer_snapshot(struct world *w, struct host *h, replica
                        .from = h->id,
                        .to = to,
                        .from_life = h->life,
-                       .snapshot = h->disk.snapshot,
-                       .config = w->config};
+                       .snapshot = h->disk.snapshot};
     bool lost = w->cut[h->id][to] || (!w->calm && chance(w, w->faults.drop * 2));
     if (!lost) fly(w, f);
     world_report(w, h, RAFT_SNAPSHOT_SENT,
@@ -299,6 +350,13 @@ static inline void carry_out(struct world *w, struct host *h)
     if (out->events & RAFT_BECAME_LEADER) check_leader(w, h);
     if (out->events & RAFT_HEALED) w->healed++;
     if (out->truncate_from) w->truncations++;
+    if (out->truncate_from && (out->events & RAFT_CONFIG_CHANGED)) w->changes_cut++;
+    if (out->events & RAFT_TOLD_REMOVED) {
+        if (!w->members || raft_config_find(&known_configs[w->members], h->id))
+            VIOLATION(w, "node %u is told that it is no member, but it is", h->id);
+        w->told_removed++;
+        h->dies = h->gone = true;
+    }
     if (raft_commit(r) < h->commit_seen)
         VIOLATION(w, "commit of node %u went back to %lu", h->id, raft_commit(r));
     for (u64 i = h->commit_seen + 1; i <= raft_commit(r); i++) check_history(w, h, i);
@@ -332,8 +390,40 @@ static inline err world_step(struct world *w, struct host *h, struct raft_event 
     if (w->out->save && !w->calm && chance(w, w->faults.crash_at_save)) h->dies = true;
     bool leads = w->out->events & RAFT_BECAME_LEADER;
     if (leads && !w->calm && chance(w, w->faults.crash_at_lead)) h->dies = true;
+    bool changes = w->out->events & (RAFT_CONFIG_CHANGED | RAFT_CONFIG_COMMITTED);
+    if (changes && !w->calm && chance(w, w->faults.crash_at_change)) h->dies = true;
+    if (changes) check_members(w, h);
     carry_out(w, h);
     return OK;
+}
+
+/* Does any log hold a change that may still come to be? */
+static inline bool has_open_change(const struct world *w)
+{
+    if (w->changed_at && w->now < w->changed_at + 2 * NANOS_SEC) return true; /* on its way */
+    for (u32 id = 1; id <= w->nodes; id++) {
+        const struct host *h = &w->hosts[id];
+        if (h->gone) continue;
+        if (h->raft && raft_config_index(h->raft) > raft_commit(h->raft)) return true;
+        for (u64 i = h->disk.last; i > w->committed_last; i--)
+            if (h->disk.log[i].id & CONFIG_ID) return true;
+    }
+    return false;
+}
+
+/* Is nothing under way, everyone whole, and would the group go on without any one of them? */
+static inline bool can_bear_a_loss(const struct world *w)
+{
+    const struct raft_config *c = w->members ? &known_configs[w->members] : &w->config;
+    if (raft_config_is_joint(c) || raft_config_count(c, RAFT_VOTER) < 3) return false;
+    for (u32 id = 1; id <= w->nodes; id++) {
+        const struct host *h = &w->hosts[id];
+        if (h->disk.hard.impaired) return false;
+    }
+    if (has_open_change(w)) return false;
+    for (u32 i = 0; i < c->count; i++)
+        if (w->hosts[c->members[i].id].gone) return false;
+    return true;
 }
 
 static inline void crash(struct world *w, struct host *h)
@@ -344,14 +434,15 @@ static inline void crash(struct world *w, struct host *h)
     h->restart_at = w->now + prng_below(&w->prng, w->faults.restart_after + 1);
     w->crashes++;
 
+    if (h->gone) return;
+
     /* Whole disks die at most one at a time and only in clusters that can bear it; and the others
-     * must be able to tell: all healthy. */
-    u32 impaired = 0;
-    for (u32 id = 1; id <= w->nodes; id++) impaired += w->hosts[id].disk.hard.impaired;
-    if (impaired == 0 && w->nodes >= 3 && w->committed_last > 0 && chance(w, w->faults.wipe)) {
-        host_wipe(h);
-        w->wipes++;
-    }
+     * must be able to tell: all healthy. One that is no founder is replaced, not refilled. */
+    if (w->committed_last == 0 || h->id > w->founders || !can_bear_a_loss(w)) return;
+    if (!chance(w, w->faults.wipe)) return;
+    host_wipe(h);
+    w->wipes++;
+    w->changes_from = w->now + 2 * NANOS_SEC;
 }
 
 /* ---- disks */
@@ -396,8 +487,9 @@ static inline void disk_finish(struct world *w, struct host *h)
 static inline void install(struct world *w, struct host *h, const struct flying *f)
 {
     if (h->ops_done != h->ops_staged) return; /* busy: the leader tries again */
+    struct raft_config config = known_configs[f->snapshot.config];
     struct raft_event ev = {
-        .kind = RAFT_RESTORED, .pos = f->snapshot.pos, .peer = f->from, .config = &f->config};
+        .kind = RAFT_RESTORED, .pos = f->snapshot.pos, .peer = f->from, .config = &config};
     struct disk disk = h->disk;
     u64 applied = h->applied, state = h->state;
     disk_install(&h->disk, &f->snapshot);

@@ -104,7 +104,7 @@ static void count_removed_self(const struct membership *ms, u64 *on_disk)
 void commit_advance(struct raft *r)
 {
     const struct membership *ms = &r->membership;
-    u64 on_disk[RAFT_MEMBERS_MAX];
+    u64 on_disk[RAFT_SLOTS_MAX];
 
     for (u32 slot = 0; slot < ms->count; slot++) {
         const struct progress *p = &r->leading.peers[slot];

@@ -98,7 +98,7 @@ void raft_config_found(struct raft_config *c, node_id node)
     assert(added);
 }
 
-static bool is_founded(const struct raft_config *c)
+bool config_is_founded(const struct raft_config *c)
 {
     static const u8 unknown[16];
     replica_id next = 1;
@@ -122,7 +122,7 @@ static void encode_member(const struct raft_member *m, struct buf *out)
 void raft_config_encode(const struct raft_config *c, struct buf *out)
 {
     assert(config_is_valid(c));
-    bool founded = is_founded(c);
+    bool founded = config_is_founded(c);
     buf_append_u8(out, founded ? FOUNDED_FORMAT : CONFIG_FORMAT);
     buf_append_u8(out, (u8)c->count);
     buf_append_u16(out, 0);

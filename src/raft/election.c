@@ -66,7 +66,9 @@ static bool may_vote(const struct raft *r)
 bool election_may_campaign(const struct raft *r)
 {
     if (r->election.removed) return false;
-    return may_vote(r) && membership_is_voter(&r->membership, r->membership.self);
+    if (!may_vote(r)) return false;
+    return membership_is_voter(&r->membership, r->membership.self) ||
+           (membership_may_still_vote(r) && !MUTANT(who_leaves_never_campaigns));
 }
 
 void election_boot_hard_state(struct raft *r, const struct raft_hard_state *hs)
@@ -91,7 +93,8 @@ void election_boot(struct raft *r, nanos booted_at)
      * silence. */
     if (!MUTANT(vote_right_after_restart)) e->votes_from = booted_at + r->options.lease;
     draw_deadline(r);
-    if (membership_is_sole_voter(&r->membership)) e->deadline = booted_at; /* nobody to wait for */
+    bool always = config_is_founded(&r->membership.config) || MUTANT(sole_voter_leads_at_once);
+    if (always && membership_is_sole_voter(&r->membership)) e->deadline = booted_at; /* nobody to wait for */
 }
 
 /* Ask every other voter. A real candidacy's requests wait for the own vote on disk. */

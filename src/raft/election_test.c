@@ -151,6 +151,48 @@ TEST(election, a_candidate_that_is_no_member_here_is_judged_by_its_log) /* §4.1
     fixture_done(&f);
 }
 
+TEST(election, one_that_was_always_alone_leads_at_once_and_one_that_is_left_does_not)
+{
+    struct fixture f = fixture_new((struct fixture_setup){.config = config_of("1")});
+    CHECK(raft_deadline(f.r) < f.now);
+    fixture_done(&f);
+    struct raft_config left = config_of("1");
+    left.next = 4; /* 2 and 3 left; one of them may hold a lease that 1 has granted */
+    f = fixture_new((struct fixture_setup){.config = left});
+    CHECK(raft_deadline(f.r) >= f.now);
+    fixture_done(&f);
+}
+
+TEST(election, who_left_by_a_change_not_committed_yet_campaigns_without_counting_itself) /* §4.2.2 */
+{
+    struct fixture f = with_log("1/1");
+    struct raft_config c = config_of("23");
+    struct buf bytes = {0};
+    raft_config_encode(&c, &bytes);
+    struct rcbuf *data = rcbuf_from(buf_str(&bytes));
+    struct raft_entry e = {{1, 2}, RAFT_CONFIG, data};
+    struct raft_message m = heartbeat(2, 1, "1/1", 0);
+    m.entries = &e;
+    m.count = 1;
+    receive(&f, m);
+    persisted(&f, "1/2");
+    tick_after(&f, NANOS_SEC);
+    CHECK_EQ(raft_role(f.r), RAFT_PRECANDIDATE);
+    struct raft_message reply = vote_reply(2, 2, true);
+    reply.pre = true;
+    receive(&f, reply);
+    CHECK_EQ(raft_role(f.r), RAFT_PRECANDIDATE); /* one of 2 and 3 */
+    reply.from = 3;
+    receive(&f, reply);
+    saved(&f);
+    receive(&f, vote_reply(2, 2, true));
+    receive(&f, vote_reply(3, 2, true));
+    CHECK(raft_is_leader(f.r));
+    rcbuf_unref(data);
+    buf_done(&bytes);
+    fixture_done(&f);
+}
+
 TEST(election, a_joint_candidate_needs_both_halves) /* §4.3 */
 {
     struct fixture f = fixture_new((struct fixture_setup){.config = config_of("145:123")});
@@ -450,6 +492,8 @@ int main(void)
         RUN(election, an_impaired_replica_neither_votes_nor_campaigns),
         RUN(election, a_learner_does_not_campaign_but_votes_if_asked),
         RUN(election, a_candidate_that_is_no_member_here_is_judged_by_its_log),
+        RUN(election, one_that_was_always_alone_leads_at_once_and_one_that_is_left_does_not),
+        RUN(election, who_left_by_a_change_not_committed_yet_campaigns_without_counting_itself),
         RUN(election, a_joint_candidate_needs_both_halves),
         RUN(election, founding_lets_a_blank_replica_vote_and_no_other),
         RUN(election, a_hard_state_older_than_the_log_is_a_lost_one),

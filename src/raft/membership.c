@@ -16,7 +16,7 @@ static u32 slot_for(struct membership *m, replica_id id)
 {
     u32 slot = membership_slot(m, id);
     if (slot != NO_SLOT) return slot;
-    assert(m->count < RAFT_MEMBERS_MAX);
+    assert(m->count < RAFT_SLOTS_MAX);
     m->ids[m->count] = id;
     return m->count++;
 }
@@ -42,7 +42,7 @@ void membership_set(struct membership *m, replica_id self)
     m->quorum = quorum_of(m, &m->config, true);
     m->quorum_before = (struct joint){0};
     if (m->changing) m->quorum_before = quorum_of(m, &m->previous, false);
-    m->self = membership_slot(m, self);
+    m->self = slot_for(m, self);
 }
 
 u32 membership_slot(const struct membership *m, replica_id id)
@@ -99,6 +99,29 @@ void membership_at(const struct raft *r, u64 index, struct raft_config *out)
     *out = m->base;
 }
 
+static bool names_as_voter(const struct raft_config *c, replica_id id)
+{
+    const struct raft_member *m = raft_config_find(c, id);
+    return m && (m->roles & (RAFT_VOTER | RAFT_OUTGOING));
+}
+
+bool membership_may_still_vote(const struct raft *r)
+{
+    const struct membership *m = &r->membership;
+    u64 known = u64_max(r->marks.commit, m->base_index);
+    struct raft_config c;
+
+    if (membership_index(m) <= known) return false;
+    membership_at(r, known, &c);
+    if (names_as_voter(&c, r->options.self)) return true;
+    /* What is known to be committed may lie far back after a restart. */
+    for (u32 i = m->change_count; i > 0 && m->changes[i - 1] > known; i--) {
+        read_config(r, m->changes[i - 1], &c);
+        if (names_as_voter(&c, r->options.self)) return true;
+    }
+    return false;
+}
+
 static void text_of(const struct raft_config *c, char *out, size_t size)
 {
     static const char *const names[3] = {"", " outgoing", " learning"};
@@ -117,7 +140,7 @@ static void text_of(const struct raft_config *c, char *out, size_t size)
 void membership_take_effect(struct raft *r)
 {
     struct membership *m = &r->membership;
-    replica_id old_ids[RAFT_MEMBERS_MAX];
+    replica_id old_ids[RAFT_SLOTS_MAX];
     u32 old_count = m->count;
     char text[400];
 

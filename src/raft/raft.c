@@ -18,12 +18,12 @@ struct raft *raft_new(const struct raft_options *o)
     assert(o->drift_ppm < 1000000);
     assert(o->inflight_messages_max > 0);
 
-    size_t rings = (size_t)RAFT_MEMBERS_MAX * o->inflight_messages_max;
+    size_t rings = (size_t)RAFT_SLOTS_MAX * o->inflight_messages_max;
     struct raft *r = mem_zalloc(sizeof *r + rings * sizeof(struct inflight));
     r->options = *o;
     prng_init(&r->prng, o->seed, o->self);
     tail_init(&r->tail, (struct log_pos){0, 0});
-    for (u32 slot = 0; slot < RAFT_MEMBERS_MAX; slot++)
+    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++)
         progress_init(&r->leading.peers[slot],
                       r->inflight + (size_t)slot * o->inflight_messages_max,
                       o->inflight_messages_max);
@@ -364,7 +364,6 @@ static void check_leader(const struct raft *r)
     assert(r->leading.term_start <= r->tail.last.index);
     assert(r->tail.last.term == own_term(r)); /* its no-op at least */
     assert(!r->election.hard.impaired);
-    assert(r->membership.self != NO_SLOT);
     assert(!r->membership.changing || membership_index(&r->membership) <= r->tail.last.index);
     for (u32 slot = 0; slot < r->membership.count; slot++)
         if (slot != r->membership.self) progress_check(&r->leading.peers[slot], r->tail.last.index);

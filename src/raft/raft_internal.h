@@ -11,7 +11,8 @@
 
 #include <inttypes.h>
 
-#define NO_SLOT UINT32_MAX
+#define NO_SLOT        UINT32_MAX
+#define RAFT_SLOTS_MAX (RAFT_MEMBERS_MAX + 1) /* members, and this replica if it is none */
 
 struct membership { /* membership.c. A member is a slot: a bit in sets, an index in arrays */
     struct raft_config config; /* in effect: that of the log's newest CONFIG entry, else base */
@@ -22,9 +23,9 @@ struct membership { /* membership.c. A member is a slot: a bit in sets, an index
     struct raft_config previous; /* a leader's, until its change commits: what that replaces */
     bool changing;               /* there is a previous */
     u32 count;
-    replica_id ids[RAFT_MEMBERS_MAX]; /* members, and voters of previous */
+    replica_id ids[RAFT_SLOTS_MAX]; /* members, voters of previous, and this replica */
     struct joint quorum, quorum_before; /* of config; of previous */
-    u32 self; /* own slot, or NO_SLOT */
+    u32 self; /* own slot */
 };
 
 struct election { /* election.c: role, term, vote, timers */
@@ -59,7 +60,7 @@ struct following { /* append.c */
 };
 
 struct leading { /* replicate.c */
-    struct progress peers[RAFT_MEMBERS_MAX]; /* progress.c holds the arithmetic */
+    struct progress peers[RAFT_SLOTS_MAX]; /* progress.c holds the arithmetic */
     nanos since;                             /* when this leadership began */
     u64 term_start;                          /* index of its first entry, the no-op */
     nanos heartbeat_due;
@@ -133,6 +134,7 @@ static inline u64 own_term(const struct raft *r) { return r->election.hard.term;
 
 /* config.c */
 bool config_is_valid(const struct raft_config *c);
+bool config_is_founded(const struct raft_config *c); /* never changed: see change.c */
 
 /* membership.c */
 void membership_boot(struct raft *r, const struct raft_config *c, u64 at);
@@ -149,6 +151,9 @@ void membership_take_effect(struct raft *r);
 void membership_set(struct membership *m, replica_id self); /* slots and sets of config, previous */
 u32 membership_slot(const struct membership *m, replica_id id); /* or NO_SLOT */
 bool membership_is_voter(const struct membership *m, u32 slot);
+/* Left by a change that may be taken back: until it is committed this replica may be needed as leader
+ * (§4.2.2), though it would not count itself. */
+bool membership_may_still_vote(const struct raft *r);
 bool membership_is_sole_voter(const struct membership *m); /* this replica alone decides */
 /* What a quorum of every configuration from the last committed to the last appended has reached;
  * on a leader. */

@@ -23,7 +23,7 @@ bool read_has_room(const struct raft *r)
 static u64 confirmed_round(const struct raft *r)
 {
     const struct membership *ms = &r->membership;
-    u64 answered[RAFT_MEMBERS_MAX];
+    u64 answered[RAFT_SLOTS_MAX];
 
     if (MUTANT(read_without_quorum)) return r->reads.round;
     for (u32 slot = 0; slot < ms->count; slot++) {
@@ -153,7 +153,7 @@ bool raft_lease_holds(const struct raft *r, nanos now)
 {
     const struct membership *ms = &r->membership;
     const struct transfer *x = &r->transfer;
-    u64 until[RAFT_MEMBERS_MAX];
+    u64 until[RAFT_SLOTS_MAX];
 
     if (r->election.role != RAFT_LEADER) return false;
     /* The answer comes from the applied state, so that must hold all that earlier leaders

@@ -24,7 +24,7 @@ void replicate_append_own(struct raft *r, u32 kind, struct rcbuf *data)
 void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 old_count)
 {
     const struct membership *ms = &r->membership;
-    struct progress before[RAFT_MEMBERS_MAX];
+    struct progress before[RAFT_SLOTS_MAX];
     u32 taken = 0, fresh = 0;
 
     if (r->election.role != RAFT_LEADER) return;
@@ -39,7 +39,7 @@ void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 ol
         r->leading.peers[slot] = before[was];
         taken |= BIT(was);
     }
-    for (u32 slot = 0; slot < RAFT_MEMBERS_MAX; slot++) {
+    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++) {
         if (slot < ms->count && !(fresh & BIT(slot))) continue;
         u32 spare = (u32)__builtin_ctz(~taken);
         taken |= BIT(spare);
@@ -193,7 +193,7 @@ static bool has_quorum(const struct raft *r)
 {
     const struct membership *ms = &r->membership;
     const struct leading *l = &r->leading;
-    u64 heard[RAFT_MEMBERS_MAX];
+    u64 heard[RAFT_SLOTS_MAX];
 
     for (u32 slot = 0; slot < ms->count; slot++) {
         const struct progress *p = &l->peers[slot];

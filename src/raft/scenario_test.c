@@ -226,7 +226,7 @@ static void show(struct story *s)
 
 static void install(struct story *s, struct host *from, struct host *to)
 {
-    struct snapshot snapshot = {raft_first(from->raft), 0};
+    struct snapshot snapshot = {.pos = raft_first(from->raft)};
     happen(s, from,
            (struct raft_event){
                .kind = RAFT_SNAPSHOT_SENT, .peer = to->id, .index = snapshot.pos.index});
