@@ -186,6 +186,9 @@ void part_on_replay(void *context, const struct wal_replayed *r)
     struct boot_log *b = &p->boot;
 
     if (r->frame.part != p->options.id) return;
+    /* What an earlier replica of the group on this node wrote is not this one's. 0: a founding one's. */
+    replica_id wrote = r->frame.repl ? r->frame.repl : p->options.self;
+    if (wrote != p->options.replica) return;
     b->saw_anything = true;
     switch (r->frame.type) {
     case WAL_ENTRY: replay_entry(p, b, r); break;
@@ -252,6 +255,7 @@ static bool connect_to_marker(struct part *p, struct boot_log *b)
 static void cut_damaged(struct part *p, struct boot_log *b)
 {
     struct wal_frame cut = {.type = WAL_TRUNC_SUFFIX,
+                            .repl = p->options.replica,
                             .flags = TRUNC_REPAIR,
                             .part = p->options.id,
                             .index = boot_last(b) + 1};
@@ -267,6 +271,7 @@ err part_boot(struct part *p, struct wal *wal)
     p->now = env_mono(p->env);
     if (connect_to_marker(p, b)) {
         struct wal_frame restart = {.type = WAL_SNAP_DONE,
+                                    .repl = p->options.replica,
                                     .part = p->options.id,
                                     .index = p->checkpoint.marker.index,
                                     .term = (u32)p->checkpoint.marker.term};
@@ -274,8 +279,9 @@ err part_boot(struct part *p, struct wal *wal)
     }
     /* An empty log may have had a past that voted and acknowledged, also when it was not this start that found
      * the directory empty: a crash may have come before anything was written. */
-    if (!b->saw_anything && p->checkpoint.marker.index == 0 && !MUTANT(blank_disk_votes))
-        b->hard.impaired = true;
+    bool empty = !b->saw_anything && p->checkpoint.marker.index == 0;
+    bool joins = p->options.members.count == 0; /* its number is new: it never promised anything */
+    if (empty && !joins && !MUTANT(blank_disk_votes)) b->hard.impaired = true;
     if (b->suspect)
         b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
     if (b->damaged) cut_damaged(p, b);
@@ -291,6 +297,7 @@ err part_boot(struct part *p, struct wal *wal)
     raft_boot_snapshot(p->raft, b->before);
     for (u64 i = 0; i < b->count; i++) raft_boot_entry(p->raft, boot_at(b, i));
     raft_boot_done(p->raft, p->apply.applied, p->now);
+    members_boot(p);
     boot_clear(b, (struct log_pos){0, 0});
     mem_free(b->entries);
     *b = (struct boot_log){0};

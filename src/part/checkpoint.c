@@ -141,7 +141,8 @@ err checkpoint_on_job(struct part *p)
     checkpoint_found_space(p);
     p->stats.checkpoints++;
     struct wal_frame f = {
-        .type = WAL_CKPT, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
+        .type = WAL_CKPT, .part = p->options.id, .index = pos.index, .term = (u32)pos.term,
+        .repl = p->options.replica};
     wal_stage(p->wal, &f, NULL, 0);
     wal_release(p->wal, p->options.id, pos.index);
     checkpoint_compact(p);

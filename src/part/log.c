@@ -10,8 +10,8 @@
 void log_send(struct part *p, const struct raft_message *m)
 {
     /* An APPEND that overtakes entries would be refused; answers and votes need not wait behind what is large. */
-    struct frame f = {.type = FRAME_RAFT, .part = p->options.id, .may_overtake = m->kind != RAFT_APPEND};
-    struct buf *out = p->host.peer_begin(p->host.context, m->to, &f);
+    struct frame f = {.type = FRAME_RAFT, .may_overtake = m->kind != RAFT_APPEND};
+    struct buf *out = members_begin(p, m->to, &f);
 
     if (!out) return;
     raft_message_encode(m, out);
@@ -22,7 +22,10 @@ u64 log_stage_hard_state(struct part *p, const struct raft_hard_state *hs)
 {
     u8 bytes[16] = {0};
     str payload = str_from(bytes, sizeof bytes);
-    struct wal_frame f = {.type = WAL_HARD_STATE, .part = p->options.id, .term = (u32)hs->term};
+    struct wal_frame f = {.type = WAL_HARD_STATE,
+                          .part = p->options.id,
+                          .term = (u32)hs->term,
+                          .repl = p->options.replica};
 
     put_u64(bytes, hs->term);
     put_u32(bytes + 8, hs->vote);
@@ -48,7 +51,8 @@ static void stage_entries(struct part *p, u64 from, u64 to)
                               .flags = (u8)e->kind,
                               .part = p->options.id,
                               .index = i,
-                              .term = (u32)e->pos.term};
+                              .term = (u32)e->pos.term,
+                              .repl = p->options.replica};
         lsn = wal_stage(p->wal, &f, &payload, 1);
     }
     struct staged *s = fifo_push(&p->log.staged);
@@ -60,7 +64,8 @@ static void stage(struct part *p, const struct raft_actions *a)
     if (a->save) stage_save(p, a->save);
     if (a->truncate_from) {
         struct wal_frame f = {
-            .type = WAL_TRUNC_SUFFIX, .part = p->options.id, .index = a->truncate_from};
+            .type = WAL_TRUNC_SUFFIX, .part = p->options.id, .index = a->truncate_from,
+            .repl = p->options.replica};
         wal_stage(p->wal, &f, NULL, 0);
     }
     if (a->append.from) stage_entries(p, a->append.from, a->append.to);
@@ -71,7 +76,7 @@ static void tell(struct part *p, const char *what)
     char line[160];
 
     snprintf(line, sizeof line, "%s part=%" PRIu64 " leader=%u term=%" PRIu64 " last=%" PRIu64, what,
-             p->options.id, raft_leader(p->raft), raft_term(p->raft), raft_last(p->raft).index);
+             p->options.id, part_leader(p), raft_term(p->raft), raft_last(p->raft).index);
     p->host.log(p->host.context, LOG_INFO, line);
 }
 
@@ -105,6 +110,7 @@ static void carry_out(struct part *p)
     for (u32 i = 0; i < a->read_count; i++) read_on_confirmed(p, &a->reads[i]);
     if (a->snapshot_to) shipping_begin(p, a->snapshot_to);
     if (a->events & RAFT_LEADER_CHANGED) tell(p, raft_is_leader(p->raft) ? "leads" : "follows");
+    if (a->events) members_on_events(p, a->events);
     if (a->events & RAFT_HEALED) tell(p, "replica healed");
 }
 

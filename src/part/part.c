@@ -13,7 +13,8 @@ err part_new(struct env *env, struct store *store, struct machine *machine,
     p->machine = machine;
     p->sessions = session_table_new();
     prng_init(&p->submit.seeds, env_random(env), options->self);
-    p->raft = raft_new(&options->raft);
+    members_init(p);
+    p->raft = raft_new(&p->options.raft);
     fifo_init(&p->log.staged, sizeof(struct staged));
     fifo_init(&p->log.held, sizeof(struct held));
     fifo_init(&p->submit.queue, sizeof(struct queued));
@@ -62,13 +63,13 @@ void part_free(struct part *p)
     mem_free(p);
 }
 
-static err on_raft_frame(struct part *p, node_id from, str body)
+static err on_raft_frame(struct part *p, replica_id from, str body)
 {
     struct raft_message m;
 
     err e = raft_message_decode(body, &m);
     if (e) return e;
-    if (m.from != from || m.to != p->options.self) {
+    if (m.from != from || m.to != p->options.replica) {
         raft_message_done(&m);
         return ERR_MALFORMED;
     }
@@ -81,22 +82,22 @@ static err on_raft_frame(struct part *p, node_id from, str body)
 
 err part_on_frame(struct part *p, node_id from, const struct frame *f, str body)
 {
+    replica_id sender;
+
     p->now = env_mono(p->env);
+    if (!members_accept(p, from, f, &sender)) return OK;
     switch (f->type) {
-    case FRAME_RAFT: return on_raft_frame(p, from, body);
-    case FRAME_SNAPSHOT_CHUNK: return shipping_on_chunk(p, from, body);
-    case FRAME_SNAPSHOT_ACK: return shipping_on_ack(p, from, body);
+    case FRAME_RAFT: return on_raft_frame(p, sender, body);
+    case FRAME_SNAPSHOT_CHUNK: return shipping_on_chunk(p, sender, body);
+    case FRAME_SNAPSHOT_ACK: return shipping_on_ack(p, sender, body);
     default: return ERR_MALFORMED;
     }
 }
 
 void part_on_peer_lost(struct part *p, node_id peer, bool restarted)
 {
-    struct raft_event ev = {.kind = RAFT_UNREACHABLE, .peer = peer, .rejected = restarted};
-
     p->now = env_mono(p->env);
-    log_step_or_fail(p, &ev);
-    shipping_on_peer_lost(p, peer);
+    members_on_peer_lost(p, peer, restarted);
 }
 
 void part_on_founding(struct part *p)
@@ -164,7 +165,7 @@ err part_on_job(struct part *p, struct env_job *job)
 
 static bool tick_is_due(const struct part *p)
 {
-    return p->now >= raft_deadline(p->raft);
+    return p->now >= raft_deadline(p->raft) && !members_is_silent(p);
 }
 
 err part_turn(struct part *p, bool *more)
@@ -186,12 +187,14 @@ err part_turn(struct part *p, bool *more)
     if (!e) e = shipping_turn(p);
     if (!e && store_tidy(p->store, 256)) *more = true;
     p->stats.sessions = session_count(p->sessions);
+    members_count(p);
     return e ? e : p->failed;
 }
 
 nanos part_deadline(const struct part *p)
 {
-    nanos at = u64_min(raft_deadline(p->raft), shipping_deadline(p));
+    nanos at = shipping_deadline(p);
+    if (!members_is_silent(p)) at = u64_min(at, raft_deadline(p->raft));
 
     if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running &&
         !p->shipping.in.committing)

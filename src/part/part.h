@@ -33,6 +33,7 @@ enum part_status {
     PART_DISK_FULL,    /* certainly not logged: read-only until space returns */
     PART_OUT_OF_ORDER, /* not done: the connection's earlier write has not run yet */
     PART_LOST, /* was in this leader's log, and leadership ended before it was applied: unknown */
+    PART_REFUSED, /* not done: the members cannot be changed so, or not now; reply says why */
 };
 
 struct part_answer {
@@ -63,6 +64,8 @@ struct part_host {
     struct buf *(*peer_begin)(void *context, node_id to, const struct frame *f);
     void (*peer_end)(void *context);
     void (*log)(void *context, enum log_level level, const char *line);
+    /* The incarnation of a node's directory, as it said itself; NULL: not known. May be NULL. */
+    const u8 *(*incarnation)(void *context, node_id node);
 };
 
 struct part_options {
@@ -70,7 +73,9 @@ struct part_options {
     node_id self;
     u32 boot;
     struct raft_options raft;
-    struct raft_config members;
+    replica_id replica;         /* which one this is; 0: a founding member, its number is its node's */
+    u8 incarnation[16];         /* of this node's directory */
+    struct raft_config members; /* who founded the group; none: this replica was added to it later */
     bool blank;         /* the directory was made at this start */
     u64 log_bytes_keep; /* tail kept for slow followers after a checkpoint */
     u64 checkpoint_dirty_bytes;
@@ -95,6 +100,15 @@ void part_submit(struct part *p, struct part_request *req);
 /* One peer frame whose destination is this partition. ERR_MALFORMED: close the connection. */
 MUST_USE err part_on_frame(struct part *p, node_id from, const struct frame *f, str body);
 void part_on_peer_lost(struct part *p, node_id peer, bool restarted);
+/* Change the members of the group to `target` (raft.h: raft_change_check); answered when the change
+ * is committed, or why it was refused, in plain text. PART_LOST: leadership ended on the way. */
+#define PART_CHANGE_TEXT_MAX 160
+void part_change_members(struct part *p, const struct raft_config *target,
+                         const struct part_waiter *from);
+/* No member any more, or its number belongs to another disk: it serves nobody and may be deleted. */
+bool part_is_removed(const struct part *p);
+node_id part_leader(const struct part *p); /* the node it lives on; 0: unknown */
+
 void part_on_founding(struct part *p);
 void part_on_disk_full(struct part *p, bool full); /* the log's */
 MUST_USE err part_on_job(struct part *p, struct env_job *job); /* job->owner is the partition */
@@ -124,6 +138,9 @@ bool part_is_full(const struct part *p);
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,
         snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions;
+    u64 frames_not_ours; /* for another replica, or of one that the members do not know so */
+    u64 config_index, config_changes;
+    u32 voters, outgoing, learners, learners_caught_up; /* outgoing: a change is under way */
 };
 const struct part_stats *part_stats(const struct part *p);
 

@@ -63,7 +63,7 @@ struct queued { /* submit.c: requests not yet proposed or read */
 };
 
 struct outgoing { /* shipping.c: one snapshot under way to one peer */
-    node_id to;
+    replica_id to;
     u64 snap_id, index, index_term;
     struct store_snapshot *snapshot;
     struct buf last_key;
@@ -78,7 +78,7 @@ struct outgoing { /* shipping.c: one snapshot under way to one peer */
 };
 
 struct incoming { /* shipping.c: one snapshot being received */
-    node_id from;
+    replica_id from;
     u64 snap_id, index, index_term, next_seq, term;
     struct store_install *install;
     bool committing;
@@ -146,6 +146,17 @@ struct part {
         nanos retry_at;
     } checkpoint;
 
+    struct { /* members.c */
+        struct {
+            replica_id id;
+            node_id node;
+        } contacts[8]; /* who wrote, and is no member that the log names */
+        u32 next_contact;
+        struct part_waiter waiter; /* of the change under way */
+        bool waiting;
+        bool silent; /* this replica's number is another life's */
+    } members;
+
     struct { /* shipping.c */
         struct outgoing out[RAFT_MEMBERS_MAX];
         struct incoming in;
@@ -164,6 +175,19 @@ err log_step(struct part *p, struct raft_event *ev); /* one raft_step, carried o
 void log_step_or_fail(struct part *p, struct raft_event *ev);
 err log_advance(struct part *p); /* report what became durable, release held messages */
 void log_send(struct part *p, const struct raft_message *m);
+
+/* members.c */
+void members_init(struct part *p);
+void members_boot(struct part *p);
+void members_count(struct part *p); /* into the stats */
+bool members_is_silent(const struct part *p);
+node_id members_node(const struct part *p, replica_id id); /* 0: not known */
+/* Room for one frame to a replica, or NULL: it is not in reach. Ends with host.peer_end. */
+struct buf *members_begin(struct part *p, replica_id to, struct frame *f);
+/* Is this frame for this replica, from who it says? */
+bool members_accept(struct part *p, node_id from, const struct frame *f, replica_id *sender);
+void members_on_peer_lost(struct part *p, node_id node, bool restarted);
+void members_on_events(struct part *p, u32 events);
 
 /* boot.c */
 err boot_load_marker(struct part *p);
@@ -203,12 +227,12 @@ bool checkpoint_lacks_space(const struct part *p);
 
 /* shipping.c */
 err shipping_turn(struct part *p);
-void shipping_begin(struct part *p, node_id to);
-err shipping_on_chunk(struct part *p, node_id from, str body);
-err shipping_on_ack(struct part *p, node_id from, str body);
+void shipping_begin(struct part *p, replica_id to);
+err shipping_on_chunk(struct part *p, replica_id from, str body);
+err shipping_on_ack(struct part *p, replica_id from, str body);
 err shipping_on_job(struct part *p);
 bool shipping_owns(const struct part *p, const struct env_job *job);
-void shipping_on_peer_lost(struct part *p, node_id peer);
+void shipping_on_peer_lost(struct part *p, replica_id peer);
 u64 shipping_pins(
     const struct part *p); /* lowest index a running transfer needs in the tail; UINT64_MAX */
 void shipping_free(struct part *p);

@@ -13,14 +13,14 @@
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
 #define WINDOW        ARRAY_LEN(((struct outgoing *)0)->window)
 
-static struct outgoing *outgoing_to(struct part *p, node_id to)
+static struct outgoing *outgoing_to(struct part *p, replica_id to)
 {
     for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
         if (p->shipping.out[i].to == to) return &p->shipping.out[i];
     return NULL;
 }
 
-void shipping_begin(struct part *p, node_id to)
+void shipping_begin(struct part *p, replica_id to)
 {
     if (outgoing_to(p, to)) return;
     struct outgoing *o = outgoing_to(p, 0);
@@ -39,7 +39,7 @@ static void outgoing_reset_chunks(struct outgoing *o)
     o->read_all = false;
 }
 
-static void tell(struct part *p, const char *what, node_id peer, u64 index)
+static void tell(struct part *p, const char *what, replica_id peer, u64 index)
 {
     char line[128];
 
@@ -63,7 +63,7 @@ static void outgoing_end(struct part *p, struct outgoing *o, bool report, bool f
 
 static void send_chunk(struct part *p, struct outgoing *o, const struct sent_chunk *c)
 {
-    struct frame f = {.type = FRAME_SNAPSHOT_CHUNK, .part = p->options.id};
+    struct frame f = {.type = FRAME_SNAPSHOT_CHUNK};
     struct snapshot_chunk chunk = {.term = raft_term(p->raft),
                                    .snap_id = o->snap_id,
                                    .index = o->index,
@@ -71,7 +71,7 @@ static void send_chunk(struct part *p, struct outgoing *o, const struct sent_chu
                                    .seq = c->seq,
                                    .last = c->last,
                                    .rows = buf_str(&c->bytes)};
-    struct buf *out = p->host.peer_begin(p->host.context, o->to, &f);
+    struct buf *out = members_begin(p, o->to, &f);
 
     if (!out) return;
     snapshot_chunk_encode(&chunk, out);
@@ -141,7 +141,7 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
     return OK;
 }
 
-err shipping_on_ack(struct part *p, node_id from, str body)
+err shipping_on_ack(struct part *p, replica_id from, str body)
 {
     struct snapshot_ack a;
     struct outgoing *o = outgoing_to(p, from);
@@ -170,12 +170,12 @@ err shipping_on_ack(struct part *p, node_id from, str body)
     return OK;
 }
 
-static void ack(struct part *p, node_id to, u64 snap_id, u64 next_seq, u8 status)
+static void ack(struct part *p, replica_id to, u64 snap_id, u64 next_seq, u8 status)
 {
-    struct frame f = {.type = FRAME_SNAPSHOT_ACK, .part = p->options.id};
+    struct frame f = {.type = FRAME_SNAPSHOT_ACK};
     struct snapshot_ack a = {
         .term = raft_term(p->raft), .snap_id = snap_id, .next_seq = next_seq, .status = status};
-    struct buf *out = p->host.peer_begin(p->host.context, to, &f);
+    struct buf *out = members_begin(p, to, &f);
 
     if (!out) return;
     snapshot_ack_encode(&a, out);
@@ -191,7 +191,7 @@ static void incoming_abort(struct part *p)
     *in = (struct incoming){0};
 }
 
-static err incoming_begin(struct part *p, node_id from, const struct snapshot_chunk *c)
+static err incoming_begin(struct part *p, replica_id from, const struct snapshot_chunk *c)
 {
     struct incoming *in = &p->shipping.in;
 
@@ -210,7 +210,7 @@ static bool is_stale(struct part *p, u64 index)
     return index <= raft_commit(p->raft) && !MUTANT(stale_snapshot_installed);
 }
 
-err shipping_on_chunk(struct part *p, node_id from, str body)
+err shipping_on_chunk(struct part *p, replica_id from, str body)
 {
     struct incoming *in = &p->shipping.in;
     struct snapshot_chunk c;
@@ -268,7 +268,7 @@ static void incoming_turn(struct part *p)
 
     if (!in->waiting || p->checkpoint.running || wal_durable(p->wal) < in->wait_lsn) return;
     if (is_stale(p, in->index)) {
-        node_id from = in->from;
+        replica_id from = in->from;
         u64 snap_id = in->snap_id;
         incoming_abort(p);
         ack(p, from, snap_id, 0, SNAPSHOT_INSTALLED);
@@ -277,7 +277,8 @@ static void incoming_turn(struct part *p)
     struct wal_frame f = {.type = WAL_SNAP_BEGIN,
                           .part = p->options.id,
                           .index = in->index,
-                          .term = (u32)in->index_term};
+                          .term = (u32)in->index_term,
+                          .repl = p->options.replica};
     wal_stage(p->wal, &f, NULL, 0);
     in->waiting = false;
     in->committing = true;
@@ -292,13 +293,14 @@ bool shipping_owns(const struct part *p, const struct env_job *job)
 }
 
 /* The new rows are durable: the state machine, the sessions and the log start again behind them. */
-static err restart_from_marker(struct part *p, node_id leader)
+static err restart_from_marker(struct part *p, replica_id leader)
 {
     err e = boot_load_marker(p);
     if (e) return e;
     struct log_pos pos = p->checkpoint.marker;
     struct wal_frame f = {
-        .type = WAL_SNAP_DONE, .part = p->options.id, .index = pos.index, .term = (u32)pos.term};
+        .type = WAL_SNAP_DONE, .part = p->options.id, .index = pos.index, .term = (u32)pos.term,
+        .repl = p->options.replica};
     wal_stage(p->wal, &f, NULL, 0);
     wal_release(p->wal, p->options.id, pos.index);
     checkpoint_found_space(p); /* what it wanted to write is in there */
@@ -347,7 +349,7 @@ err shipping_turn(struct part *p)
     return OK;
 }
 
-void shipping_on_peer_lost(struct part *p, node_id peer)
+void shipping_on_peer_lost(struct part *p, replica_id peer)
 {
     struct outgoing *o = outgoing_to(p, peer);
     if (o) o->resend_at = p->now; /* the next connection goes on where the last one broke */

@@ -15,7 +15,7 @@ void part_answer(struct part *p, const struct part_waiter *to, enum part_status 
     struct part_answer a = {.part = p->options.id,
                             .to = *to,
                             .status = status,
-                            .leader = p->raft ? raft_leader(p->raft) : 0,
+                            .leader = p->raft ? part_leader(p) : 0,
                             .index = index,
                             .reply = reply};
     p->stats.answered++;

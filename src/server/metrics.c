@@ -26,7 +26,7 @@ static void raft_metrics(struct node *n, struct buf *out)
 
     GAUGE("raft_term", "Current term.", raft_term(r));
     GAUGE("raft_role", "0 follower, 1 pre-candidate, 2 candidate, 3 leader.", (u64)raft_role(r));
-    GAUGE("raft_leader", "Node id of the known leader, 0 if none.", raft_leader(r));
+    GAUGE("raft_leader", "Node id of the known leader, 0 if none.", part_leader(p));
     GAUGE("raft_commit_index", "Highest index known committed.", raft_commit(r));
     GAUGE("raft_applied_index", "Highest index applied.", part_applied(p));
     GAUGE("raft_durable_index", "Highest index on this node's disk.", raft_durable(r));

@@ -105,6 +105,12 @@ static void on_peer_end(void *context)
     peers_end(n->peers);
 }
 
+static const u8 *on_incarnation(void *context, node_id node)
+{
+    struct node *n = context;
+    return node == n->config.self ? n->identity.incarnation : peers_incarnation(n->peers, node);
+}
+
 static void on_log(void *context, enum log_level level, const char *line)
 {
     struct node *n = context;
@@ -196,6 +202,7 @@ static void part_options_of(struct node *n, struct part_options *o)
         .wal_bytes_max = 16 * c->wal_segment_bytes,
         .queue_bytes_max = size_max(c->memory_bytes / 8, 4 * c->value_bytes_max),
     };
+    mem_copy(o->incarnation, n->identity.incarnation, sizeof o->incarnation);
     for (u32 i = 0; i < c->member_count; i++)
         raft_config_found(&o->members, c->members[i].id);
 }
@@ -236,6 +243,7 @@ static err open_state(struct node *n, char *problem, size_t size)
                              .answer = on_answer,
                              .peer_begin = on_peer_begin,
                              .peer_end = on_peer_end,
+                             .incarnation = on_incarnation,
                              .log = on_log};
     struct part_options po;
 
@@ -398,7 +406,7 @@ static void tell_status(struct node *n)
     struct part *p = n->main->part;
     struct raft *r = part_raft(p);
     struct status s = {.role = (u32)raft_role(r),
-                       .leader = raft_leader(r),
+                       .leader = part_leader(p),
                        .pid = n->config.pid,
                        .term = raft_term(r),
                        .commit = raft_commit(r),
@@ -635,7 +643,7 @@ void node_view(const struct node *n, struct node_view *out)
     u32 count = peers_view(n->peers, peers, NODE_MEMBERS_MAX);
 
     *out = (struct node_view){.self = n->config.self,
-                              .leader = raft_leader(r),
+                              .leader = part_leader(n->main->part),
                               .boot = n->identity.boot,
                               .started_at = n->started_at};
     mem_copy(out->cluster_id, n->config.cluster_id, 16);

@@ -633,6 +633,12 @@ bool peers_is_connected(const struct peers *p, node_id to)
     return q && q->links[0].state == LINK_UP;
 }
 
+const u8 *peers_incarnation(const struct peers *p, node_id of)
+{
+    const struct peer *q = peer_find(p, of);
+    return q && q->boot ? q->incarnation : NULL;
+}
+
 /* Over every connection and in both directions: each end of each can then tell by itself that it is
  * whole. */
 void peers_send_status(struct peers *p, const struct status *s)

@@ -39,6 +39,7 @@ void peers_end(struct peers *p);
 /* The stranger may have gone: nothing happens then. */
 struct join_reply;
 void peers_answer_join(struct peers *p, u64 ticket, const struct join_reply *r);
+const u8 *peers_incarnation(const struct peers *p, node_id of); /* 16 bytes; NULL: not met yet */
 bool peers_is_connected(const struct peers *p, node_id to);
 
 void peers_send_status(struct peers *p, const struct status *s);
