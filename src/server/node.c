@@ -203,7 +203,11 @@ static void part_options_of(struct node *n, struct part_options *o)
         .queue_bytes_max = size_max(c->memory_bytes / 8, 4 * c->value_bytes_max),
     };
     mem_copy(o->incarnation, n->identity.incarnation, sizeof o->incarnation);
-    for (u32 i = 0; i < c->member_count; i++)
+    o->replica = c->replica;
+    u32 founders = c->founders ? c->founders : c->member_count;
+    bool founds = !c->replica;
+    for (u32 i = founders; i < c->member_count; i++) founds &= c->members[i].id != c->self;
+    for (u32 i = 0; founds && i < founders; i++)
         raft_config_found(&o->members, c->members[i].id);
 }
 

@@ -41,6 +41,8 @@ typedef err (*node_open_kvs_fn)(void *context, struct kvs **out, char *problem,
 
 struct node_config {  /* node_config_defaults fills everything; the command line changes some */
     node_id self;     /* 0: a bare start; founds a one-node cluster as node 1 */
+    u32 founders; /* so many of the members, the first ones, found the group; 0: all */
+    u32 replica;  /* of this node in it; 0: its own number */
     u32 member_count; /* 0: a cluster of one */
     struct node_member members[NODE_MEMBERS_MAX];
     /* To join: members of the cluster to ask (their id is not looked at). Then self, member_count and the

@@ -16,6 +16,7 @@ enum chance {
     CHANCE_FAULT,
     CHANCE_WORKLOAD,
     CHANCE_NODE, /* env_random */
+    CHANCE_MEMBERS,
     CHANCE_COUNT,
 };
 

@@ -6,6 +6,7 @@
 #include "sim/engine.h"
 #include "sim/faults.h"
 #include "sim/host.h"
+#include "sim/members.h"
 #include "sim/net.h"
 #include "sim/workload/table.h"
 
@@ -55,6 +56,7 @@ void cluster_make_nodes(struct world *w)
         h->config.peer_port = (u16)(PEER_PORT + i);
         h->config.admin_port = (u16)(ADMIN_PORT + i);
         h->config.open_kvs = engine_open;
+        h->config.founders = w->options->founders;
         w->hosts[w->host_count++] = h;
     }
     net_set_peer_ports(w->net, PEER_PORT, w->nodes);
@@ -85,4 +87,5 @@ void cluster_start(struct world *w)
     for (u32 i = 0; i < w->nodes; i++) host_start_at(w->hosts[i], prng_below(p, 300 * NANOS_MS));
     for (u32 i = 0; i < w->client_count; i++) client_start(w->clients[i]);
     faults_start(w);
+    members_start(w);
 }

@@ -362,7 +362,7 @@ void faults_heal(struct world *w, bool keep_one)
     }
     /* One whose disk has lost something is no good for the others' quorum: it is the one. */
     u32 away = f->atlas_used ? f->atlas_node : 1 + (u32)prng_below(p, w->nodes);
-    if (keep_one && w->nodes >= 3 && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
+    if (keep_one && w->nodes >= 3 && !w->options->founders && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
     for (u32 i = 0; i < w->nodes; i++)
         if (w->hosts[i]->id != w->avoided) host_start_at(w->hosts[i], w->now);
 }

@@ -20,6 +20,7 @@ enum event_kind { /* for the trace; the numbers are part of every trace hash */
     EVENT_FAULT,
     EVENT_HEAL,
     EVENT_PHASE,
+    EVENT_MEMBERS,
 };
 
 typedef void (*event_fn)(struct world *w, void *context, u64 arg);

@@ -7,6 +7,7 @@
 #include "part/part.h"
 #include "part/session.h"
 #include "sim/host.h"
+#include "sim/members.h"
 
 #define DIGEST_EVERY 256      /* entries */
 #define CHECK_CORE_EVERY 32   /* turns */
@@ -321,8 +322,9 @@ void observe_frames(struct world *w, str frames)
 /* ---- commitment ---- */
 
 /* Does this node's disk hold the entry, as far as an omniscient observer can tell? */
-static bool holds(const struct world *w, const struct host *h, u64 index, u64 term)
+static bool holds(const struct world *w, u32 node, u64 index, u64 term)
 {
+    const struct host *h = w->hosts[node - 1];
     const struct promise *m = &w->observer->promises[h->id];
 
     if (m->lost >= index && m->lost_term >= term) return true;
@@ -338,15 +340,13 @@ static bool holds(const struct world *w, const struct host *h, u64 index, u64 te
 static void check_commit(struct world *w, struct host *h, u64 commit)
 {
     u64 term = raft_term_at(part_raft(node_part(h->node)), commit);
-    u32 copies = 0;
 
     if (commit <= w->observer->commit_seen) return;
     w->observer->commit_seen = commit;
     if (term == 0) return;
-    for (u32 i = 0; i < w->nodes; i++) copies += holds(w, w->hosts[i], commit, term);
-    if (copies * 2 <= w->nodes)
-        world_violation(w, "node %u takes index %llu of term %llu for committed, but only %u disks hold it", h->id,
-                        (unsigned long long)commit, (unsigned long long)term, copies);
+    if (!members_quorum_holds(w, h->id, commit, term, holds))
+        world_violation(w, "node %u takes index %llu of term %llu for committed, but no majority of disks holds it",
+                        h->id, (unsigned long long)commit, (unsigned long long)term);
 }
 
 bool observe_others_are_damaged(const struct world *w, u32 but)

@@ -24,6 +24,7 @@ void sim_print_help(void)
           "  --until TIME      simulated time of each, as 60s, 500ms or 5m (60s)\n"
           "  --jobs N          processes at a time; 0: all in this process, for a debugger (2)\n"
           "  --nodes N         nodes of the cluster, 1 to 7 (3)\n"
+          "  --founders N      so many of them found the group; then nodes join, leave and are replaced (all)\n"
           "  --mode MODE       both: faults for 80% of the time, then every operation must finish (the default);\n"
           "                    safety: faults to the end; liveness: faults for half the time\n"
           "  --faults LIST     only these kinds of faults; none: no faults\n"
@@ -132,6 +133,7 @@ static bool set(struct sim_options *o, const char *name, const char *value)
     if (strcmp(name, "--until") == 0) return parse_time(value, &o->until);
     if (strcmp(name, "--jobs") == 0) return parse_small(value, 0, 256, &o->jobs);
     if (strcmp(name, "--nodes") == 0) return parse_small(value, 1, 7, &o->nodes);
+    if (strcmp(name, "--founders") == 0) return parse_small(value, 1, 7, &o->founders);
     if (strcmp(name, "--mode") == 0) return parse_mode(value, &o->mode);
     if (strcmp(name, "--faults") == 0) return parse_list(value, faults_name, &o->faults);
     if (strcmp(name, "--workloads") == 0) return parse_list(value, workload_name, &o->workloads);
@@ -142,7 +144,7 @@ static bool set(struct sim_options *o, const char *name, const char *value)
 
 enum sim_parse sim_options_parse(struct sim_options *o, int argc, char **argv)
 {
-    static const char *const with_value[] = {"--seeds", "--until", "--jobs", "--nodes", "--mode", "--faults",
+    static const char *const with_value[] = {"--seeds", "--until", "--jobs", "--nodes", "--founders", "--mode", "--faults",
                                              "--workloads", "--mutant", "--history"};
 
     for (int i = 1; i < argc; i++) {
