@@ -101,6 +101,10 @@ void wal_reclaim_note(struct wal *w, struct wal_segment *s, const struct wal_fra
 
     if (f->type == WAL_PAD) return;
     u32 at = part_at(p, f->part);
+    if (f->repl > p->parts[at].repl) { /* its indexes begin anew: nothing of it is released */
+        p->parts[at].repl = f->repl;
+        p->parts[at].released = 0;
+    }
     switch (f->type) {
     case WAL_ENTRY: {
         struct wal_use *use = use_of(p, at, s);

@@ -192,6 +192,28 @@ TEST(reclaim, a_file_stays_while_no_unit_behind_it_is_durable)
     rig_free(r);
 }
 
+/* A replica that was removed had released more than the next one of its group has written. */
+TEST(reclaim, what_an_earlier_replica_released_frees_nothing_of_the_next)
+{
+    struct rig *r = opened();
+    static const u8 bytes[8];
+    str payload = str_from(bytes, sizeof bytes);
+    struct wal_frame f = {.type = WAL_ENTRY, .part = 1, .index = 1, .term = 1, .repl = 5};
+
+    rig_entry(r, 1, 100);
+    wal_release(r->w, 1, 500);
+    go_to(r, 2);
+    wal_stage(r->w, &f, &payload, 1);
+    go_to(r, 4);
+    rig_release(r, 0, r->next_index[0] - 1);
+    CHECK_OK(rig_settle(r));
+    CHECK(oldest(r) <= 2);
+    wal_release(r->w, 1, 1);
+    CHECK_OK(rig_settle(r));
+    CHECK_EQ(oldest(r), 4);
+    rig_free(r);
+}
+
 TEST(reclaim, knows_thousands_of_parts)
 {
     struct rig *r = rig_new(9);
@@ -221,4 +243,5 @@ TEST_MAIN(RUN(reclaim, a_file_stays_until_every_part_released_it),
           RUN(reclaim, a_truncation_frees_the_entries_it_voids_once_it_is_durable),
           RUN(reclaim, the_file_in_use_never_goes),
           RUN(reclaim, a_file_stays_while_no_unit_behind_it_is_durable),
+          RUN(reclaim, what_an_earlier_replica_released_frees_nothing_of_the_next),
           RUN(reclaim, knows_thousands_of_parts))

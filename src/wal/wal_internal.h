@@ -164,7 +164,8 @@ void wal_job_run(struct env_job *job);
 /* --- reclaim.c --- */
 
 struct wal_part {
-    u64 id, released;
+    u64 id, released; /* by the replica below */
+    u32 repl;         /* the newest that wrote for the part; numbers only grow */
     struct wal_frame hard_frame; /* the newest hard state staged, kept to stage it again */
     u8 *hard;
     u32 hard_len, hard_cap;
