@@ -146,7 +146,7 @@ void part_change_members(struct part *p, const struct raft_config *target,
                     str_from(text, strlen(text)));
         return;
     }
-    assert(!p->members.waiting); /* the core takes one at a time */
+    if (p->members.waiting) settle(p, PART_LOST, 0, ""); /* it was cut off: another leader came between */
     p->members.waiter = *from;
     p->members.waiting = true;
     struct raft_event ev = {.kind = RAFT_CHANGE, .config = target};

@@ -12,18 +12,21 @@
  *   drop 1 2                 messages of 1 to 2 under way are lost
  *   hold 1 | disk 1          1's disk is slow: writes wait; and finish
  *   propose 1 3 | read 1 | transfer 1 2 | compact 1 5 | full 1 | roomy 1
+ *   join 4                   a new replica, that knows no members
+ *   change 1 124+5           ask 1 to change the members: voters, and learners after the +
  *   install 1 3              the snapshot 1 sends arrives at 3 and is installed
  *   crash 1 | restart 1      what the disk did not finish is lost
  *   wipe 1                   and the disk as well
  *   show                     every replica in a line */
 #include "raft/cluster_host.h"
+#include "raft/config_of.h"
 #include "raft/mutant_by_name.h"
 
 #include "base/test.h"
 
 #include <glob.h>
 
-#define NODES_MAX  5u
+#define NODES_MAX  6u
 #define FLYING_MAX 1024u
 
 struct letter {
@@ -112,7 +115,7 @@ static void finish_disk(struct story *s, struct host *h)
 
 static void boot(struct story *s, struct host *h)
 {
-    host_boot(h, s->now, &s->config);
+    host_boot(h, s->now, raft_config_find(&s->config, h->id) ? &s->config : NULL);
     raft_trace_to(h->raft, tell, &tellers[h->id]);
 }
 
@@ -122,29 +125,55 @@ static void boot_all(struct story *s)
     s->now += s->hosts[1].options.lease;
 }
 
+static void make_node(struct story *s, u32 id)
+{
+    struct host *h = &s->hosts[id];
+    host_init(h, id);
+    h->disk.hard.impaired = false;
+    h->options = (struct raft_options){.self = id,
+                                       .seed = id,
+                                       .election_timeout_min = 300 * NANOS_MS,
+                                       .election_timeout_max = 600 * NANOS_MS,
+                                       .heartbeat_every = 60 * NANOS_MS,
+                                       .lease = 300 * NANOS_MS,
+                                       .drift_ppm = 10000,
+                                       .inflight_messages_max = 16,
+                                       .inflight_bytes_max = MIB,
+                                       .append_bytes_max = MIB,
+                                       .tail_bytes_max = MIB,
+                                       .uncommitted_bytes_max = MIB};
+    tellers[id] = (struct teller){s, id};
+}
+
 static void set_nodes(struct story *s, u32 count)
 {
     s->nodes = count;
     s->now = NANOS_SEC;
     for (u32 id = 1; id <= count; id++) {
-        struct host *h = &s->hosts[id];
-        host_init(h, id);
-        h->disk.hard.impaired = false;
-        h->options = (struct raft_options){.self = id,
-                                           .seed = id,
-                                           .election_timeout_min = 300 * NANOS_MS,
-                                           .election_timeout_max = 600 * NANOS_MS,
-                                           .heartbeat_every = 60 * NANOS_MS,
-                                           .lease = 300 * NANOS_MS,
-                                           .drift_ppm = 10000,
-                                           .inflight_messages_max = 16,
-                                           .inflight_bytes_max = MIB,
-                                           .append_bytes_max = MIB,
-                                           .tail_bytes_max = MIB,
-                                           .uncommitted_bytes_max = MIB};
+        make_node(s, id);
         raft_config_found(&s->config, id);
-        tellers[id] = (struct teller){s, id};
     }
+}
+
+static void join(struct story *s, u32 id)
+{
+    assert(id == s->nodes + 1);
+    assert(id <= NODES_MAX);
+    s->nodes = id;
+    make_node(s, id);
+    boot(s, &s->hosts[id]);
+}
+
+static void change(struct story *s, struct host *h, const char *members)
+{
+    struct raft_config target = config_of(members);
+    struct raft_change_plan plan;
+    char text[160];
+    raft_change_check(h->raft, &target, s->now, &plan);
+    raft_change_text(&plan, text, sizeof text);
+    buf_printf(&s->told, "    %u: asked for %s: %s\n", h->id, members, text);
+    if (plan.reason == RAFT_CHANGE_POSSIBLE)
+        happen(s, h, (struct raft_event){.kind = RAFT_CHANGE, .config = &target});
 }
 
 static void set_log(struct host *h, const char *log)
@@ -307,6 +336,10 @@ static void obey(struct story *s, const char *line)
         deliver(s, a, b, true);
     else if (strcmp(verb, "show") == 0)
         show(s);
+    else if (strcmp(verb, "join") == 0)
+        join(s, a);
+    else if (strcmp(verb, "change") == 0)
+        change(s, &s->hosts[a], rest);
     else if (strcmp(verb, "advance") == 0) {
         s->now += a * NANOS_MS;
         fire_timers(s);

@@ -145,12 +145,35 @@ static bool repair(struct world *w, struct host *leader, bool may_replace)
     return false;
 }
 
+/* Somebody asks although a change is under way, or the leader is new: the core must refuse, or do it well. */
+static void hasty_step(struct world *w)
+{
+    struct prng *p = world_chance(w, CHANCE_MEMBERS);
+    u32 leader = observe_leader(w);
+    if (!leader || w->hosts[leader - 1]->busy_until > w->now) return;
+    struct host *h = w->hosts[leader - 1];
+    struct raft_config target = {.next = raft_config(raft_of(h))->next};
+    for (u32 i = 0; i < raft_config(raft_of(h))->count; i++) {
+        struct raft_member m = raft_config(raft_of(h))->members[i];
+        m.roles = (u8)(m.roles & ~RAFT_OUTGOING);
+        bool there = m.roles && raft_config_put(&target, &m);
+        (void)there;
+    }
+    if (raft_config_count(&target, RAFT_VOTER) <= VOTERS_MIN) return;
+    replica_id leaves = any_voter(p, &target)->id;
+    raft_config_remove(&target, leaves);
+    ask(w, h, &target, "hastily remove", leaves);
+}
+
 static void step(struct world *w)
 {
     struct prng *p = world_chance(w, CHANCE_MEMBERS);
     struct host *leader = settled_leader(w);
 
-    if (!leader) return;
+    if (!leader) {
+        if (!faults_are_over(w)) hasty_step(w);
+        return;
+    }
     struct raft_config c = *raft_config(raft_of(leader));
     bool over = faults_are_over(w);
     if (!over && chance_one_in(p, 3) && raft_config_count(&c, RAFT_VOTER) > VOTERS_MIN) {
@@ -166,6 +189,8 @@ static void fire_step(struct world *w, void *context, u64 arg)
     if (faults_are_over(w) && members_are_all(w)) return;
     step(w);
     nanos wait = faults_are_over(w) ? STEP_CALM : chance_exponential(world_chance(w, CHANCE_MEMBERS), STEP_MEAN);
+    if (!settled_leader(w) && chance_one_in(world_chance(w, CHANCE_MEMBERS), 2))
+        wait = chance_exponential(world_chance(w, CHANCE_MEMBERS), 3 * NANOS_MS); /* before it is finished */
     world_at(w, w->now + wait, EVENT_MEMBERS, 0, fire_step, context, 0);
 }
 
