@@ -170,7 +170,7 @@ struct hosted *parts_add_remote(struct parts *ps, u64 id)
 
 node_id hosted_leader(const struct hosted *h)
 {
-    return h->part ? raft_leader(part_raft(h->part)) : h->leader_hint;
+    return h->part ? part_leader(h->part) : h->leader_hint;
 }
 
 void parts_on_replay(void *parts, const struct wal_replayed *r)
