@@ -536,6 +536,12 @@ static void refuse_unnumbered(struct gateway *g, struct gateway_request *r)
     complete(g, r, &reply);
 }
 
+/* Its time was up before it could be sent at all. */
+static bool is_late(const struct gateway *g, const struct gateway_request *r)
+{
+    return !r->sent && r->kind != GATEWAY_WAIT && g->now >= r->deadline;
+}
+
 static void offer_waiting(struct gateway *g)
 {
     struct list batch;
@@ -549,7 +555,7 @@ static void offer_waiting(struct gateway *g)
         list_push(&g->waiting, l);
         if (!r->number)
             refuse_unnumbered(g, r);
-        else if (order_is_broken(r))
+        else if (order_is_broken(r) || is_late(g, r))
             time_out(g, r, true);
         else if (way_open && g->target && (!r->sent || g->now >= g->retry_at))
             way_open = offer(g, r);

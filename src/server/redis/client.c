@@ -74,6 +74,15 @@ void redis_client_wake(struct client *c)
     list_push(&c->door->ready, &c->ready);
 }
 
+void redis_client_late(struct client *c, nanos at)
+{
+    const struct buf *in = &c->stream.in;
+
+    c->late_bytes = in->len;
+    c->late_at = at;
+    c->late_goes_on = in->limit && in->len >= in->limit;
+}
+
 void redis_client_touch(struct client *c)
 {
     if (list_is_empty(&c->dirty)) list_push(&c->door->dirty, &c->dirty);
@@ -142,7 +151,7 @@ static enum stop stop_reason(const struct client *c)
     if (c->stream.out.len > OUTPUT_PAUSE_BYTES && !c->gone) return STOP_OUTPUT;
     if (c->queued >= PIPELINE_DEPTH_MAX) return STOP_PIPELINE;
     if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
-    if (c->queued && unsent + c->queued * c->reply_guess > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
+    if (c->queued && unsent + c->reply_room > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
     if (gateway_is_full(c->door->gateway)) return STOP_GATEWAY;
     return GO;
 }
@@ -160,6 +169,7 @@ static bool stopped(struct client *c)
         d->stats.gateway_pauses++;
         list_remove(&c->ready);
         list_push(&d->starved, &c->ready);
+        c->starved_at = node_now(d->node);
         break;
     }
     return true;
@@ -168,6 +178,7 @@ static bool stopped(struct client *c)
 static void consume(struct client *c, size_t bytes)
 {
     buf_consume(&c->stream.in, bytes);
+    c->late_bytes -= size_min(c->late_bytes, bytes);
     c->door->stats.bytes_in += bytes;
     redis_client_touch(c); /* reading may have to be resumed */
     if (!list_is_empty(&c->large)) redis_admission_release(c);
@@ -201,6 +212,7 @@ static bool parse_one(struct client *c, u32 *parsed)
     case RESP_REQUEST: break;
     }
     if (c->parser->argc) {
+        c->late = bytes <= c->late_bytes;
         if (!redis_dispatch(c, c->parser->args, c->parser->argc, bytes)) return false;
         *parsed += 1 + (u32)(bytes / BYTES_PER_REQUEST);
     }

@@ -205,6 +205,16 @@ struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *
     return entry;
 }
 
+/* Most writes answer +OK or a number; GETSET, GETDEL, GETEX and SET ... GET answer a value. */
+static bool answers_briefly(const struct kv_command *cmd, const str *argv, u32 argc)
+{
+    if (!(cmd->flags & KV_WRITE) || strncmp(cmd->name, "get", 3) == 0) return false;
+    if (strcmp(cmd->name, "set")) return true;
+    for (u32 i = 3; i < argc; i++)
+        if (str_is_word(argv[i], "get")) return false;
+    return true;
+}
+
 void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
                        const str *argv, u32 argc, size_t request_bytes)
 {
@@ -213,6 +223,7 @@ void redis_submit_data(struct client *c, const struct kv_command *cmd, const str
     if (c->gone && !is_write) return; /* nobody would see the answer */
     struct slot *s = redis_slot_push(c, request_bytes);
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
+    if (answers_briefly(cmd, argv, argc)) redis_slot_expect_short(s);
     redis_slot_ask(s, is_write ? GATEWAY_WRITE : GATEWAY_READ,
                    redis_command_entry(header, c->db, argv, argc));
 }

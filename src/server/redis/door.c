@@ -208,6 +208,7 @@ void redis_door_on_event(struct redis_door *d, const struct env_event *ev)
     switch (ev->kind) {
     case ENV_RECEIVED:
         c->seen_at = node_now(d->node);
+        if (c->late_goes_on) redis_client_late(c, c->late_at);
         redis_client_wake(c);
         break;
     case ENV_DRAINED: redis_client_wake(c); break;
@@ -237,14 +238,26 @@ static void wake_sleepers(struct redis_door *d)
     }
 }
 
+/* The gateway has room again. If that is because requests ran out of time, the time that others
+ * waited to get in counts. */
+static void feed_starved(struct redis_door *d)
+{
+    LIST_EACH(at, &d->starved)
+    {
+        struct client *c = CONTAINER_OF(at, struct client, ready);
+        if (d->timed_out_at < c->starved_at) continue;
+        redis_client_late(c, u64_max(c->starved_at + d->config->request_timeout, 1));
+    }
+    list_splice(&d->ready, &d->starved);
+}
+
 bool redis_door_turn(struct redis_door *d)
 {
     u32 left = TURN_REQUESTS_MAX;
     struct list *at;
 
     wake_sleepers(d);
-    if (!list_is_empty(&d->starved) && !gateway_is_full(d->gateway))
-        list_splice(&d->ready, &d->starved);
+    if (!list_is_empty(&d->starved) && !gateway_is_full(d->gateway)) feed_starved(d);
     while (left && (at = list_first(&d->ready))) {
         struct client *c = CONTAINER_OF(at, struct client, ready);
         list_remove(at);

@@ -56,20 +56,20 @@ TEST(limits, stops_parsing_a_connection_with_too_much_under_way)
     struct far_end *e = fixture_connect(f);
     struct buf many = {0};
 
-    append_times(&many, "SET a 1\r\n", 40);
+    append_times(&many, "GET a\r\n", 40);
     fixture_deliver(f, e, buf_str(&many));
     fixture_turn(f);
     CHECK_EQ(f->request_count, 33); /* until replies are known to be short, each may have a MiB */
-    for (u32 i = 0; i < 33; i++) fixture_answer(f, i, "+OK\r\n");
+    for (u32 i = 0; i < 33; i++) fixture_answer(f, i, "$1\r\n1\r\n");
     CHECK_EQ(f->request_count, 40);
-    for (u32 i = 33; i < 40; i++) fixture_answer(f, i, "+OK\r\n");
+    for (u32 i = 33; i < 40; i++) fixture_answer(f, i, "$1\r\n1\r\n");
 
     e->stream->in.limit = 0;
     while (f->request_count < 3000) { /* many short replies later */
         u32 from = f->request_count;
         fixture_deliver(f, e, buf_str(&many));
         fixture_turn(f);
-        for (u32 i = from; i < f->request_count; i++) fixture_answer(f, i, "+OK\r\n");
+        for (u32 i = from; i < f->request_count; i++) fixture_answer(f, i, "$1\r\n1\r\n");
     }
     u32 before = f->request_count;
     buf_clear(&many);
@@ -79,6 +79,75 @@ TEST(limits, stops_parsing_a_connection_with_too_much_under_way)
     fixture_turn(f);
     CHECK_EQ(f->request_count - before, PIPELINE_DEPTH_MAX);
     CHECK(redis_door_stats(f->door)->pipeline_pauses > 0);
+    buf_done(&many);
+    fixture_free(f);
+}
+
+TEST(limits, admits_a_long_pipeline_of_writes_at_once_except_those_that_answer_a_value)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *e = fixture_connect(f), *g = fixture_connect(f);
+    struct buf many = {0};
+
+    append_times(&many, "SET a 1\r\n", 1000);
+    fixture_deliver(f, e, buf_str(&many));
+    fixture_turn(f);
+    CHECK_EQ(f->request_count, 1000);
+    buf_clear(&many);
+    append_times(&many, "SET a 1 GET\r\n", 20);
+    append_times(&many, "GETDEL a\r\n", 20);
+    fixture_deliver(f, g, buf_str(&many));
+    fixture_turn(f);
+    CHECK_EQ(f->request_count, 1000 + 33);
+    fixture_hang_up(f, e);
+    fixture_hang_up(f, g);
+    for (u32 i = 0; i < f->request_count; i++) fixture_answer(f, i, "+OK\r\n");
+    for (u32 i = 1033; i < f->request_count; i++)
+        if (f->requests[i]) fixture_answer(f, i, "+OK\r\n");
+    buf_done(&many);
+    fixture_free(f);
+}
+
+TEST(limits, what_waits_behind_requests_whose_time_ran_out_has_no_time_left)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *e = fixture_connect(f);
+    struct buf many = {0};
+
+    append_times(&many, "GET a\r\n", 50);
+    fixture_deliver(f, e, buf_str(&many));
+    fixture_turn(f);
+    for (u32 i = 0; i < 33; i++) f->requests[i]->deadline = f->now + 1500 * NANOS_MS;
+    f->now += 1500 * NANOS_MS;
+    for (u32 i = 0; i < 33; i++) fixture_answer(f, i, "-NOQUORUM\r\n");
+    CHECK_EQ(f->request_count, 50);
+    for (u32 i = 33; i < 50; i++) CHECK_EQ(f->requests[i]->deadline, f->now);
+
+    fixture_send(f, e, "GET b\r\n"); /* this one comes later, and has all its time */
+    CHECK_EQ(f->request_count, 51);
+    CHECK_EQ(f->requests[50]->deadline, 0);
+    for (u32 i = 33; i < 50; i++) fixture_answer(f, i, "-NOQUORUM\r\n");
+    fixture_send(f, e, "GET c\r\n"); /* what had no time of its own proves nothing */
+    CHECK_EQ(f->requests[51]->deadline, 0);
+    fixture_answer(f, 50, "$-1\r\n");
+    fixture_answer(f, 51, "$-1\r\n");
+    buf_done(&many);
+    fixture_free(f);
+}
+
+TEST(limits, a_refusal_before_the_time_is_up_says_nothing_about_what_follows)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *e = fixture_connect(f);
+    struct buf many = {0};
+
+    append_times(&many, "GET a\r\n", 50);
+    fixture_deliver(f, e, buf_str(&many));
+    fixture_turn(f);
+    f->requests[0]->deadline = f->now + 1500 * NANOS_MS;
+    fixture_answer(f, 0, "-NOQUORUM\r\n");
+    CHECK_EQ(f->requests[33]->deadline, 0); /* the gateway will give it its own */
+    for (u32 i = 1; i < 50; i++) fixture_answer(f, i, "$-1\r\n");
     buf_done(&many);
     fixture_free(f);
 }
@@ -471,6 +540,9 @@ TEST_MAIN(
     RUN(limits, tells_a_client_too_many_why_and_closes),
     RUN(limits, refuses_at_once_when_many_wait_to_be_told),
     RUN(limits, stops_parsing_a_connection_with_too_much_under_way),
+    RUN(limits, admits_a_long_pipeline_of_writes_at_once_except_those_that_answer_a_value),
+    RUN(limits, what_waits_behind_requests_whose_time_ran_out_has_no_time_left),
+    RUN(limits, a_refusal_before_the_time_is_up_says_nothing_about_what_follows),
     RUN(limits, expects_long_replies_where_replies_were_long),
     RUN(limits, stops_parsing_while_the_gateway_is_full),
     RUN(limits, stops_parsing_for_a_client_that_does_not_read_and_goes_on_when_it_does),

@@ -18,6 +18,7 @@
 #define INPUT_SMALL_BYTES  (64 * KIB) /* read ahead for any connection; more is granted */
 #define REQUEST_ROOM_BYTES MIB        /* a request may be larger than its value by this much */
 #define REPLY_INLINE_BYTES 96
+#define REPLY_SHORT_BYTES  256 /* no longer than this: +OK, a number, an error */
 #define TURN_REQUESTS_MAX  4096u /* requests parsed in one turn of the door */
 #define VISIT_REQUESTS_MAX 256u  /* and for one connection in a row */
 
@@ -39,10 +40,12 @@ struct slot {
         bytes; /* while waiting what `finish` needs; when ready a reply longer than inline_bytes */
     struct session_id session; /* of Q.SESSION OPEN */
     size_t request_bytes;
+    size_t reply_room; /* how long its reply may become, as far as one can guess */
     nanos wake_at; /* DEBUG SLEEP: ready then; 0 otherwise */
     bool asked;    /* the gateway has it */
     bool ready;
     bool silent; /* CLIENT REPLY OFF or SKIP */
+    bool late;   /* its time was up when it was sent */
     bool is_write, is_lookup;
     u8 inline_len;
     u8 inline_bytes[REPLY_INLINE_BYTES];
@@ -50,6 +53,8 @@ struct slot {
 
 /* A new last place in the connection's order. */
 struct slot *redis_slot_push(struct client *c, size_t request_bytes);
+/* Its reply is known to be short: it takes no part in what long replies may be. */
+void redis_slot_expect_short(struct slot *s);
 /* Give the entry to the gateway; its answer fills the slot. Takes over the entry's reference. */
 void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry);
 /* The reply is known: it leaves as soon as all before it have. The slot is gone afterwards. */
@@ -78,12 +83,19 @@ struct client {
     u64 skip_bytes;             /* oversize.c */
     u32 skip_args;
     bool skipping;
+    /* Input that has waited behind requests whose time ran out does not get that time once more. */
+    size_t late_bytes; /* of stream.in from its start */
+    nanos late_at;     /* when their time is up */
+    bool late_goes_on; /* more of it is still in the kernel: reading had stopped at the limit */
+    bool late;         /* the request being dispatched is of it */
+    nanos starved_at;  /* in the door's list of those */
 
     struct list queue; /* slots in request order */
     u32 queued;
     size_t queued_bytes;  /* of their requests */
     size_t held_bytes;    /* replies that wait for an earlier one */
     size_t reply_guess;   /* how long a reply of this connection may be, by what the last were */
+    size_t reply_room;    /* what the slots not yet answered may need, by that guess */
     struct slot *barrier; /* nothing more is parsed before this one is answered */
 
     struct gateway_order order;
@@ -107,6 +119,8 @@ struct client *redis_client_new(struct redis_door *d, bool rejected);
 void redis_client_free(struct client *c);
 /* Look at its input in this or the next turn of the door. */
 void redis_client_wake(struct client *c);
+/* What has been received by now is to be answered by `at`. */
+void redis_client_late(struct client *c, nanos at);
 /* See to its output and its end when the turn is flushed. */
 void redis_client_touch(struct client *c);
 /* Parse and dispatch about `max` requests, large ones counting as many; returns how many. */
@@ -245,6 +259,7 @@ struct redis_door {
     u64 next_client_id;
     u32 sleeping;
     nanos sleep_until;
+    nanos timed_out_at; /* a request's time last ran out */
 
     const struct door_command **commands; /* sorted by name */
     u32 command_count;

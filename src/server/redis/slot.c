@@ -31,7 +31,10 @@ static void slot_free(struct slot *s)
     assert(c->queued > 0);
     c->queued--;
     c->queued_bytes -= s->request_bytes;
-    if (s->ready) c->held_bytes -= s->inline_len + s->bytes.len;
+    if (s->ready)
+        c->held_bytes -= s->inline_len + s->bytes.len;
+    else
+        c->reply_room -= s->reply_room;
     if (c->barrier == s) c->barrier = NULL;
     buf_done(&s->bytes);
     if (d->free_slot_count == SLOT_POOL_MAX) {
@@ -61,6 +64,8 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes)
     s->req = (struct gateway_request){0};
     s->finish = NULL;
     s->request_bytes = request_bytes;
+    s->reply_room = c->reply_guess;
+    c->reply_room += s->reply_room;
     s->wake_at = 0;
     s->asked = s->ready = s->is_write = s->is_lookup = false;
     s->silent = c->reply_off || c->reply_skip;
@@ -69,6 +74,15 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes)
     c->queued++;
     c->queued_bytes += request_bytes;
     return s;
+}
+
+void redis_slot_expect_short(struct slot *s)
+{
+    struct client *c = s->client;
+    size_t room = size_min(s->reply_room, REPLY_SHORT_BYTES);
+
+    c->reply_room -= s->reply_room - room;
+    s->reply_room = room;
 }
 
 /* One reply goes to the connection. */
@@ -97,6 +111,7 @@ static void keep_reply(struct slot *s, str reply)
 {
     buf_clear(&s->bytes);
     s->ready = true;
+    s->client->reply_room -= s->reply_room;
     s->client->held_bytes += reply.len;
     if (reply.len <= REPLY_INLINE_BYTES) {
         mem_copy(s->inline_bytes, reply.at, reply.len);
@@ -134,7 +149,7 @@ void redis_slot_answer(struct slot *s, str reply)
         redis_door_count_error(d, reply);
     else if (s->is_lookup)
         note_lookup(d, reply);
-    note_length(c, reply.len);
+    if (s->reply_room > REPLY_SHORT_BYTES || reply.len > s->reply_room) note_length(c, reply.len);
     if (list_first(&c->queue) == &s->link || MUTANT(reply_leaves_before_its_turn)) {
         send_reply(c, s, reply);
         slot_free(s);
@@ -147,11 +162,24 @@ void redis_slot_answer(struct slot *s, str reply)
     redis_client_wake(c);
 }
 
+/* Its time ran out, and that of what was received behind it meanwhile runs out with it. Without
+ * this a pipeline longer than what may be under way is refused in parts, each after its own wait. */
+static void note_time_out(struct slot *s, const struct gateway_reply *reply)
+{
+    struct redis_door *d = s->client->door;
+    nanos now = node_now(d->node);
+
+    if (!reply->failed || s->late || now < s->req.deadline) return;
+    d->timed_out_at = now;
+    redis_client_late(s->client, now);
+}
+
 static void on_answer(struct gateway_request *req, const struct gateway_reply *reply)
 {
     struct slot *s = CONTAINER_OF(req, struct slot, req);
 
     s->asked = false;
+    note_time_out(s, reply);
     s->client->last_index = u64_max(s->client->last_index, reply->index);
     if (s->finish)
         s->finish(s, reply);
@@ -165,6 +193,8 @@ void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry)
     s->req.entry = entry;
     s->req.order = &s->client->order;
     s->req.done = on_answer;
+    s->late = s->client->late && !s->req.deadline;
+    if (s->late) s->req.deadline = s->client->late_at;
     s->asked = true;
     s->is_write = kind == GATEWAY_WRITE;
     gateway_submit(s->client->door->gateway, &s->req);
