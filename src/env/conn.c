@@ -123,6 +123,12 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *room)
     struct conn *c = handle->data;
 
     if (got == 0) return;
+    if (got == UV_EOF) { /* perhaps only of its direction: shutdown(2), `nc -N` */
+        c->ended = true;
+        reading_stop(c);
+        conn_post(c, ENV_ENDED);
+        return;
+    }
     if (got < 0) {
         conn_close(c, err_from_uv((int)got));
         return;
@@ -137,7 +143,7 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *room)
 
 static void reading_resume(struct conn *c)
 {
-    if (c->state != CONN_OPEN || c->reading || c->paused) return;
+    if (c->state != CONN_OPEN || c->reading || c->paused || c->ended) return;
     if (!in_has_room(c)) return;
     c->full = false;
     int status = uv_read_start((uv_stream_t *)&c->tcp, on_room, on_read);

@@ -25,6 +25,7 @@ enum env_event_kind {
     ENV_ACCEPTED,  /* listener, pending: call env_accept or env_refuse once */
     ENV_CONNECTED, /* stream: a dialled stream is up (result OK), or will be CLOSED next */
     ENV_RECEIVED,  /* stream: in has grown */
+    ENV_ENDED,     /* stream: the other end sends no more, in has all of it; it may still read. At most once */
     ENV_DRAINED,   /* stream: out was blocked and is empty now */
     ENV_CLOSED,    /* stream: gone; the last event of a stream, its memory is the owner's again */
     ENV_DISK_DONE, /* op, result */

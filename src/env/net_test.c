@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Both ends live in one env: `server` echoes or collects, `client` talks. */
 struct ends {
@@ -11,9 +12,10 @@ struct ends {
     struct stream client, server;
     bool echo, refuse, collect;
     bool paused_server;
+    bool server_stays; /* when the client has sent its last byte */
     u64 server_got, client_got;
     err client_end, server_end;
-    u32 closed, client_drained, server_received;
+    u32 closed, ended, client_drained, server_received;
     u64 goal;
 };
 
@@ -54,6 +56,10 @@ static void on_event(struct fixture *fx, const struct env_event *ev)
             t.client_got += t.client.in.len;
             buf_clear(&t.client.in);
         }
+        break;
+    case ENV_ENDED:
+        t.ended++;
+        if (!t.server_stays) env_close(fx->env, ev->stream, false);
         break;
     case ENV_DRAINED: t.client_drained += ev->stream == &t.client; break;
     case ENV_CLOSED:
@@ -216,10 +222,43 @@ TEST(net, close_ends_both_sides_exactly_once)
     CHECK_EQ(t.closed, 0); /* never inside the call */
     fixture_run(&t.fx, both_closed);
     CHECK_EQ(t.client_end, OK);
-    CHECK_EQ(t.server_end, ERR_CLOSED);
+    CHECK_EQ(t.server_end, OK);
+    CHECK_EQ(t.ended, 1);
     env_close(t.fx.env, &t.client, false); /* after the end: nothing */
     env_flush(t.fx.env, &t.client);
     CHECK_EQ(t.fx.seen[ENV_CLOSED], 2);
+}
+
+static bool ended(struct fixture *fx)
+{
+    (void)fx;
+    return t.ended == 1;
+}
+
+TEST(net, a_client_that_sends_no_more_can_still_be_answered)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    char got[4] = {0};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    t.server_stays = t.collect = true;
+    CHECK_OK(t.fx.env->ops->listen(t.fx.env, "127.0.0.1", 0, &t.listener));
+    to.sin_port = htons(t.listener.port);
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    CHECK_EQ(write(fd, "ask", 3), 3);
+    CHECK_EQ(shutdown(fd, SHUT_WR), 0);
+    fixture_run(&t.fx, ended);
+    CHECK(str_equal(buf_str(&t.server.in), STR("ask"))); /* all of it was there before the end */
+    CHECK_EQ(t.closed, 0);
+
+    buf_append_text(&t.server.out, "yes");
+    env_flush(t.fx.env, &t.server);
+    env_close(t.fx.env, &t.server, true);
+    fixture_run(&t.fx, one_closed);
+    CHECK_EQ(recv(fd, got, sizeof got, MSG_WAITALL), 3);
+    CHECK_EQ(t.ended, 1);
+    close(fd);
 }
 
 TEST(net, close_with_flush_sends_everything_first)
@@ -265,7 +304,7 @@ TEST(net, a_refused_connection_closes_the_dialler)
     t.refuse = true;
     connect_ends(0);
     fixture_run(&t.fx, one_closed);
-    CHECK_EQ(t.client_end, ERR_CLOSED);
+    CHECK_EQ(t.ended, 1);
     assert_null(t.server.impl);
 }
 
@@ -411,6 +450,7 @@ int main(void)
         WITH_ENV(net, reading_stops_at_the_limit_and_resumes_when_there_is_room),
         WITH_ENV(net, a_paused_stream_reads_nothing_until_resumed),
         WITH_ENV(net, close_ends_both_sides_exactly_once),
+        WITH_ENV(net, a_client_that_sends_no_more_can_still_be_answered),
         WITH_ENV(net, close_with_flush_sends_everything_first),
         WITH_ENV(net, close_with_flush_can_be_cut_short),
         WITH_ENV(net, what_came_before_a_close_is_not_reported_after_it),

@@ -38,6 +38,7 @@ struct conn {
     bool paused; /* by the owner */
     bool full;   /* reading stopped because in.len reached in.limit */
     bool reading;
+    bool ended;   /* the other end has sent its last byte */
     bool writing; /* in_flight is libuv's */
     bool blocked; /* ENV_DRAINED is due when all has been sent */
     bool resolving, handle_closed;

@@ -488,6 +488,7 @@ static void dialled_event(struct peers *p, struct link *l, const struct env_even
         env_flush(p->env, &l->stream);
         break;
     case ENV_RECEIVED: link_parse(p, l, now); break;
+    case ENV_ENDED: link_close(p, l); break;
     case ENV_CLOSED: link_on_closed(p, l, now); break;
     default: break;
     }
@@ -499,6 +500,8 @@ static void accepted_event(struct peers *p, struct inbound *in, const struct env
     if (ev->kind == ENV_RECEIVED) {
         in->heard_at = now; /* also in the middle of a large frame */
         if (!in->closing) inbound_parse(p, in, now);
+    } else if (ev->kind == ENV_ENDED) {
+        inbound_close(p, in);
     } else if (ev->kind == ENV_CLOSED) {
         struct peer *q = in->channel == 0 ? in->peer : NULL;
         inbound_free(in);

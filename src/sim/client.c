@@ -237,6 +237,7 @@ static bool client_program(struct host *h)
     while (env_next_event(&h->env, &ev)) {
         if (ev.kind == ENV_CONNECTED) on_connected(c);
         if (ev.kind == ENV_RECEIVED) read_replies(c);
+        if (ev.kind == ENV_ENDED) hang_up(c);
         if (ev.kind == ENV_CLOSED) on_closed(c);
     }
     if (c->link == CLIENT_UP && c->count > 0 && now >= c->calls[c->head].sent_at + REPLY_TIMEOUT) hang_up(c);

@@ -39,6 +39,7 @@ struct end {
     struct host *host;
     struct stream *stream; /* NULL: not accepted yet, or gone */
     bool paused, blocked;
+    bool ended;   /* was told that nothing more comes */
     bool closing; /* closed here: bytes that still come are thrown away */
     bool closed;  /* ENV_CLOSED is on its way or taken, or nobody ever comes */
     bool gone;    /* nobody looks at this end any more */
@@ -202,7 +203,9 @@ static void deliver(struct conn *c, u32 from)
         if (sender->blocked && sender->stream && !sender->closed)
             move_out(c, from, u64_max(c->net->world->now, sender->host->busy_until));
     }
-    if (p->fin_arrived && p->bytes.len == 0) push_closed(c, !from, ERR_CLOSED);
+    if (!p->fin_arrived || p->bytes.len > 0 || to->ended) return;
+    to->ended = true;
+    host_push(to->host, &(struct env_event){.kind = ENV_ENDED, .stream = to->stream});
 }
 
 static void pump_by(struct conn *c, u32 from, nanos at);

@@ -103,6 +103,11 @@ void admin_door_on_event(struct admin_door *d, const struct env_event *ev)
     switch (ev->kind) {
     case ENV_RECEIVED:
     case ENV_DRAINED: admin_http_work(c); break;
+    case ENV_ENDED: /* as of `printf ... | nc -N`: what is answered by now is still sent */
+        admin_http_work(c);
+        c->closing = true;
+        admin_touch(c);
+        break;
     case ENV_CLOSED: client_free(c); break;
     default: assert(ev->kind == ENV_CONNECTED); break; /* the door never dials */
     }

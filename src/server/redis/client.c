@@ -191,7 +191,7 @@ static void await_rest(struct client *c)
     size_t needs = resp_parser_needs(c->parser, in->len);
     size_t whole = in->len + needs;
 
-    if (c->gone) return; /* there is no rest */
+    if (c->gone || c->ended) return; /* there is no rest */
     if (needs == 0 && in->len >= in->limit) whole = in->len * 2;
     if (whole > in->limit) redis_admission_ask(c, whole);
 }
@@ -204,7 +204,10 @@ static bool parse_one(struct client *c, u32 *parsed)
 
     if (!c->parser) c->parser = redis_door_parser_take(d);
     switch (resp_parse(c->parser, buf_str(&c->stream.in), &bytes)) {
-    case RESP_INCOMPLETE: await_rest(c); return false;
+    case RESP_INCOMPLETE:
+        c->half = true;
+        await_rest(c);
+        return false;
     case RESP_BAD:
         if (redis_oversize_begin(c)) return true;
         redis_client_protocol_error(c, c->parser->problem);
@@ -224,10 +227,12 @@ u32 redis_client_parse(struct client *c, u32 max)
 {
     u32 parsed = 0;
 
+    c->half = false;
     while (parsed < max && !stopped(c)) {
         if (c->skipping) {
-            redis_oversize_skip(c);
             redis_client_touch(c);
+            c->half = !redis_oversize_skip(c);
+            if (c->half) break;
             continue;
         }
         if (!parse_one(c, &parsed)) break;
@@ -237,11 +242,31 @@ u32 redis_client_parse(struct client *c, u32 max)
         c->parser = NULL;
     }
     if (parsed >= max) redis_client_wake(c);
-    if (c->gone) redis_client_touch(c);
+    if (c->gone || (c->ended && c->queued == 0)) redis_client_touch(c);
     return parsed;
 }
 
 /* --- output and the end --- */
+
+void redis_client_ended(struct client *c)
+{
+    struct slot *s = c->barrier;
+
+    c->ended = true;
+    /* A client that is gone for good looks the same: do not wait for ever on its behalf. */
+    if (s && s->asked && s->req.kind == GATEWAY_WAIT && s->req.deadline == NANOS_NEVER)
+        s->req.deadline = node_now(c->door->node) + c->door->config->request_timeout;
+    redis_client_wake(c);
+    redis_client_touch(c);
+}
+
+/* Its input has ended and all of it is dealt with, except perhaps half a request. */
+static bool has_nothing_left(const struct client *c)
+{
+    bool parsed = c->stream.in.len == 0 || c->half;
+
+    return c->ended && parsed && list_is_empty((struct list *)(void *)&c->ready);
+}
 
 void redis_client_flush(struct client *c)
 {
@@ -254,7 +279,7 @@ void redis_client_flush(struct client *c)
     }
     if (c->closed) return;
     env_flush(d->env, &c->stream);
-    if (c->closing && c->queued == 0) {
+    if ((c->closing || has_nothing_left(c)) && c->queued == 0) {
         c->closed = true;
         env_close(d->env, &c->stream, true);
         return;

@@ -211,6 +211,7 @@ void redis_door_on_event(struct redis_door *d, const struct env_event *ev)
         if (c->late_goes_on) redis_client_late(c, c->late_at);
         redis_client_wake(c);
         break;
+    case ENV_ENDED: redis_client_ended(c); break;
     case ENV_DRAINED: redis_client_wake(c); break;
     case ENV_CLOSED: on_closed(c); break;
     default: assert(ev->kind == ENV_CONNECTED); break; /* the door never dials */

@@ -265,6 +265,14 @@ static inline void fixture_deliver(struct fixture *f, struct far_end *e, str byt
     redis_door_on_event(f->door, &ev);
 }
 
+static inline void fixture_end_input(struct fixture *f, struct far_end *e)
+{
+    struct env_event ev = {.kind = ENV_ENDED, .stream = e->stream};
+
+    redis_door_on_event(f->door, &ev);
+    fixture_turn(f);
+}
+
 static inline void fixture_hang_up(struct fixture *f, struct far_end *e)
 {
     struct env_event ev = {.kind = ENV_CLOSED, .stream = e->stream};

@@ -1,6 +1,8 @@
 /* Every queue has a limit, and something happens there. */
 #include "server/redis/door_fixture.h"
 
+#include <unistd.h>
+
 static void append_set(struct buf *out, const char *key, size_t bytes)
 {
     buf_printf(out, "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(key), key, bytes);
@@ -325,6 +327,23 @@ TEST(limits, closes_on_a_length_that_redis_would_not_take_either)
     }
 }
 
+TEST(limits, waits_for_the_rest_of_a_length_inside_a_skipped_request)
+{
+    struct fixture *f = fixture_new();
+    f->config.value_bytes_max = 10;
+    fixture_start(f);
+    struct far_end *e = fixture_connect(f);
+
+    alarm(20); /* it once went round for ever */
+    fixture_send(f, e, "*3\r\n$4\r\nMGET\r\n$11\r\naaaaaaaaaaa\r\n$");
+    fixture_send(f, e, "1\r");
+    fixture_send(f, e, "\na\r\nPING\r\n");
+    alarm(0);
+    CHECK_GOT(e, "-TOOBIG value of 11 bytes is over the limit of 10 (--value-max); nothing was done, "
+                 "store it in parts\r\n+PONG\r\n");
+    fixture_free(f);
+}
+
 TEST(limits, closes_when_what_follows_a_skipped_value_makes_no_sense)
 {
     struct fixture *f = fixture_open();
@@ -551,6 +570,7 @@ TEST_MAIN(
     RUN(limits, an_oversized_request_spoils_the_transaction_it_was_meant_for),
     RUN(limits, answers_a_value_over_the_limit_by_name_and_skips_it),
     RUN(limits, closes_on_a_length_that_redis_would_not_take_either),
+    RUN(limits, waits_for_the_rest_of_a_length_inside_a_skipped_request),
     RUN(limits, closes_when_what_follows_a_skipped_value_makes_no_sense),
     RUN(limits, takes_the_largest_value), RUN(limits, grants_memory_for_large_requests_in_turn),
     RUN(limits, a_stream_of_large_requests_does_not_keep_others_waiting),

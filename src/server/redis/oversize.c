@@ -60,9 +60,10 @@ bool redis_oversize_begin(struct client *c)
     return true;
 }
 
-void redis_oversize_skip(struct client *c)
+bool redis_oversize_skip(struct client *c)
 {
     struct buf *in = &c->stream.in;
+    size_t before = in->len;
 
     while (c->skipping && in->len) {
         size_t step = (size_t)u64_min(in->len, c->skip_bytes);
@@ -85,4 +86,5 @@ void redis_oversize_skip(struct client *c)
         c->skip_args--;
         c->skip_bytes = (u64)length + 2;
     }
+    return in->len < before;
 }

@@ -188,6 +188,78 @@ TEST(pipeline, executes_writes_that_arrived_just_before_the_end)
     fixture_free(f);
 }
 
+TEST(pipeline, answers_a_client_that_sends_no_more_and_closes_then)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *e = fixture_connect(f);
+
+    fixture_deliver(f, e, STR("SET a 1\r\nGET a\r\nPING\r\nSET c"));
+    fixture_end_input(f, e);
+    CHECK_EQ(f->request_count, 2);
+    CHECK(!e->asked_to_close);
+    fixture_answer(f, 0, "+OK\r\n");
+    CHECK(!e->asked_to_close);
+    fixture_answer(f, 1, "$1\r\n1\r\n");
+    CHECK_GOT(e, "+OK\r\n$1\r\n1\r\n+PONG\r\n");
+    CHECK(e->asked_to_close && e->flushed_first);
+    fixture_hang_up(f, e);
+
+    struct far_end *silent = fixture_connect(f);
+    fixture_end_input(f, silent);
+    CHECK(silent->asked_to_close);
+    fixture_hang_up(f, silent);
+    CHECK(list_is_empty(&f->door->clients));
+    fixture_free(f);
+}
+
+TEST(pipeline, finishes_all_requests_of_a_client_that_sends_no_more_and_reads_slowly)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *e = fixture_connect(f);
+    struct buf many = {0};
+
+    e->reads_nothing = true;
+    for (u32 i = 0; i < 300; i++) buf_append_text(&many, "COMMAND DOCS\r\n");
+    fixture_deliver(f, e, buf_str(&many));
+    fixture_end_input(f, e);
+    CHECK(e->stream->in.len > 0); /* its unread replies stop it */
+    CHECK(!e->asked_to_close);
+    e->reads_nothing = false;
+    for (u32 i = 0; i < 60 && !e->asked_to_close; i++) {
+        struct env_event drained = {.kind = ENV_DRAINED, .stream = e->stream};
+        fixture_flush(&f->env, e->stream);
+        redis_door_on_event(f->door, &drained);
+        fixture_turn(f);
+    }
+    CHECK_EQ(e->stream->in.len, 0);
+    CHECK(e->asked_to_close);
+    buf_done(&many);
+    fixture_free(f);
+}
+
+TEST(pipeline, does_not_wait_for_ever_for_a_client_that_sends_no_more)
+{
+    struct fixture *f = fixture_new();
+    f->config.request_timeout = 1500 * NANOS_MS;
+    fixture_start(f);
+    struct far_end *e = fixture_connect(f), *g = fixture_connect(f);
+
+    fixture_send(f, e, "WAIT 2 0\r\n");
+    CHECK_EQ(f->requests[0]->deadline, NANOS_NEVER);
+    fixture_end_input(f, e);
+    CHECK_EQ(f->requests[0]->deadline, f->now + 1500 * NANOS_MS);
+    fixture_end_input(f, g);
+    struct far_end *h = fixture_connect(f);
+    fixture_deliver(f, h, STR("WAIT 2 0\r\n"));
+    fixture_end_input(f, h);
+    CHECK_EQ(f->requests[1]->deadline, f->now + 1500 * NANOS_MS);
+    fixture_answer(f, 0, ":1\r\n");
+    fixture_answer(f, 1, ":1\r\n");
+    CHECK_GOT(e, ":1\r\n");
+    CHECK(e->asked_to_close && h->asked_to_close);
+    fixture_free(f);
+}
+
 TEST(pipeline, forgets_the_half_request_of_a_client_that_hangs_up)
 {
     static const char *const halves[] = {"PIN", "*2\r\n$4\r\nECHO\r\n$5\r\nab", "*1", "*3\r\n"};
@@ -308,6 +380,9 @@ TEST(pipeline, lets_one_connection_sleep_and_no_other)
 }
 
 TEST_MAIN(RUN(pipeline, answers_ping_at_once_when_nothing_is_under_way),
+          RUN(pipeline, answers_a_client_that_sends_no_more_and_closes_then),
+          RUN(pipeline, finishes_all_requests_of_a_client_that_sends_no_more_and_reads_slowly),
+          RUN(pipeline, does_not_wait_for_ever_for_a_client_that_sends_no_more),
           RUN(pipeline, gives_all_requests_to_the_gateway_without_waiting_for_answers),
           RUN(pipeline, keeps_the_order_of_requests_when_answers_come_in_another),
           RUN(pipeline, keeps_the_order_for_every_order_of_four_answers),

@@ -112,7 +112,9 @@ struct client {
     bool rejected; /* over clients_max: holds nothing but its error */
     bool closing;  /* after the replies under way */
     bool closed;   /* env_close was called */
+    bool ended;    /* ENV_ENDED was seen: it may still read, and is closed after its replies */
     bool gone;     /* ENV_CLOSED was seen */
+    bool half;     /* what is in `in` is the beginning of a request */
 };
 
 struct client *redis_client_new(struct redis_door *d, bool rejected);
@@ -128,6 +130,8 @@ u32 redis_client_parse(struct client *c, u32 max);
 void redis_client_flush(struct client *c);
 /* Close at once and say why in the log; what is queued is not sent. */
 void redis_client_drop(struct client *c, const char *why);
+/* Nothing more comes from it: finish what has come, answer, then close. */
+void redis_client_ended(struct client *c);
 /* The bytes can not be understood: say so and close after the replies under way. */
 void redis_client_protocol_error(struct client *c, const char *problem);
 void redis_client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX]);
@@ -157,8 +161,8 @@ void redis_admission_look(struct redis_door *d, nanos now);
 /* After RESP_BAD: true if only the whole was too large; the reply is given and skipping has begun.
  */
 bool redis_oversize_begin(struct client *c);
-/* Drop the next input of the request being skipped. */
-void redis_oversize_skip(struct client *c);
+/* Drop the next input of the request being skipped. false: the rest has not come yet. */
+bool redis_oversize_skip(struct client *c);
 
 /* --- dispatch.c: from arguments to a handler or an entry --- */
 

@@ -27,6 +27,10 @@ static void cmd_wait(struct call *call)
     }
     nanos now = node_now(call->door->node);
     bool forever = ms == 0 || (u64)ms > (NANOS_NEVER - now) / NANOS_MS;
+    if (forever && c->ended) { /* nobody may be there any more */
+        forever = false;
+        ms = (i64)(call->door->config->request_timeout / NANOS_MS);
+    }
     call->later = true;
     struct slot *s = redis_slot_push(c, call->request_bytes);
     s->req.index = c->last_index;
