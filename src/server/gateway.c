@@ -44,12 +44,13 @@ struct gateway {
     u32 *free_others, free_count;
     struct list waiting; /* REQUEST_WAITING, oldest first */
     struct list sent;    /* REQUEST_SENT, oldest first */
-    u64 serial;
+    u64 serial, pass;
     struct gateway_request *returned; /* the latest one that came back */
     node_id target;                   /* the leader requests go to now; 0: none */
     u32 probe;                        /* where to ask next for a leader */
     nanos retry_at; /* a refused request waits this long before it is offered again */
     nanos next_sweep;
+    bool look_again; /* a write was answered: who was held behind it may go */
     size_t bytes_max;
     struct gateway_stats stats;
 };
@@ -213,6 +214,7 @@ static void complete(struct gateway *g, struct gateway_request *r,
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);
     if (r->number) slot_release(g, r->number);
+    g->look_again |= is_write(r) && !list_is_empty(&g->waiting);
     r->state = 0;
     r->entry = NULL;
     rcbuf_unref(entry);
@@ -270,7 +272,7 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
         r->number = 0; /* refused by the next turn: never inside this call */
     } else {
         set_session(g, r);
-        if (is_write(r) && r->order) r->order->last_write = r->owned_session ? r->number : 0;
+        if (is_write(r) && r->order) r->order->last_write = r->number;
     }
     g->stats.requests++;
     g->stats.inflight++;
@@ -345,6 +347,50 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
     part_submit(g->hosted->part, &req);
 }
 
+/* Two calls in one client session: the later one's entry can name the earlier one's seq, and is not run
+ * before it (docs/design/connection-order.md). 0: they are not, or the seqs do not say so. */
+static u64 seq_before(const struct gateway_request *first, const struct gateway_request *r)
+{
+    struct entry a, b;
+
+    if (entry_decode(rcbuf_str(first->entry), &a) || entry_decode(rcbuf_str(r->entry), &b)) return 0;
+    if (a.op != ENTRY_COMMAND || b.op != ENTRY_COMMAND) return 0;
+    if (!mem_equal(a.session.bytes, b.session.bytes, sizeof a.session.bytes)) return 0;
+    return a.seq < b.seq && a.seq >= b.acked ? a.seq : 0; /* below acked everything counts as run */
+}
+
+/* A connection's write that no entry can name as the one before, because the two are of different
+ * sessions, must be answered before the next request is sent; and what is behind a request held back
+ * stays behind it. */
+static bool must_hold(struct gateway *g, struct gateway_request *r)
+{
+    struct slot *s = r->after && r->kind != GATEWAY_WAIT ? slot_of(g, r->after) : NULL;
+    const struct gateway_request *first = s ? s->req : NULL;
+    bool hold = r->order && r->order->held_in == g->pass;
+
+    if (first && !hold) {
+        if (is_write(r) && !r->owned_session)
+            hold = first->owned_session || !seq_before(first, r);
+        else
+            hold = !first->owned_session;
+    }
+    if (hold && r->order) r->order->held_in = g->pass;
+    return hold;
+}
+
+/* Its session is the client's: seq and the rest are as the client gave them. */
+static void name_call_before(struct gateway *g, struct gateway_request *r)
+{
+    struct slot *s = r->after ? slot_of(g, r->after) : NULL;
+    u64 after = s && s->req && !s->req->owned_session ? seq_before(s->req, r) : 0;
+    struct entry e;
+
+    err bad = entry_decode(rcbuf_str(r->entry), &e);
+    assert(!bad);
+    if (e.after != after)
+        entry_set_session(r->entry->data, &e.session, e.seq, e.first_hlc, e.acked, after);
+}
+
 /* What changes between two sends of a write. The entry may sit in a log with a leader's stamp by
  * now, so a retry is a fresh copy. */
 static void refresh(struct gateway *g, struct gateway_request *r)
@@ -357,6 +403,8 @@ static void refresh(struct gateway *g, struct gateway_request *r)
     if (r->owned_session)
         entry_set_session(r->entry->data, &g->session, r->number, r->first_hlc, g->base,
                           pending_before(g, r));
+    else
+        name_call_before(g, r);
 }
 
 /* A pipelined read whose connection's later writes went out could see them when it is asked again.
@@ -547,6 +595,7 @@ static void offer_waiting(struct gateway *g)
     struct list batch;
     bool way_open = true;
 
+    g->pass++;
     list_init(&batch);
     list_splice(&batch, &g->waiting);
     for (struct list *l; (l = list_first(&batch));) {
@@ -557,7 +606,7 @@ static void offer_waiting(struct gateway *g)
             refuse_unnumbered(g, r);
         else if (order_is_broken(r) || is_late(g, r))
             time_out(g, r, true);
-        else if (way_open && g->target && (!r->sent || g->now >= g->retry_at))
+        else if (way_open && g->target && (!r->sent || g->now >= g->retry_at) && !must_hold(g, r))
             way_open = offer(g, r);
     }
 }
@@ -565,6 +614,7 @@ static void offer_waiting(struct gateway *g)
 void gateway_turn(struct gateway *g, nanos now)
 {
     g->now = now;
+    g->look_again = false;
     choose_target(g);
     expire(g);
     if (!list_is_empty(&g->waiting)) offer_waiting(g);
@@ -573,6 +623,7 @@ void gateway_turn(struct gateway *g, nanos now)
 nanos gateway_deadline(const struct gateway *g)
 {
     if (gateway_is_idle(g)) return NANOS_NEVER;
+    if (g->look_again) return g->now;
     return u64_max(g->next_sweep, g->now + 5 * NANOS_MS);
 }
 

@@ -23,6 +23,7 @@ enum gateway_kind {
  * of its later ones. Zero to start. */
 struct gateway_order {
     u64 last_write; /* the gateway's number of this connection's latest write */
+    u64 held_in;    /* the gateway's pass in which one of its requests was held back */
 };
 
 struct gateway_reply {

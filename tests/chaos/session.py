@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.cluster import Cluster
 from lib.report import Failed, expect, run
-from lib.resp import Closed, RespError
+from lib.resp import Closed, RespError, encode
 
 COMPACTING = ["--value-max", "256KB", "--wal-segment", "2MB", "--log-keep", "1MB",
               "--checkpoint-dirty", "256KB", "--checkpoint-every", "200ms"]
@@ -34,6 +34,46 @@ def retry(nodes, words, seconds=20):
             last = error
         time.sleep(0.02)
     raise Failed(f"{words} has no outcome after {seconds} s, last: {last!r}")
+
+
+def mixed_pipeline(cluster, node):
+    """Two sessions, plain writes and reads in turn, nobody waits for a reply."""
+    key = f"mixed{node.id}"
+    with node.client() as c:
+        a, b = (c.must("Q.SESSION", "OPEN", "TTL", "600") for _ in range(2))
+        commands, wanted = [("DEL", key)], [0]
+        text = b""
+        for i in range(100):
+            for who in ((), ("Q.SESSION", "CALL", a, str(2 * i + 1)), ("Q.SESSION", "CALL", a, str(2 * i + 2)),
+                        ("Q.SESSION", "CALL", b, str(i + 1))):
+                word = f"{i}.{len(wanted)},"
+                text += word.encode()
+                commands += [(*who, "APPEND", key, word), ("GET", key)]
+                wanted += [len(text), text]
+        got = c.pipeline(commands)
+        wrong = [i for i in range(len(wanted)) if got[i] != wanted[i]]
+        if wrong:
+            at = wrong[0]
+            raise Failed(f"{len(wrong)} replies are wrong, first {commands[at]}: {got[at]!r}, not {wanted[at]!r}")
+
+
+def ordered_over_a_death(suite, cluster):
+    """One connection to a follower appends its numbers; the leader is killed with most of them on their way."""
+    gateway = cluster.followers()[0]
+    with gateway.client(timeout=10) as c:
+        session = c.must("Q.SESSION", "OPEN", "TTL", "600")
+        c.send_bytes(b"".join(encode("Q.SESSION", "CALL", session, str(i), "APPEND", "chain", f"{i},")
+                              for i in range(1, 1001)))
+        c.receive()
+        dead = kill_leader(cluster)
+        replies = [c.receive() for _ in range(999)]
+        done = retry([gateway], ("GET", "chain")).decode()
+    numbers = [int(n) for n in done.split(",") if n]
+    expect(numbers == sorted(set(numbers)), f"the calls ran in another order: {done[:200]}")
+    suite.say(f"{len(numbers)} of 1000 calls ran, "
+              f"{sum(1 for r in replies if isinstance(r, RespError))} answered with an error")
+    dead.start()
+    cluster.wait_ready()
 
 
 class Caller:
@@ -152,10 +192,16 @@ def main():
                 after(cluster, callers, chance, lambda: dead.append(rebuild_followers(suite, cluster)))
                 dead[0].start()
                 cluster.wait_ready()
+            with suite.case("pipelined calls and plain commands of one connection run in their order"):
+                for node in cluster.nodes:
+                    mixed_pipeline(cluster, node)
+            with suite.case("... also when the leader dies under way"):
+                ordered_over_a_death(suite, cluster)
             with suite.case("a closed session answers SESSION, and its call is not applied again"):
                 caller = callers[0]
                 with cluster.node(1).client() as c:
                     c.must("Q.SESSION", "CLOSE", caller.id)
+                    c.must("Q.SESSION", "CLOSE", caller.id)  # a repeated one answers as the first
                     reply = c.call(*caller.words())
                     expect(isinstance(reply, RespError) and reply.name == "SESSION",
                            f"a call of a closed session answered {reply!r}")

@@ -94,8 +94,14 @@ TEST(session, closes)
     fixture_send(f, e, "Q.SESSION CLOSE " ID "\r\n");
     CHECK_EQ(fixture_entry(f, 0).op, ENTRY_SESSION_CLOSE);
     CHECK_EQ(fixture_entry(f, 0).session.bytes[15], 0xff);
-    fixture_answer(f, 0, "-SESSION unknown\r\n");
-    CHECK_GOT(e, "-SESSION unknown\r\n");
+    fixture_answer(f, 0, "+OK\r\n");
+    CHECK_GOT(e, "+OK\r\n");
+    fixture_send(f, e, "Q.SESSION CLOSE " ID "\r\n"); /* again: answered as before */
+    fixture_answer(f, 1, "-SESSION unknown or expired; and so on\r\n");
+    CHECK_GOT(e, "+OK\r\n");
+    fixture_send(f, e, "Q.SESSION CLOSE " ID "\r\n");
+    fixture_answer(f, 2, "-UNKNOWN outcome\r\n");
+    CHECK_GOT(e, "-UNKNOWN outcome\r\n");
     fixture_free(f);
 }
 

@@ -113,6 +113,16 @@ static void cmd_open(struct call *call)
         session_entry(call, ENTRY_SESSION_OPEN, &s->session, str_from(ttl_ms, sizeof ttl_ms)));
 }
 
+/* A close sent again, by this client or by the gateway, finds nothing any more: it is closed. */
+static void finish_close(struct slot *s, const struct gateway_reply *reply)
+{
+    str unknown = STR("-SESSION unknown");
+    bool gone = reply->bytes.len >= unknown.len &&
+                mem_equal(reply->bytes.at, unknown.at, unknown.len);
+
+    redis_slot_answer(s, gone ? STR("+OK\r\n") : reply->bytes);
+}
+
 static void cmd_close(struct call *call)
 {
     struct session_id id;
@@ -123,6 +133,7 @@ static void cmd_close(struct call *call)
     }
     call->later = true;
     struct slot *s = redis_slot_push(call->client, call->request_bytes);
+    s->finish = finish_close;
     redis_slot_ask(s, GATEWAY_WRITE,
                    session_entry(call, ENTRY_SESSION_CLOSE, &id, str_from("", 0)));
 }
