@@ -60,6 +60,9 @@ struct kv_options {
     /* Steps an entry may take (rule: no turn exceeds 50 ms); 0: any. A step is about 100 ns: an argument, a
      * row walked over, 1 KiB written, 32 cells of LCS. Half a million fit the rule. */
     u64 step_budget;
+    /* Rows a read walks over in one kv_read; 0: any. KEYS goes on in the next (kv_read_goes_on), SCAN
+     * returns earlier than its COUNT asks for. */
+    u64 walk_rows_max;
 };
 
 struct kv *kv_new(struct store *store, const struct kv_options *options);
@@ -81,6 +84,11 @@ MUST_USE err kv_apply(struct kv *kv, const struct entry *e, u64 ver, struct buf 
  * `body` is that of a COMMAND or EXEC entry holding reads only. */
 MUST_USE err kv_read(struct kv *kv, u8 op, u8 flags, str body, u64 now_us, u64 seed, struct buf *out,
                      bool *need_tick);
+
+/* The latest kv_read was a KEYS that has not come to its end: nothing was appended. Call it again with the same
+ * arguments, and with nothing applied in between, or kv_read_forget it. */
+bool kv_read_goes_on(const struct kv *kv);
+void kv_read_forget(struct kv *kv);
 
 u64 kv_clock_hlc(const struct kv *kv); /* the highest applied hlc */
 

@@ -59,6 +59,11 @@ struct kv {
         u8 db;
         u64 cursor;
     } sweep;          /* where active expiry looks next */
+    struct {
+        bool going;
+        u64 cursor, count;
+        struct buf items;
+    } keys;           /* a KEYS between two of its pieces */
     struct buf value; /* a value under construction, or a copy that must outlive a write */
     struct buf items; /* elements of a reply whose count comes first */
     u64 reader_now_us, reads; /* of kv_read: seen by mutants alone */
@@ -73,6 +78,7 @@ struct kv_call {
     u32 argc;
     u8 db;
     bool applying;  /* may write; else a reader, which leaves the store as it is */
+    bool in_pieces; /* a reader that will be called again */
     u64 now_us;     /* the entry's time, or a reader's */
     u64 ver, seed;
     u64 steps;      /* rows touched and the like; options.step_budget bounds it while applying */

@@ -20,6 +20,7 @@ static err read_command(struct kv_call *c, str body)
         c->argv = cmd.argv;
         c->argc = cmd.argc;
         c->db = cmd.db;
+        c->in_pieces = c->kv->options.walk_rows_max > 0;
         kv_run(c);
         e = c->failed;
     }
@@ -44,8 +45,20 @@ err kv_read(struct kv *kv, u8 op, u8 flags, str body, u64 now_us, u64 seed, stru
     err e = op == ENTRY_EXEC ? kv_run_exec(&c, body) : read_command(&c, body);
     kv_trim_scratch(kv);
     *need_tick = !e && c.need_tick;
+    if (e || c.need_tick) kv_read_forget(kv);
     if (e || c.need_tick) buf_truncate(out, before);
     return e;
+}
+
+bool kv_read_goes_on(const struct kv *kv)
+{
+    return kv->keys.going;
+}
+
+void kv_read_forget(struct kv *kv)
+{
+    kv->keys.going = false;
+    buf_done(&kv->keys.items);
 }
 
 struct sweep {

@@ -2,6 +2,8 @@
  * this node (docs/formats/keys.md). */
 #include "kv/kv_internal.h"
 
+#define KEYS_BYTES_MAX (32 * MIB) /* of a KEYS reply: it must fit a connection's output and a frame */
+
 struct walk {
     struct kv_call *call;
     str pattern;          /* "*": no look at the key */
@@ -36,8 +38,6 @@ static void walk(struct walk *k, u64 cursor, u64 count, u64 *next)
     struct kv_call *c = k->call;
 
     *next = 0;
-    k->items = (struct resp_writer){&c->kv->items, c->w.proto};
-    buf_clear(k->items.out);
     if (c->failed) return;
     err e = store_scan(c->kv->store, c->kv->dbs[c->db].keyspace, cursor, count, visit_key, k, next);
     if (e) c->failed = e;
@@ -97,11 +97,15 @@ static bool get_scan_options(struct kv_call *c, struct walk *k, i64 *count)
 void cmd_scan(struct kv_call *c)
 {
     struct walk k = {.call = c, .pattern = STR("*")};
-    u64 cursor, next;
+    u64 cursor, next, rows_max = c->kv->options.walk_rows_max;
     i64 count;
     char text[24];
 
+    k.items = (struct resp_writer){&c->kv->items, c->w.proto};
+    buf_clear(k.items.out);
+
     if (!get_cursor(c, c->argv[1], &cursor) || !get_scan_options(c, &k, &count)) return;
+    if (rows_max && (u64)count > rows_max) count = (i64)rows_max; /* a hint, says Redis */
     walk(&k, cursor, (u64)count, &next);
     if (k.refused) return;
     u32 len = 0;
@@ -114,13 +118,32 @@ void cmd_scan(struct kv_call *c)
     reply_items(&k);
 }
 
+/* One piece of the walk, or all of it. Between two pieces it is in kv->keys. */
 void cmd_keys(struct kv_call *c)
 {
+    struct kv *kv = c->kv;
     struct walk k = {.call = c, .pattern = c->argv[1]};
-    u64 next;
+    u64 rows = c->in_pieces ? kv->options.walk_rows_max : UINT64_MAX;
 
-    walk(&k, 0, UINT64_MAX, &next);
-    if (!k.refused) reply_items(&k);
+    if (!kv->keys.going || !c->in_pieces) {
+        kv->keys.cursor = kv->keys.count = 0;
+        buf_clear(&kv->keys.items);
+    }
+    k.items = (struct resp_writer){&kv->keys.items, c->w.proto};
+    k.count = kv->keys.count;
+    do { /* a scan may return early where very many rows were deleted */
+        walk(&k, kv->keys.cursor, rows, &kv->keys.cursor);
+        if (kv->keys.items.len > KEYS_BYTES_MAX && !k.refused && !c->failed) {
+            resp_errorf(&c->w, "TOOBIG the names of these keys have more than %llu bytes; use SCAN",
+                        (unsigned long long)KEYS_BYTES_MAX);
+            k.refused = true;
+        }
+    } while (kv->keys.cursor && !k.refused && !c->failed && !c->in_pieces);
+    kv->keys.going = kv->keys.cursor && !k.refused && !c->failed;
+    kv->keys.count = k.count;
+    if (kv->keys.going) return;
+    if (!k.refused && !c->failed) reply_items(&k);
+    kv_read_forget(kv);
 }
 
 void cmd_dbsize(struct kv_call *c) { resp_integer(&c->w, (i64)c->kv->dbs[c->db].keys); }

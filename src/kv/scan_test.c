@@ -51,6 +51,59 @@ static void fill(struct kv_fixture *f)
     }
 }
 
+TEST(scan, keys_walks_in_pieces_that_make_one_reply)
+{
+    struct kv_fixture f;
+    struct buf whole = {0};
+    bool need_tick;
+    u32 pieces = 1;
+
+    fixture_init(&f);
+    fill(&f);
+    apply(&f, "SET dies v PX 10");
+    buf_append_str(&whole, read_now(&f, "KEYS key*"));
+    f.kv->options.walk_rows_max = 60;
+    while (read_at(&f, "KEYS key*", 0, &need_tick).len == 0) {
+        CHECK(kv_read_goes_on(f.kv) && !need_tick);
+        pieces++;
+    }
+    CHECK(!kv_read_goes_on(f.kv));
+    CHECK(str_equal(buf_str(&f.out), buf_str(&whole)));
+    CHECK(pieces >= 8);
+
+    read_at(&f, "KEYS *", 0, &need_tick);
+    CHECK(kv_read_goes_on(f.kv));
+    kv_read_forget(f.kv);
+    do { /* a key that expires on the way: nothing is kept of what was seen */
+        read_at(&f, "KEYS *", 20 * 1000, &need_tick);
+    } while (kv_read_goes_on(f.kv));
+    CHECK(need_tick);
+    CHECK_EQ(f.out.len, 0);
+
+    read_at(&f, "KEYS *", 0, &need_tick); /* an entry with KEYS in it is not cut, and not disturbed */
+    buf_clear(&f.body);
+    buf_append_u32(&f.body, 0);
+    buf_append_u32(&f.body, 1);
+    fixture_add_command(&f, STR("KEYS key*"));
+    str reply = fixture_apply(&f, ENTRY_EXEC);
+    CHECK(str_equal(str_from(reply.at + 4, reply.len - 4), buf_str(&whole)));
+    buf_done(&whole);
+    fixture_done(&f);
+}
+
+TEST(scan, answers_a_huge_count_in_several_replies)
+{
+    struct kv_fixture f;
+
+    fixture_init(&f);
+    fill(&f);
+    f.kv->options.walk_rows_max = 50;
+    CHECK(memcmp(read_now(&f, "SCAN 0 COUNT 1000000").at, "*2\r\n$1\r\n0", 9) != 0);
+    f.kv->options.walk_rows_max = 0;
+    CHECK(memcmp(read_now(&f, "SCAN 0 COUNT 1000000").at, "*2\r\n$1\r\n0", 9) == 0);
+    fixture_done(&f);
+}
+
 TEST(scan, returns_every_key_once)
 {
     struct kv_fixture f;
@@ -117,6 +170,7 @@ TEST(scan, takes_any_number_for_a_cursor)
     fixture_done(&f);
 }
 
-TEST_MAIN(RUN(scan, returns_every_key_once), RUN(scan, goes_on_while_keys_come_and_go),
+TEST_MAIN(RUN(scan, returns_every_key_once), RUN(scan, keys_walks_in_pieces_that_make_one_reply),
+          RUN(scan, answers_a_huge_count_in_several_replies), RUN(scan, goes_on_while_keys_come_and_go),
           RUN(scan, has_cursors_that_mean_the_same_elsewhere),
           RUN(scan, takes_any_number_for_a_cursor))

@@ -41,6 +41,7 @@ void kv_free(struct kv *kv)
     if (!kv) return;
     buf_done(&kv->value);
     buf_done(&kv->items);
+    buf_done(&kv->keys.items);
     mem_free(kv);
 }
 

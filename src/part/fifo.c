@@ -35,6 +35,15 @@ void *fifo_push(struct fifo *f)
     return place;
 }
 
+void *fifo_push_front(struct fifo *f)
+{
+    fifo_push(f);
+    f->head = (f->head - 1) & (f->cap - 1);
+    void *place = fifo_at(f, 0);
+    memset(place, 0, f->item_bytes);
+    return place;
+}
+
 void *fifo_first(struct fifo *f)
 {
     return f->count ? fifo_at(f, 0) : NULL;

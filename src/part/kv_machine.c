@@ -36,6 +36,9 @@ static err read(struct machine *m, const struct entry *e, u64 now_us, u64 seed, 
     return kv_read(kv_of(m), e->op, e->flags, e->body, now_us, seed, out, need_tick);
 }
 
+static bool read_goes_on(const struct machine *m) { return kv_read_goes_on(kv_of(m)); }
+static void read_forget(struct machine *m) { kv_read_forget(kv_of(m)); }
+
 static err watch(struct machine *m, const struct entry *e, u64 now_us, struct buf *out)
 {
     struct reader r = reader_of(e->body);
@@ -88,6 +91,8 @@ static const struct machine_ops kv_ops = {
     .state_decode = state_decode,
     .apply = apply,
     .read = read,
+    .read_goes_on = read_goes_on,
+    .read_forget = read_forget,
     .watch = watch,
     .clock_hlc = clock_hlc,
     .tick_body = tick_body,

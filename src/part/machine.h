@@ -22,6 +22,10 @@ struct machine_ops {
     /* A read on the applied state; *need_tick: nothing was appended, propose a TICK of now_us first. */
     err (*read)(struct machine *m, const struct entry *e, u64 now_us, u64 seed, struct buf *out,
                 bool *need_tick);
+    /* The latest read has not come to its end: nothing was appended. Read again with the same arguments, nothing
+     * applied in between, or forget it. */
+    bool (*read_goes_on)(const struct machine *m);
+    void (*read_forget)(struct machine *m);
     /* WATCH of the keys a COMMAND entry's arguments name: exists:u8 ver:u64 for each. */
     err (*watch)(struct machine *m, const struct entry *e, u64 now_us, struct buf *out);
 

@@ -182,6 +182,7 @@ err part_turn(struct part *p, bool *more)
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     bool held = read_holds_apply(p);
     if (!e) e = read_turn(p);
+    if (p->read.walking) *more = true;
     if (held && !read_holds_apply(p)) *more = true; /* what it held back can be applied now */
     if (!e) e = checkpoint_turn(p);
     if (!e) e = shipping_turn(p);

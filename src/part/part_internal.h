@@ -22,6 +22,7 @@ struct fifo {
 void fifo_init(struct fifo *f, size_t item_bytes);
 void fifo_done(struct fifo *f);
 void *fifo_push(struct fifo *f);  /* zeroed place at the end */
+void *fifo_push_front(struct fifo *f);
 void *fifo_first(struct fifo *f); /* NULL when empty */
 void *fifo_at(struct fifo *f, size_t i);
 void fifo_pop(struct fifo *f);
@@ -134,6 +135,10 @@ struct part {
         struct fifo waits; /* struct queued WAITs */
         u64 next_round, confirmed_round;
         struct buf reply;
+        /* The read at the front has run in part: it goes on at this time of its own, in this state. */
+        bool walking;
+        struct part_waiter walker;
+        u64 walk_us, walk_applied;
     } read;
 
     struct { /* checkpoint.c */

@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 
+static const char walk_too_long[] =
+    "-TOOBIG there are more keys than can be walked over in the time of one request; use SCAN\r\n";
+
 void read_admit(struct part *p, const struct queued *q)
 {
     struct queued *place = fifo_push(q->req.kind == PART_WAIT ? &p->read.waits : &p->read.ready);
@@ -31,6 +34,29 @@ static u64 propose_tick(struct part *p, const struct entry *e, u64 now_us)
     return index;
 }
 
+/* Is this the read that has run in part, and the state the same? Otherwise what it has found is void. */
+static bool goes_on(struct part *p, const struct queued *q)
+{
+    const struct part_waiter *w = &p->read.walker, *from = &q->req.from;
+    bool same = p->read.walking && w->node == from->node && w->boot == from->boot &&
+                w->number == from->number && p->read.walk_applied == p->apply.applied;
+
+    p->read.walking = false;
+    if (!same) p->machine->ops->read_forget(p->machine);
+    return same;
+}
+
+/* A walk over many keys is cut into pieces, a turn of the node each. Nothing is applied between them
+ * (read_holds_apply), so together they are one read of one state. */
+static void pause_walk(struct part *p, const struct queued *q, u64 now_us)
+{
+    p->read.walking = true;
+    p->read.walker = q->req.from;
+    p->read.walk_us = now_us;
+    p->read.walk_applied = p->apply.applied;
+    *(struct queued *)fifo_push_front(&p->read.ready) = *q;
+}
+
 /* Run one read on the applied state and answer it. A key whose time ran out after the last applied
  * entry must not be served and must not come back: such a read proposes a TICK of its time and runs
  * again behind it. A read behind its connection's own write needs none: it reads at that write's
@@ -42,6 +68,7 @@ static err run_read(struct part *p, struct queued *q)
     u64 clock_us = hlc_us(machine_clock_hlc(p));
     bool at_clock = q->req.after || q->ticked;
     u64 now_us = at_clock ? clock_us : u64_max(env_wall_us(p->env), clock_us);
+    if (goes_on(p, q)) now_us = p->read.walk_us;
     struct buf *reply = &p->read.reply;
 
     err failed = entry_decode(rcbuf_str(q->req.entry), &e);
@@ -57,6 +84,10 @@ static err run_read(struct part *p, struct queued *q)
         failed = p->machine->ops->read(p->machine, &e, now_us, q->req.from.number, reply,
                                        &need_tick);
     if (failed) return failed;
+    if (p->machine->ops->read_goes_on(p->machine)) {
+        pause_walk(p, q, now_us);
+        return OK;
+    }
     if (!need_tick) {
         finish(p, q, PART_DONE, buf_str(reply));
         if (reply->cap > MIB) buf_done(reply);
@@ -89,7 +120,7 @@ static err run_reached(struct part *p, u64 applied, bool lease)
         else
             p->stats.reads_index++;
         err e = run_read(p, &read);
-        if (e) return e;
+        if (e || p->read.walking) return e;
     }
     return OK;
 }
@@ -145,6 +176,8 @@ void read_on_leadership_end(struct part *p)
 
     if (raft_is_leader(p->raft)) return;
     p->read.confirmed_round = p->read.next_round;
+    p->read.walking = false;
+    p->machine->ops->read_forget(p->machine);
     while ((q = fifo_first(&p->read.ready))) {
         struct queued read = *q;
         fifo_pop(&p->read.ready);
@@ -164,10 +197,14 @@ static void expire_reads(struct part *p)
     for (size_t i = 0; i < n; i++) {
         struct queued q = *(struct queued *)fifo_first(&p->read.ready);
         fifo_pop(&p->read.ready);
-        if (p->now >= q.req.deadline)
+        if (p->now >= q.req.deadline && p->read.walking && i == 0) {
+            p->read.walking = false;
+            finish(p, &q, PART_DONE, str_of(walk_too_long));
+        } else if (p->now >= q.req.deadline) {
             finish(p, &q, PART_EXPIRED, str_from("", 0));
-        else
+        } else {
             read_admit(p, &q);
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 #define STALL_MAX       NANOS_SEC
 /* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
 #define STEP_BUDGET 500000
+#define WALK_ROWS_PER_TURN 10000 /* about 2 ms */
 
 struct node {
     struct env *env;
@@ -237,7 +238,8 @@ static struct machine *redis_machine(void *context, struct store *store)
     struct kv_options ko = {.keyspace_first = DEFAULT_KEYSPACE_FIRST,
                             .keyspace_count = DEFAULT_KEYSPACE_COUNT,
                             .value_bytes_max = n->config.value_bytes_max,
-                            .step_budget = STEP_BUDGET};
+                            .step_budget = STEP_BUDGET,
+                            .walk_rows_max = WALK_ROWS_PER_TURN};
     return kv_machine_new(kv_new(store, &ko));
 }
 
