@@ -53,6 +53,11 @@ bool kv_charge(struct kv_call *c, u64 steps)
     return false;
 }
 
+size_t kv_reply_bytes_max(const struct kv *kv)
+{
+    return 2 * kv->options.value_bytes_max + 2 * MIB;
+}
+
 bool kv_get_i64(struct kv_call *c, str arg, i64 *out)
 {
     if (LIKELY(str_to_i64(arg, out))) return true;

@@ -129,6 +129,9 @@ void kv_reply_invalid_expire(struct kv_call *c);
 /* Charge steps; false (with an error reply) when an applied command takes too many. */
 bool kv_charge(struct kv_call *c, u64 steps);
 
+/* The longest reply: it must fit a frame between nodes (server/peers.c) and a connection's output. */
+size_t kv_reply_bytes_max(const struct kv *kv);
+
 /* The live string of argv[at]; *found is false for an absent key. False with an error reply for another
  * type. */
 bool kv_find_string(struct kv_call *c, u32 at, struct kv_row *row, bool *found);

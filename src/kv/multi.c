@@ -49,6 +49,7 @@ err kv_run_exec(struct kv_call *c, str body)
     struct entry_command cmd;
     u64 args;
     bool writes;
+    size_t start = c->w.out->len, max = kv_reply_bytes_max(c->kv);
 
     err e = measure(body, &args, &writes);
     if (e) return e;
@@ -67,7 +68,13 @@ err kv_run_exec(struct kv_call *c, str body)
         c->argv = cmd.argv;
         c->argc = cmd.argc;
         c->db = cmd.db;
+        size_t before = c->w.out->len;
         if (kv_charge(c, 0)) kv_run(c);
+        if (c->w.out->len - start > max) {
+            buf_truncate(c->w.out, before);
+            resp_errorf(&c->w, "TOOBIG the replies of this transaction have more than %zu bytes; this "
+                               "command was done and its reply dropped", max);
+        }
         entry_command_done(&cmd);
     }
     return c->failed;

@@ -100,6 +100,32 @@ TEST(read, changes_nothing)
     fixture_done(&f);
 }
 
+TEST(read, a_reply_has_a_limit)
+{
+    struct kv_fixture f;
+    bool need_tick;
+
+    fixture_init(&f);
+    apply(&f, "SET b 1");
+    apply(&f, "SETRANGE a 1500000 x");
+    apply(&f, "SETRANGE big 3000000 x");
+    f.kv->options.value_bytes_max = 10; /* replies: 2 MiB and 20 bytes */
+    str reply = read_at(&f, "MGET a a", 0, &need_tick);
+    CHECK(str_equal(reply, STR("-TOOBIG these values have more than 2097172 bytes; ask for fewer at a "
+                               "time\r\n")));
+
+    buf_clear(&f.body);
+    buf_append_u32(&f.body, 0);
+    buf_append_u32(&f.body, 3);
+    fixture_add_command(&f, STR("INCR b"));
+    fixture_add_command(&f, STR("GETDEL big"));
+    fixture_add_command(&f, STR("INCR b"));
+    reply = fixture_apply(&f, ENTRY_EXEC); /* what was done is done, and the others are told */
+    CHECK(str_equal(reply, STR("*3\r\n:2\r\n-TOOBIG the replies of this transaction have more than "
+                               "2097172 bytes; this command was done and its reply dropped\r\n:3\r\n")));
+    fixture_done(&f);
+}
+
 TEST(read, refuses_writes)
 {
     struct kv_fixture f;
@@ -204,6 +230,6 @@ TEST_MAIN(RUN(read, sees_what_was_applied),
           RUN(read, answers_once_the_tick_is_applied),
           RUN(read, by_a_slow_clock_does_not_bring_a_key_back),
           RUN(read, shows_the_time_left_by_its_own_clock), RUN(read, changes_nothing),
-          RUN(read, refuses_writes), RUN(read, picks_random_keys_among_the_live),
+          RUN(read, a_reply_has_a_limit), RUN(read, refuses_writes), RUN(read, picks_random_keys_among_the_live),
           RUN(find_expired, names_them_all_in_pieces_and_goes_around),
           RUN(find_expired, looks_at_no_more_rows_than_it_may))

@@ -2,8 +2,6 @@
  * this node (docs/formats/keys.md). */
 #include "kv/kv_internal.h"
 
-#define KEYS_BYTES_MAX (32 * MIB) /* of a KEYS reply: it must fit a connection's output and a frame */
-
 struct walk {
     struct kv_call *call;
     str pattern;          /* "*": no look at the key */
@@ -133,9 +131,9 @@ void cmd_keys(struct kv_call *c)
     k.count = kv->keys.count;
     do { /* a scan may return early where very many rows were deleted */
         walk(&k, kv->keys.cursor, rows, &kv->keys.cursor);
-        if (kv->keys.items.len > KEYS_BYTES_MAX && !k.refused && !c->failed) {
-            resp_errorf(&c->w, "TOOBIG the names of these keys have more than %llu bytes; use SCAN",
-                        (unsigned long long)KEYS_BYTES_MAX);
+        if (kv->keys.items.len > kv_reply_bytes_max(kv) && !k.refused && !c->failed) {
+            resp_errorf(&c->w, "TOOBIG the names of these keys have more than %zu bytes; use SCAN",
+                        kv_reply_bytes_max(kv));
             k.refused = true;
         }
     } while (kv->keys.cursor && !k.refused && !c->failed && !c->in_pieces);

@@ -143,11 +143,16 @@ void cmd_psetex(struct kv_call *c) { set_with_time(c, KV_MILLISECONDS); }
 void cmd_mget(struct kv_call *c)
 {
     struct kv_row row;
+    size_t before = c->w.out->len, max = kv_reply_bytes_max(c->kv);
 
     resp_array(&c->w, c->argc - 1);
     for (u32 i = 1; i < c->argc; i++) {
         bool found = kv_find(c, c->db, c->argv[i], &row);
         reply_value(c, found && row.head.type == HEAD_TYPE_STRING, &row);
+        if (c->w.out->len - before <= max) continue;
+        buf_truncate(c->w.out, before);
+        resp_errorf(&c->w, "TOOBIG these values have more than %zu bytes; ask for fewer at a time", max);
+        return;
     }
 }
 
