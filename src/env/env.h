@@ -97,6 +97,7 @@ struct env_ops {
     /* clocks */
     nanos (*mono)(struct env *env);  /* CLOCK_BOOTTIME or a virtual one: never goes back; read afresh at each call */
     u64 (*wall_us)(struct env *env); /* microseconds since 1970; may step */
+    void (*cpu_us)(struct env *env, u64 *user, u64 *system); /* of this process; NULL: there is none (the simulator) */
     u64 (*random)(struct env *env);  /* for ids and seeds; everything else draws from a seeded prng */
 
     /* the turn */

@@ -11,9 +11,20 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* CLOCK_BOOTTIME also counts the time a suspended machine slept, which leases must see. */
+static void cpu_us(struct env *env, u64 *user, u64 *system)
+{
+    struct rusage used = {0};
+
+    (void)env;
+    getrusage(RUSAGE_SELF, &used);
+    *user = (u64)used.ru_utime.tv_sec * 1000000 + (u64)used.ru_utime.tv_usec;
+    *system = (u64)used.ru_stime.tv_sec * 1000000 + (u64)used.ru_stime.tv_usec;
+}
+
 static nanos mono_now(struct env *env)
 {
     struct timespec t;
@@ -141,6 +152,7 @@ static bool has_events(struct real_env *r)
 
 static const struct env_ops real_ops = {
     .mono = mono_now,
+    .cpu_us = cpu_us,
     .wall_us = wall_now_us,
     .random = random_u64,
     .next_event = next_event,

@@ -100,6 +100,20 @@ static void door_metrics(struct node *n, struct buf *out)
     COUNTER("redis_out_bytes_total", "Bytes to Redis clients.", d->bytes_out);
     COUNTER("redis_protocol_errors_total", "Connections closed for malformed input.",
             d->protocol_errors);
+    COUNTER("redis_too_big_total", "Requests refused with TOOBIG at the door.", d->too_big);
+    COUNTER("redis_pipeline_pauses_total", "Times a connection was not read on: too much of it under way.",
+            d->pipeline_pauses);
+    COUNTER("redis_output_pauses_total", "Times a connection was not read on: its replies were not read.",
+            d->output_pauses);
+    COUNTER("redis_gateway_pauses_total", "Times a connection was not read on: the node was full.",
+            d->gateway_pauses);
+    COUNTER("redis_output_dropped_total", "Connections dropped: replies never read.",
+            d->output_dropped);
+    COUNTER("redis_input_waits_total", "Large requests that waited for memory.", d->input_waits);
+    COUNTER("redis_input_dropped_total", "Connections dropped: they held memory and sent nothing.",
+            d->input_dropped);
+    COUNTER("redis_transactions_refused_total", "MULTI refused: transactions hold too much memory.",
+            d->transactions_refused);
     COUNTER("gateway_requests_total", "Commands taken by the gateway.", g->requests);
     COUNTER("gateway_forwarded_total", "Commands sent to another node.", g->forwarded);
     COUNTER("gateway_retried_total", "Commands offered again.", g->retried);

@@ -668,11 +668,15 @@ void node_view(const struct node *n, struct node_view *out)
                                          .commit = raft_commit(r),
                                          .applied = part_applied(n->main->part),
                                          .boot = n->identity.boot,
+                                         .health = part_is_damaged(n->part) ? HEALTH_IMPAIRED : HEALTH_OK,
                                          .redis_port = n->config.redis_port};
             continue;
         }
+        struct raft_peer_status told;
+        bool heard = raft_peer_status(r, m->id, &told) && told.heard_at;
         for (u32 j = 0; j < count; j++) {
             if (peers[j].id != m->id) continue;
+            if (heard && peers[j].alive) m->health = told.impaired ? HEALTH_IMPAIRED : HEALTH_OK;
             m->alive = peers[j].alive;
             m->role = peers[j].status.role;
             m->pid = peers[j].status.pid;

@@ -89,10 +89,14 @@ bool node_is_joining(const struct node *n); /* it serves nothing yet */
 bool node_stopped(const struct node *n); /* a clean stop (ENV_STOP) has finished */
 void node_free(struct node *n);
 
+/* A replica that lost what it promised stores entries but does not vote until it is refilled. */
+enum node_health { HEALTH_UNKNOWN, HEALTH_OK, HEALTH_IMPAIRED };
+
 struct node_peer_view { /* what this node knows of a member (itself included) */
     node_id id;
     bool alive;
     u32 role; /* enum raft_role */
+    enum node_health health; /* a leader knows everybody's, others their own */
     u64 pid, term, commit, applied, boot;
     u16 redis_port;
     u64 other_value_max; /* not 0: it is refused, because its --value-max is this and not ours */

@@ -97,6 +97,7 @@ TEST(admin, shows_the_cluster)
                                                  .role = RAFT_FOLLOWER,
                                                  .pid = 7,
                                                  .term = 3,
+                                                 .health = HEALTH_OK,
                                                  .commit = 38,
                                                  .applied = 37,
                                                  .boot = 1,
@@ -108,6 +109,7 @@ TEST(admin, shows_the_cluster)
                                                  .term = 3,
                                                  .commit = 40,
                                                  .applied = 40,
+                                                 .health = HEALTH_IMPAIRED,
                                                  .boot = 1,
                                                  .redis_port = 6380};
     f->view.members[2] = (struct node_peer_view){.id = 3,
@@ -124,13 +126,13 @@ TEST(admin, shows_the_cluster)
     CHECK_STR(str_of(body_of(e)),
               "{\"leader\":2,\"nodes\":["
               "{\"id\":1,\"redis\":\"127.0.0.1:6379\",\"pid\":7,\"role\":\"follower\",\"term\":3,"
-              "\"commit\":38,\"applied\":37,\"lag\":3,\"alive\":true},"
+              "\"commit\":38,\"applied\":37,\"lag\":3,\"health\":\"ok\",\"alive\":true},"
               "{\"id\":2,\"redis\":\"10.0.0.2:6380\",\"pid\":8,\"role\":\"leader\",\"term\":3,"
-              "\"commit\":40,\"applied\":40,\"lag\":0,\"alive\":true},"
+              "\"commit\":40,\"applied\":40,\"lag\":0,\"health\":\"impaired\",\"alive\":true},"
               "{\"id\":3,\"redis\":\"10.0.0.3:6381\",\"pid\":9,\"role\":\"dead\",\"term\":2,"
-              "\"commit\":20,\"applied\":20,\"lag\":20,\"alive\":false},"
+              "\"commit\":20,\"applied\":20,\"lag\":20,\"health\":\"unknown\",\"alive\":false},"
               "{\"id\":4,\"redis\":\"10.0.0.4:0\",\"pid\":0,\"role\":\"unknown\",\"term\":0,"
-              "\"commit\":0,\"applied\":0,\"lag\":40,\"alive\":false}"
+              "\"commit\":0,\"applied\":0,\"lag\":40,\"health\":\"unknown\",\"alive\":false}"
               "],\"self\":1,\"cluster\":\"ab000000000000000000000000000000\"}\n");
     fixture_free(f);
 }

@@ -1,10 +1,12 @@
 /* The body of /cluster:
  *
  *   {"leader":ID,"nodes":[{"id":1,"redis":"host:port","pid":7,"role":"leader","term":3,"commit":40,
- *     "applied":40,"lag":0,"alive":true}, ...],"self":1,"cluster":"<32 hex digits>"}
+ *     "applied":40,"lag":0,"health":"ok","alive":true}, ...],"self":1,"cluster":"<32 hex digits>"}
  *
- * A node that is refused as a peer has "refused", the reason. leader is null while none is known. A node says what it knows of the others: what it last heard
- * of one that is dead, zeros for one it never heard. lag counts from the highest commit known. */
+ * leader is null while none is known. A node says what it knows of the others: what it last heard
+ * of one that is dead, zeros for one it never heard. health is ok, impaired (it lost what it had
+ * promised and does not vote until it is refilled), or unknown: only a leader knows it of others. A node
+ * that is refused as a peer has "refused", the reason. lag counts from the highest commit known. */
 #include "server/admin/admin_internal.h"
 
 #include "raft/raft.h"
@@ -39,6 +41,14 @@ static const char *role_of(const struct node_peer_view *m)
     return m->role < RAFT_ROLES ? roles[m->role] : "unknown";
 }
 
+static const char *health_of(const struct node_peer_view *m)
+{
+    static const char *const names[] = {
+        [HEALTH_UNKNOWN] = "unknown", [HEALTH_OK] = "ok", [HEALTH_IMPAIRED] = "impaired"};
+
+    return names[m->health];
+}
+
 static const char *host_of(const struct node_config *config, node_id id)
 {
     for (u32 i = 0; i < config->member_count; i++)
@@ -56,11 +66,12 @@ static void put_member(struct buf *out, const struct admin_door *d, const struct
     put_string(out, redis);
     buf_printf(out, ",\"pid\":%llu,\"role\":", (unsigned long long)m->pid);
     put_string(out, role_of(m));
-    buf_printf(out, ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,\"alive\":%s",
+    buf_printf(out, ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,"
+               "\"health\":\"%s\",\"alive\":%s",
                (unsigned long long)m->term, (unsigned long long)m->commit,
                (unsigned long long)m->applied,
                (unsigned long long)(commit > m->applied ? commit - m->applied : 0),
-               m->alive ? "true" : "false");
+               health_of(m), m->alive ? "true" : "false");
     if (m->other_value_max)
         buf_printf(out, ",\"refused\":\"its --value-max is %llu, here it is %llu\"", (unsigned long long)m->other_value_max,
                    (unsigned long long)node_config_of(d->node)->value_bytes_max);

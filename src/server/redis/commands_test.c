@@ -91,6 +91,8 @@ TEST(commands, info_gives_the_sections_asked_for)
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);
 
+    CHECK(answers(f, e, "INFO cpu",
+                  "$54\r\n# CPU\r\nused_cpu_sys:0.000000\r\nused_cpu_user:0.000000\r\n\r\n"));
     CHECK(answers(f, e, "INFO cluster", "$30\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n"));
     CHECK(answers(f, e, "HELLO 3 x", "-ERR Syntax error in HELLO option 'x'\r\n"));
     fixture_send(f, e, "HELLO 3\r\n");

@@ -143,6 +143,18 @@ static void info_replication(const struct info *i)
     put_u64(i->out, "repl_backlog_active", 0);
 }
 
+static void info_cpu(const struct info *i)
+{
+    struct env *env = i->door->env;
+    u64 user = 0, system = 0;
+
+    if (env->ops->cpu_us) env->ops->cpu_us(env, &user, &system);
+    buf_printf(i->out, "used_cpu_sys:%llu.%06llu\r\n", (unsigned long long)(system / 1000000),
+               (unsigned long long)(system % 1000000));
+    buf_printf(i->out, "used_cpu_user:%llu.%06llu\r\n", (unsigned long long)(user / 1000000),
+               (unsigned long long)(user % 1000000));
+}
+
 static void info_modules(const struct info *i)
 {
     (void)i;
@@ -206,6 +218,7 @@ static const struct {
     {"persistence", "Persistence", true, info_persistence},
     {"stats", "Stats", true, info_stats},
     {"replication", "Replication", true, info_replication},
+    {"cpu", "CPU", true, info_cpu},
     {"modules", "Modules", true, info_modules},
     {"errorstats", "Errorstats", true, info_errorstats},
     {"cluster", "Cluster", true, info_cluster},
