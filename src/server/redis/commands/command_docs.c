@@ -69,6 +69,8 @@ static const struct command_doc docs[] = {
      "What commands do, in words"},
     {"command|getkeys", CONNECTION, NULL, NULL, "2.8.13", "server", "O(N) of arguments",
      "The keys in a whole command"},
+    {"command|getkeysandflags", CONNECTION, NULL, NULL, "7.0.0", "server", "O(N) of arguments",
+     "The keys in a whole command, and what it does to them"},
     {"command|help", CONNECTION, NULL, NULL, "5.0.0", "server", "O(1)", "This list"},
     {"command|info", CONNECTION, NULL, VARIES_ORDER, "2.8.13", "server", "O(N) of commands",
      "Commands in detail, by name"},

@@ -60,39 +60,71 @@ void introspect_list(struct call *call)
     introspect_each_command(call->door, list_shown, &f);
 }
 
-/* --- COMMAND GETKEYS --- */
+/* --- COMMAND GETKEYS, GETKEYSANDFLAGS --- */
 
-static void reply_keys(struct call *call, const str *argv, u32 argc, i32 first, i32 last, i32 step)
+struct key_query {
+    struct call *call;
+    bool with_flags;
+    const char *flags; /* as in a command's doc: '|' parts those of one key each */
+};
+
+/* SET reads its key only with GET; its doc names all that may be. */
+static const char *flags_of(const char *name, const str *argv, u32 argc)
+{
+    const struct command_doc *doc = redis_command_doc_find(str_of(name));
+
+    if (strcmp(name, "set")) return doc && doc->keys ? doc->keys : "";
+    for (u32 i = 3; i < argc; i++)
+        if (str_is_word(argv[i], "get")) return "RW access update";
+    return "OW update";
+}
+
+static void reply_key(struct key_query *q, str key)
+{
+    struct resp_writer *w = &q->call->w;
+    size_t len = strcspn(q->flags, "|");
+
+    if (q->with_flags) resp_array(w, 2);
+    resp_bulk(w, key);
+    if (!q->with_flags) return;
+    introspect_reply_words(w, q->flags, len, false);
+    if (q->flags[len] == '|') q->flags += len + 1;
+}
+
+static void reply_keys(struct key_query *q, const str *argv, u32 argc, i32 first, i32 last, i32 step)
 {
     u32 end = last < 0 ? argc - (u32)-last : (u32)last;
 
-    resp_array(&call->w, (end - (u32)first) / (u32)step + 1);
-    for (u32 i = (u32)first; i <= end; i += (u32)step) resp_bulk(&call->w, argv[i]);
+    resp_array(&q->call->w, (end - (u32)first) / (u32)step + 1);
+    for (u32 i = (u32)first; i <= end; i += (u32)step) reply_key(q, argv[i]);
 }
 
-static void reply_data_keys(struct call *call, const struct kv_command *cmd, const str *argv,
+static void reply_data_keys(struct key_query *q, const struct kv_command *cmd, const str *argv,
                             u32 argc)
 {
     u32 index = 0;
 
+    q->flags = flags_of(cmd->name, argv, argc);
     if (cmd->flags & KV_MOVABLE) {
+        q->flags = "RO"; /* of OBJECT */
         if (kv_command_keys(cmd, argv, argc, &index, 1) == 1) {
-            resp_array(&call->w, 1);
-            resp_bulk(&call->w, argv[index]);
+            resp_array(&q->call->w, 1);
+            reply_key(q, argv[index]);
         } else {
-            resp_error(&call->w, "ERR The command has no key arguments");
+            resp_error(&q->call->w, "ERR The command has no key arguments");
         }
         return;
     }
-    reply_keys(call, argv, argc, cmd->first_key, cmd->last_key, cmd->key_step);
+    reply_keys(q, argv, argc, cmd->first_key, cmd->last_key, cmd->key_step);
 }
 
-void introspect_getkeys(struct call *call)
+static void reply_query(struct call *call, bool with_flags)
 {
     const str *argv = call->argv + 2;
     u32 argc = call->argc - 2;
     struct command_ref ref = redis_command_find(call->door, argv[0]);
     const struct door_command *row = ref.door;
+    struct key_query q = {.call = call, .with_flags = with_flags};
 
     if (row && row->subcommands && argc > 1) row = redis_subcommand_find(row->subcommands, argv[1]);
     if (ref.data && ref.data->flags & KV_MOVABLE &&
@@ -106,10 +138,21 @@ void introspect_getkeys(struct call *call)
     } else if (!redis_arity_is_good(ref.data ? ref.data->arity : row->arity, argc)) {
         resp_error(&call->w, "ERR Invalid number of arguments specified for command");
     } else if (ref.data) {
-        reply_data_keys(call, ref.data, argv, argc);
+        reply_data_keys(&q, ref.data, argv, argc);
     } else {
-        reply_keys(call, argv, argc, row->first_key, row->last_key, row->key_step);
+        q.flags = flags_of(row->name, argv, argc);
+        reply_keys(&q, argv, argc, row->first_key, row->last_key, row->key_step);
     }
+}
+
+void introspect_getkeys(struct call *call)
+{
+    reply_query(call, false);
+}
+
+void introspect_getkeysandflags(struct call *call)
+{
+    reply_query(call, true);
 }
 
 /* --- for other families, too --- */

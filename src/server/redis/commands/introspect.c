@@ -100,7 +100,7 @@ static void reply_flags(struct resp_writer *w, const struct flag_name *names, si
 }
 
 /* The words of a line, as simple or bulk strings. */
-static void reply_words(struct resp_writer *w, const char *line, size_t len, bool bulk)
+void introspect_reply_words(struct resp_writer *w, const char *line, size_t len, bool bulk)
 {
     size_t words = 0;
 
@@ -124,7 +124,7 @@ static void reply_key_spec(struct resp_writer *w, const char *flags, size_t flag
 {
     resp_map(w, 3);
     resp_bulk_text(w, "flags");
-    reply_words(w, flags, flags_len, false);
+    introspect_reply_words(w, flags, flags_len, false);
     resp_bulk_text(w, "begin_search");
     resp_map(w, 2);
     resp_bulk_text(w, "type");
@@ -188,7 +188,7 @@ static void reply_one(struct resp_writer *w, const struct shown *s)
     resp_integer(w, s->last_key);
     resp_integer(w, s->key_step);
     reply_flags(w, category_names, ARRAY_LEN(category_names), s->categories);
-    reply_words(w, tips, strlen(tips), true);
+    introspect_reply_words(w, tips, strlen(tips), true);
     reply_key_specs(w, s);
 }
 
@@ -346,6 +346,7 @@ static const struct door_command subcommands[] = {
     {"command|count", 2, ANYTIME, cmd_count, NULL, 0, 0, 0},
     {"command|docs", -2, ANYTIME, cmd_docs, NULL, 0, 0, 0},
     {"command|getkeys", -4, ANYTIME, introspect_getkeys, NULL, 0, 0, 0},
+    {"command|getkeysandflags", -4, ANYTIME, introspect_getkeysandflags, NULL, 0, 0, 0},
     {"command|help", 2, ANYTIME, redis_reply_help, NULL, 0, 0, 0},
     {"command|info", -2, ANYTIME, cmd_info, NULL, 0, 0, 0},
     {"command|list", -2, ANYTIME, introspect_list, NULL, 0, 0, 0},

@@ -25,3 +25,6 @@ void introspect_each_command(const struct redis_door *d, shown_fn fn, void *cont
 
 void introspect_list(struct call *call);
 void introspect_getkeys(struct call *call);
+void introspect_getkeysandflags(struct call *call);
+/* "RO access" as a set of two. */
+void introspect_reply_words(struct resp_writer *w, const char *line, size_t len, bool bulk);
