@@ -215,12 +215,12 @@ void wait_turn(struct part *p)
     for (size_t i = 0; i < n; i++) {
         struct queued q = *(struct queued *)fifo_first(&p->read.waits);
         fifo_pop(&p->read.waits);
-        u32 have = raft_replicas_with(p->raft, q.req.index);
-        if (have < q.req.replicas && p->now < q.req.deadline && q.req.index) {
+        u32 have = q.req.index ? raft_replicas_with(p->raft, q.req.index)
+                               : raft_config_count(raft_config(p->raft), RAFT_VOTER) - 1; /* nothing to wait for */
+        if (have < q.req.replicas && p->now < q.req.deadline) {
             read_admit(p, &q);
             continue;
         }
-        if (!q.req.index) have = raft_config_count(raft_config(p->raft), RAFT_VOTER) - 1;
         char text[24];
         int len = snprintf(text, sizeof text, ":%u\r\n", have);
         part_answer(p, &q.req.from, PART_DONE, 0, str_from(text, (size_t)len));

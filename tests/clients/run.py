@@ -10,6 +10,7 @@ import random
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -224,6 +225,26 @@ def redis_py(addresses):
         other.close()
 
 
+def half_closed(addresses):
+    """As `printf ... | nc -N`: what was sent is answered although nothing more will come, then the node closes."""
+    for host, port in addresses:
+        for count in (1, 500):
+            with socket.create_connection((host, port), 10) as s:
+                s.sendall(b"SET half closed\r\nGET half\r\n" * count + b"GET ha")
+                s.shutdown(socket.SHUT_WR)
+                got = b""
+                while piece := s.recv(1 << 16):
+                    got += piece
+            expect(got == b"+OK\r\n$6\r\nclosed\r\n" * count,
+                   f"{2 * count} requests before the end of input were answered with {len(got)} bytes: {got[-80:]!r}")
+    host, port = addresses[0]
+    with socket.create_connection((host, port), 10) as s:
+        s.sendall(b"WAIT 9 0\r\n")
+        s.shutdown(socket.SHUT_WR)
+        got = s.recv(100)
+        expect(got == b":2\r\n", f"{got!r}: a WAIT without end is answered when its client sends no more")
+
+
 def thousand_connections(address, count=1000):
     """All open at once, each with its own writes and reads, none starved."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -337,6 +358,8 @@ def main():
             one_shots(addresses)
         with suite.case("redis-py: strings, keys, transactions, pipelines, scan, errors"):
             redis_py(addresses)
+        with suite.case("a client that has shut down its sending side gets its replies"):
+            half_closed(addresses)
         with suite.case("values of 0 B to 8 MiB are read back exactly through every node"):
             values_of_all_sizes(addresses)
         for address, name in zip(addresses, names):
