@@ -668,7 +668,7 @@ void node_view(const struct node *n, struct node_view *out)
                                          .commit = raft_commit(r),
                                          .applied = part_applied(n->main->part),
                                          .boot = n->identity.boot,
-                                         .health = part_is_damaged(n->part) ? HEALTH_IMPAIRED : HEALTH_OK,
+                                         .health = part_is_damaged(n->main->part) ? HEALTH_IMPAIRED : HEALTH_OK,
                                          .redis_port = n->config.redis_port};
             continue;
         }
