@@ -69,7 +69,7 @@ const struct setting settings_table[SETTING_COUNT] = {
                     "bypass the page cache where the file system allows it"},
     [SET_WAL_SEGMENT] = {"wal-segment", KIND_BYTES, BOTH | PASSED_ON, "BYTES", "64MB", MIB, GIB,
                          disk, "size of a log file; a power of two"},
-    [SET_LOG_KEEP] = {"log-keep", KIND_BYTES, BOTH | PASSED_ON, "BYTES", "64MB", MIB, 64 * GIB,
+    [SET_LOG_KEEP] = {"log-keep", KIND_BYTES, BOTH | PASSED_ON, "BYTES", "256MB", MIB, 64 * GIB,
                       disk, "log kept for followers that are behind, before they need a snapshot"},
     [SET_CHECKPOINT_DIRTY] = {"checkpoint-dirty", KIND_BYTES, BOTH | PASSED_ON, "BYTES", "64MB",
                               64 * KIB, 64 * GIB, disk,
