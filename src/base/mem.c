@@ -61,13 +61,3 @@ void *mem_copy_of(const void *data, size_t bytes)
 
 char *mem_strdup(const char *text) { return mem_copy_of(text, strlen(text) + 1); }
 void mem_free(void *p) { free(p); }
-
-void mem_copy(void *to, const void *from, size_t bytes)
-{
-    if (bytes) memcpy(to, from, bytes);
-}
-
-bool mem_equal(const void *a, const void *b, size_t bytes)
-{
-    return bytes == 0 || memcmp(a, b, bytes) == 0;
-}

@@ -4,6 +4,8 @@
 
 #include "base/types.h"
 
+#include <string.h>
+
 void *mem_alloc(size_t bytes);                            /* uninitialised */
 void *mem_zalloc(size_t bytes);                           /* zero-filled */
 void *mem_zalloc_array(size_t count, size_t bytes);       /* zero-filled, overflow checked */
@@ -14,6 +16,12 @@ void *mem_copy_of(const void *data, size_t bytes);
 char *mem_strdup(const char *text);
 void mem_free(void *p);                                   /* NULL is accepted */
 
-/* Copy, accepting (NULL, 0). */
-void mem_copy(void *to, const void *from, size_t bytes);
-bool mem_equal(const void *a, const void *b, size_t bytes);
+/* Copy and compare, accepting (NULL, 0). */
+static inline void mem_copy(void *to, const void *from, size_t bytes)
+{
+    if (bytes) memcpy(to, from, bytes);
+}
+static inline bool mem_equal(const void *a, const void *b, size_t bytes)
+{
+    return bytes == 0 || memcmp(a, b, bytes) == 0;
+}

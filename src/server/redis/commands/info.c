@@ -34,7 +34,7 @@ static void put_human(struct buf *out, const char *key, u64 bytes)
         buf_printf(out, "%s:%.2f%c\r\n", key, value, units[unit]);
 }
 
-static void put_u64(struct buf *out, const char *key, u64 value)
+static void put_number(struct buf *out, const char *key, u64 value)
 {
     buf_printf(out, "%s:%llu\r\n", key, (unsigned long long)value);
 }
@@ -59,15 +59,15 @@ static void info_server(const struct info *i)
     put_text(i->out, "redis_version", REDIS_VERSION);
     put_text(i->out, "redis_mode", "standalone");
     put_text(i->out, "os", "Linux");
-    put_u64(i->out, "arch_bits", 64);
-    put_u64(i->out, "process_id", i->door->config->pid);
+    put_number(i->out, "arch_bits", 64);
+    put_number(i->out, "process_id", i->door->config->pid);
     put_run_id(i, "run_id");
-    put_u64(i->out, "tcp_port", redis_door_port(i->door));
-    put_u64(i->out, "server_time_usec", env_wall_us(i->door->env));
-    put_u64(i->out, "uptime_in_seconds", up);
-    put_u64(i->out, "uptime_in_days", up / 86400);
-    put_u64(i->out, "hz", 10);
-    put_u64(i->out, "configured_hz", 10);
+    put_number(i->out, "tcp_port", redis_door_port(i->door));
+    put_number(i->out, "server_time_usec", env_wall_us(i->door->env));
+    put_number(i->out, "uptime_in_seconds", up);
+    put_number(i->out, "uptime_in_days", up / 86400);
+    put_number(i->out, "hz", 10);
+    put_number(i->out, "configured_hz", 10);
     put_text(i->out, "executable", "quorate");
     put_text(i->out, "config_file", "");
 }
@@ -78,33 +78,33 @@ static void info_clients(const struct info *i)
 
     LIST_EACH(at, (struct list *)(void *)&i->door->clients)
     blocked += CONTAINER_OF(at, struct client, all)->barrier != NULL;
-    put_u64(i->out, "connected_clients", i->door->client_count);
-    put_u64(i->out, "maxclients", i->door->clients_max);
-    put_u64(i->out, "blocked_clients", blocked);
-    put_u64(i->out, "tracking_clients", 0);
+    put_number(i->out, "connected_clients", i->door->client_count);
+    put_number(i->out, "maxclients", i->door->clients_max);
+    put_number(i->out, "blocked_clients", blocked);
+    put_number(i->out, "tracking_clients", 0);
 }
 
 static void info_memory(const struct info *i)
 {
     u64 used = node_memory_used(i->door->node), budget = i->door->config->memory_bytes;
 
-    put_u64(i->out, "used_memory", used);
+    put_number(i->out, "used_memory", used);
     put_human(i->out, "used_memory_human", used);
-    put_u64(i->out, "maxmemory", 0);
+    put_number(i->out, "maxmemory", 0);
     put_text(i->out, "maxmemory_human", "0B");
     put_text(i->out, "maxmemory_policy", "noeviction");
-    put_u64(i->out, "memory_budget", budget);
+    put_number(i->out, "memory_budget", budget);
     put_human(i->out, "memory_budget_human", budget);
 }
 
 static void info_persistence(const struct info *i)
 {
-    put_u64(i->out, "loading", 0);
-    put_u64(i->out, "async_loading", 0);
-    put_u64(i->out, "rdb_bgsave_in_progress", 0);
+    put_number(i->out, "loading", 0);
+    put_number(i->out, "async_loading", 0);
+    put_number(i->out, "rdb_bgsave_in_progress", 0);
     put_text(i->out, "rdb_last_bgsave_status", "ok");
-    put_u64(i->out, "aof_enabled", 1);
-    put_u64(i->out, "aof_rewrite_in_progress", 0);
+    put_number(i->out, "aof_enabled", 1);
+    put_number(i->out, "aof_rewrite_in_progress", 0);
     put_text(i->out, "aof_last_write_status", "ok");
 }
 
@@ -115,32 +115,32 @@ static void info_stats(const struct info *i)
     nanos since = i->now - i->door->rate_at;
 
     if (since >= NANOS_SEC) ops = (s->commands - i->door->rate_commands) * NANOS_SEC / since;
-    put_u64(i->out, "total_connections_received", s->accepted);
-    put_u64(i->out, "total_commands_processed", s->commands);
-    put_u64(i->out, "instantaneous_ops_per_sec", ops);
-    put_u64(i->out, "total_net_input_bytes", s->bytes_in);
-    put_u64(i->out, "total_net_output_bytes", s->bytes_out);
-    put_u64(i->out, "rejected_connections", s->rejected);
-    put_u64(i->out, "evicted_keys", 0);
-    put_u64(i->out, "keyspace_hits", i->door->lookup_hits);
-    put_u64(i->out, "keyspace_misses", i->door->lookup_misses);
-    put_u64(i->out, "pubsub_channels", 0);
-    put_u64(i->out, "pubsub_patterns", 0);
-    put_u64(i->out, "total_error_replies", i->door->errors);
-    put_u64(i->out, "protocol_errors", s->protocol_errors);
-    put_u64(i->out, "client_output_buffer_limit_disconnections", s->output_dropped);
+    put_number(i->out, "total_connections_received", s->accepted);
+    put_number(i->out, "total_commands_processed", s->commands);
+    put_number(i->out, "instantaneous_ops_per_sec", ops);
+    put_number(i->out, "total_net_input_bytes", s->bytes_in);
+    put_number(i->out, "total_net_output_bytes", s->bytes_out);
+    put_number(i->out, "rejected_connections", s->rejected);
+    put_number(i->out, "evicted_keys", 0);
+    put_number(i->out, "keyspace_hits", i->door->lookup_hits);
+    put_number(i->out, "keyspace_misses", i->door->lookup_misses);
+    put_number(i->out, "pubsub_channels", 0);
+    put_number(i->out, "pubsub_patterns", 0);
+    put_number(i->out, "total_error_replies", i->door->errors);
+    put_number(i->out, "protocol_errors", s->protocol_errors);
+    put_number(i->out, "client_output_buffer_limit_disconnections", s->output_dropped);
 }
 
 static void info_replication(const struct info *i)
 {
     put_text(i->out, "role", "master");
-    put_u64(i->out, "connected_slaves", 0);
+    put_number(i->out, "connected_slaves", 0);
     put_text(i->out, "master_failover_state", "no-failover");
     put_run_id(i, "master_replid");
     put_text(i->out, "master_replid2", "0000000000000000000000000000000000000000");
-    put_u64(i->out, "master_repl_offset", i->self ? i->self->applied : 0);
+    put_number(i->out, "master_repl_offset", i->self ? i->self->applied : 0);
     put_text(i->out, "second_repl_offset", "-1");
-    put_u64(i->out, "repl_backlog_active", 0);
+    put_number(i->out, "repl_backlog_active", 0);
 }
 
 static void info_cpu(const struct info *i)
@@ -169,7 +169,7 @@ static void info_errorstats(const struct info *i)
 
 static void info_cluster(const struct info *i)
 {
-    put_u64(i->out, "cluster_enabled", 0);
+    put_number(i->out, "cluster_enabled", 0);
 }
 
 static void info_keyspace(const struct info *i)
@@ -195,16 +195,16 @@ static void info_quorate(const struct info *i)
     buf_append_text(i->out, "cluster_id:");
     put_hex(i->out, i->view.cluster_id, sizeof i->view.cluster_id);
     buf_append_text(i->out, "\r\n");
-    put_u64(i->out, "node", i->view.self);
-    put_u64(i->out, "boot", i->view.boot);
-    put_u64(i->out, "members", i->view.member_count);
-    put_u64(i->out, "leader", i->view.leader);
-    put_u64(i->out, "serving", i->view.serving);
+    put_number(i->out, "node", i->view.self);
+    put_number(i->out, "boot", i->view.boot);
+    put_number(i->out, "members", i->view.member_count);
+    put_number(i->out, "leader", i->view.leader);
+    put_number(i->out, "serving", i->view.serving);
     if (!i->self) return;
     put_text(i->out, "raft_role", i->self->role < RAFT_ROLES ? roles[i->self->role] : "unknown");
-    put_u64(i->out, "term", i->self->term);
-    put_u64(i->out, "commit", i->self->commit);
-    put_u64(i->out, "applied", i->self->applied);
+    put_number(i->out, "term", i->self->term);
+    put_number(i->out, "commit", i->self->commit);
+    put_number(i->out, "applied", i->self->applied);
 }
 
 static const struct {
