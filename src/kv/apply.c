@@ -73,3 +73,15 @@ err kv_apply(struct kv *kv, const struct entry *e, u64 ver, struct buf *out)
     kv_trim_scratch(kv);
     return failure;
 }
+
+void kv_prefetch(struct kv *kv, const struct entry *e)
+{
+    struct reader r = reader_of(e->body);
+
+    if (e->op != ENTRY_COMMAND) return;
+    u8 db = reader_u8(&r);
+    u32 argc = reader_u32(&r);
+    reader_str(&r, reader_u32(&r)); /* the command; most take their first key next */
+    str key = reader_str(&r, reader_u32(&r));
+    if (!r.bad && argc > 1 && db < KV_DATABASES) store_prefetch(kv->store, kv->dbs[db].keyspace, key);
+}

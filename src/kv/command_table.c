@@ -114,7 +114,12 @@ u32 kv_command_keys(const struct kv_command *cmd, const str *argv, u32 argc, u32
 
 void kv_run(struct kv_call *c)
 {
-    c->command = kv_command_find(c->argv[0]);
+    struct kv *kv = c->kv;
+
+    /* Commands come in runs of the same one. */
+    if (!kv->last_command || !str_is_word(c->argv[0], kv->last_command->name))
+        kv->last_command = kv_command_find(c->argv[0]);
+    c->command = kv->last_command;
     if (!c->command)
         kv_reply_unknown_command(&c->w, c->argv, c->argc);
     else if (!kv_command_takes(c->command, c->argc))

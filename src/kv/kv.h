@@ -77,6 +77,9 @@ MUST_USE err kv_state_decode(struct kv *kv, str bytes); /* also resets; empty by
  * store's or a malformed entry: the node stops. `ver` grows from call to call. */
 MUST_USE err kv_apply(struct kv *kv, const struct entry *e, u64 ver, struct buf *out);
 
+/* A hint without effect but on time: this entry will be applied soon. See store_prefetch. */
+void kv_prefetch(struct kv *kv, const struct entry *e);
+
 /* Run read-only commands on the applied state at time now_us (unix microseconds, the reader's clock).
  *   *need_tick  set when the answer depends on a key whose expiry lies in (kv clock, now]: nothing was
  *               appended; propose a TICK with time now and read again, with the same now, once it is

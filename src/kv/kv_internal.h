@@ -64,6 +64,7 @@ struct kv {
         u64 cursor, count;
         struct buf items;
     } keys;           /* a KEYS between two of its pieces */
+    const struct kv_command *last_command; /* the one that ran last: most often the next one too */
     struct buf value; /* a value under construction, or a copy that must outlive a write */
     struct buf items; /* elements of a reply whose count comes first */
     u64 reader_now_us, reads; /* of kv_read: seen by mutants alone */

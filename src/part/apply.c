@@ -4,6 +4,7 @@
 
 #define APPLY_ENTRIES_PER_TURN 4096
 #define APPLY_BYTES_PER_TURN   (4 * MIB)
+#define HINTS_AHEAD            16 /* so many waits for memory overlap */
 
 static const char session_unknown[] =
     "-SESSION unknown or expired; open a new one with Q.SESSION OPEN. Nothing was executed\r\n";
@@ -103,9 +104,18 @@ static err apply_one(struct part *p, u64 index)
     return read_run_at(p, index);
 }
 
+static void hint(struct part *p, u64 index)
+{
+    const struct raft_entry *re = raft_entry_at(p->raft, index);
+    struct entry e;
+
+    if (re->kind != RAFT_COMMAND || !p->machine->ops->prefetch) return;
+    if (!entry_decode(rcbuf_str(re->data), &e)) p->machine->ops->prefetch(p->machine, &e);
+}
+
 err apply_turn(struct part *p, bool *more)
 {
-    u64 entries = 0, bytes = 0, before = p->apply.applied;
+    u64 entries = 0, bytes = 0, before = p->apply.applied, unhinted = before + 1;
 
     while (p->apply.applied < p->apply.target && !read_holds_apply(p)) {
         if (store_dirty_bytes(p->store) > p->options.dirty_bytes_max) {
@@ -118,6 +128,8 @@ err apply_turn(struct part *p, bool *more)
             *more = true;
             break;
         }
+        while (unhinted <= u64_min(p->apply.target, p->apply.applied + HINTS_AHEAD))
+            hint(p, unhinted++);
         const struct raft_entry *re = raft_entry_at(p->raft, p->apply.applied + 1);
         bytes += re->data ? re->data->len : 0;
         entries++;

@@ -30,6 +30,8 @@ static err apply(struct machine *m, const struct entry *e, u64 ver, struct buf *
     return kv_apply(kv_of(m), e, ver, out);
 }
 
+static void prefetch(struct machine *m, const struct entry *e) { kv_prefetch(kv_of(m), e); }
+
 static err read(struct machine *m, const struct entry *e, u64 now_us, u64 seed, struct buf *out,
                 bool *need_tick)
 {
@@ -90,6 +92,7 @@ static const struct machine_ops kv_ops = {
     .state_encode = state_encode,
     .state_decode = state_decode,
     .apply = apply,
+    .prefetch = prefetch,
     .read = read,
     .read_goes_on = read_goes_on,
     .read_forget = read_forget,

@@ -19,6 +19,9 @@ struct machine_ops {
      * (the store's, or a malformed entry) stops the node. */
     err (*apply)(struct machine *m, const struct entry *e, u64 ver, struct buf *out);
 
+    /* A hint without effect but on time: this entry will be applied soon. NULL: no use for it. */
+    void (*prefetch)(struct machine *m, const struct entry *e);
+
     /* A read on the applied state; *need_tick: nothing was appended, propose a TICK of now_us first. */
     err (*read)(struct machine *m, const struct entry *e, u64 now_us, u64 seed, struct buf *out,
                 bool *need_tick);

@@ -115,7 +115,15 @@ static void write_row(struct store *s, enum row_kind kind, u32 keyspace, str key
 void store_prefetch(struct store *s, u32 keyspace, str key)
 {
     struct keyspace *ks = store_keyspace(s, keyspace);
-    if (ks) table_prefetch(ks, store_position(key));
+    if (!ks) return;
+    u64 position = store_position(key);
+    table_prefetch_leaf(ks, position);
+
+    u32 at = s->hint_at++ % ARRAY_LEN(s->hinted);
+    struct keyspace *before = store_keyspace(s, s->hinted[at].keyspace);
+    if (before) table_prefetch_row(before, s->hinted[at].position);
+    s->hinted[at].keyspace = keyspace;
+    s->hinted[at].position = position;
 }
 
 void store_put(struct store *s, u32 keyspace, str key, str head, str body)

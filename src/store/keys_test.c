@@ -27,6 +27,27 @@ TEST(keys, positions_are_those_of_the_format_page)
     }
 }
 
+static u16 slot_bit_by_bit(str key)
+{
+    u32 crc = 0;
+    for (size_t i = 0; i < key.len; i++) {
+        crc ^= (u32)key.at[i] << 8;
+        for (int bit = 0; bit < 8; bit++) crc = (crc & 0x8000) ? (crc << 1) ^ 0x1021 : crc << 1;
+    }
+    return crc & (STORE_SLOTS - 1);
+}
+
+TEST(keys, the_slot_is_the_checksum_at_every_length)
+{
+    u8 bytes[64];
+    for (u32 i = 0; i < sizeof bytes; i++) bytes[i] = (u8)(i * 37 + (i ^ 0xa5));
+    for (u32 from = 0; from < 8; from++)
+        for (size_t len = 0; from + len <= sizeof bytes; len++) {
+            str key = str_from(bytes + from, len);
+            CHECK_EQ(store_slot(key), slot_bit_by_bit(key));
+        }
+}
+
 TEST(keys, only_the_first_tag_counts_and_only_if_it_holds_a_byte)
 {
     CHECK_EQ(store_slot(STR("x{abc}y{def}")), store_slot(STR("abc")));
@@ -100,6 +121,7 @@ TEST(keys, a_key_of_another_partition_or_at_a_wrong_position_is_foreign)
 }
 
 TEST_MAIN(RUN(keys, positions_are_those_of_the_format_page),
+          RUN(keys, the_slot_is_the_checksum_at_every_length),
           RUN(keys, only_the_first_tag_counts_and_only_if_it_holds_a_byte),
           RUN(keys, a_head_key_is_zone_keyspace_position_and_the_raw_key),
           RUN(keys, a_local_key_is_zone_part_kind_and_sub),

@@ -36,7 +36,8 @@ MUST_USE err store_get(struct store *s, u32 keyspace, str key, str *value, bool 
 
 /* A hint, with no effect but on time: this key will be read or written soon. The cost of a get or put is
  * waiting for memory; hints for all keys of a batch before its first use let those waits overlap
- * (measured: a quarter to a half less time, docs/design/front-table.md). */
+ * (measured: a quarter to a half less time, docs/design/front-table.md). A row is asked for four hints later,
+ * when its leaf has arrived. */
 void store_prefetch(struct store *s, u32 keyspace, str key);
 
 /* Write the concatenation of two parts as the row's value (the second may be empty). */

@@ -126,7 +126,8 @@ struct keyspace *keyspace_new(u32 id, bool complete, size_t *memory);
 void keyspace_free_nodes(struct keyspace *ks); /* the leaves are gone; frees ks */
 
 struct place table_locate(struct keyspace *ks, u64 position, str key);
-void table_prefetch(struct keyspace *ks, u64 position);
+void table_prefetch_leaf(struct keyspace *ks, u64 position); /* first this, */
+void table_prefetch_row(struct keyspace *ks, u64 position);  /* and this when it has arrived */
 struct row *table_row(struct place at); /* of a found place */
 void table_replace(struct place at, struct row *with);
 void table_insert(struct keyspace *ks, struct place at, struct row *r); /* of a place not found */
@@ -180,6 +181,11 @@ struct store {
 
     /* front.c */
     struct buf key, value; /* scratch */
+    struct {               /* hints whose leaf is on its way: their rows are asked for next */
+        u32 keyspace;
+        u64 position;
+    } hinted[4];
+    u32 hint_at;
     size_t memory;         /* of rows and tables */
     u64 clean_rows;        /* in live keyspaces */
 

@@ -19,6 +19,7 @@
 #include "store/store_internal.h"
 
 enum { PAGE_SLOTS = 256 };
+enum { CACHE_LINE_BYTES = 64, PREFETCH_LINES = 5 }; /* a small row, or the beginning of a large one */
 enum { FAN_BITS = 6, FAN = 1 << FAN_BITS };
 enum { DEPTH_MAX = 5 };           /* 30 of the hash's 48 bits; the tag takes the 16 behind */
 enum { LEAF_ENTRIES_MAX = 1024 }; /* except at DEPTH_MAX */
@@ -236,12 +237,22 @@ struct place table_locate(struct keyspace *ks, u64 position, str key)
     return at;
 }
 
-void table_prefetch(struct keyspace *ks, u64 position)
+void table_prefetch_leaf(struct keyspace *ks, u64 position)
+{
+    struct place at = place_of(ks, position);
+    if (!at.child || !*at.child) return;
+    u64 home = home_of(tag_at(position, at.depth), class_homes(child_class(*at.child)));
+    __builtin_prefetch(&child_leaf(*at.child)->entry[home]);
+}
+
+void table_prefetch_row(struct keyspace *ks, u64 position)
 {
     struct place at = place_of(ks, position);
     if (!at.child || !*at.child) return;
     u64 entry = child_leaf(*at.child)->entry[probe(&at, tag_at(position, at.depth))];
-    if (entry) __builtin_prefetch(entry_row(entry));
+    if (!entry) return;
+    const u8 *row = (const u8 *)entry_row(entry);
+    for (u32 i = 0; i < PREFETCH_LINES; i++) __builtin_prefetch(row + i * CACHE_LINE_BYTES);
 }
 
 struct row *table_row(struct place at)
