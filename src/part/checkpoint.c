@@ -76,7 +76,7 @@ static bool is_due(const struct part *p)
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||
            wal_bytes_live(p->wal) > p->options.wal_bytes_max ||
-           raft_tail_bytes(p->raft) > 4 * p->options.log_bytes_keep;
+           raft_tail_bytes(p->raft) > 6 * p->options.log_bytes_keep;
 }
 
 err checkpoint_turn(struct part *p)
@@ -84,7 +84,7 @@ err checkpoint_turn(struct part *p)
     if (is_due(p)) freeze(p);
     /* What a snapshot under way has kept may go when it ends, though nothing new is checkpointed.
      */
-    if (raft_tail_bytes(p->raft) > 4 * p->options.log_bytes_keep) checkpoint_compact(p);
+    if (raft_tail_bytes(p->raft) > 6 * p->options.log_bytes_keep) checkpoint_compact(p);
     return OK;
 }
 
@@ -100,7 +100,7 @@ void checkpoint_compact(struct part *p)
     u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index,
         bytes = raft_tail_bytes(p->raft);
 
-    if (bytes <= 6 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
+    if (bytes <= 7 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
     while (to < limit && bytes > p->options.log_bytes_keep) {
         const struct raft_entry *e = raft_entry_at(p->raft, ++to);
         bytes -= u64_min(bytes, e->data ? e->data->len : 0);

@@ -77,7 +77,7 @@ struct part_options {
     u8 incarnation[16];         /* of this node's directory */
     struct raft_config members; /* who founded the group; none: this replica was added to it later */
     bool blank;         /* the directory was made at this start */
-    /* tail kept for slow followers after a checkpoint; at four times that the next one is due */
+    /* tail kept for slow followers after a checkpoint; at six times that the next one is due */
     u64 log_bytes_keep;
     u64 checkpoint_dirty_bytes;
     nanos checkpoint_every;

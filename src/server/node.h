@@ -59,7 +59,7 @@ struct node_config {  /* node_config_defaults fills everything; the command line
     u32 clients_max;            /* 10000 */
     u64 wal_segment_bytes;      /* 64 MiB */
     u32 wal_units_in_flight;    /* 1 or 2 */
-    u64 log_bytes_max;          /* raft tail: at half of it a checkpoint lets the oldest go */
+    u64 log_bytes_max;          /* raft tail: at three quarters of it a checkpoint is due */
     u64 checkpoint_dirty_bytes; /* checkpoint when the front table is this dirty ... */
     nanos checkpoint_every;     /* ... or this old */
     nanos election_timeout_min, election_timeout_max, heartbeat_every, lease;

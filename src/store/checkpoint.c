@@ -25,6 +25,40 @@ static int compare_items(const void *a, const void *b)
     return str_compare(row_user_key(x->row), row_user_key(y->row));
 }
 
+/* Bytes of (keyspace, position) from the least significant on. */
+enum { SORT_DIGITS = 12 };
+static u8 digit_of(const struct sort_item *i, u32 digit)
+{
+    return (u8)(digit < 8 ? i->position >> 8 * digit : i->keyspace >> 8 * (digit - 8));
+}
+
+/* By radix, because comparing is what would cost; only rows that share a position are compared. */
+static void sort_items(struct sort_item *items, size_t count)
+{
+    struct sort_item *spare = mem_zalloc_array(count, sizeof *spare), *from = items, *to = spare;
+
+    for (u32 digit = 0; digit < SORT_DIGITS && count; digit++) {
+        size_t place[256] = {0}, before = 0;
+        for (size_t i = 0; i < count; i++) place[digit_of(&from[i], digit)]++;
+        if (place[digit_of(&from[0], digit)] == count) continue; /* all alike */
+        for (u32 d = 0; d < 256; d++) {
+            size_t here = place[d];
+            place[d] = before;
+            before += here;
+        }
+        for (size_t i = 0; i < count; i++) to[place[digit_of(&from[i], digit)]++] = from[i];
+        struct sort_item *sorted = to;
+        to = from;
+        from = sorted;
+    }
+    if (from != items) mem_copy(items, from, count * sizeof *items);
+    mem_free(spare);
+    for (size_t i = 0, run; i < count; i += run) {
+        for (run = 1; i + run < count && items[i + run].position == items[i].position; run++) {}
+        if (run > 1) qsort(items + i, run, sizeof *items, compare_items);
+    }
+}
+
 static int compare_kvs_rows(const void *a, const void *b)
 {
     const struct kvs_row *x = a, *y = b;
@@ -43,7 +77,7 @@ static size_t sort_rows(const struct checkpoint *c, struct sort_item *items)
         if (c->dropped.count && id_set_has(&c->dropped, keyspace)) continue;
         items[count++] = (struct sort_item){row_position(r), r, keyspace};
     }
-    qsort(items, count, sizeof *items, compare_items);
+    sort_items(items, count);
     return count;
 }
 
