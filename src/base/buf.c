@@ -59,8 +59,7 @@ struct rcbuf *rcbuf_new(size_t bytes)
 {
     assert(bytes <= UINT32_MAX);
     struct rcbuf *r = mem_alloc(sizeof *r + bytes);
-    r->refs = 1;
-    r->len = (u32)bytes;
+    *r = (struct rcbuf){.refs = 1, .len = (u32)bytes};
     return r;
 }
 
@@ -69,4 +68,47 @@ struct rcbuf *rcbuf_from(str s)
     struct rcbuf *r = rcbuf_new(s.len);
     mem_copy(r->data, s.at, s.len);
     return r;
+}
+
+struct rcblock {
+    size_t refs, used, cap;
+    u8 bytes[];
+};
+
+_Static_assert(sizeof(struct rcblock) % 8 == 0 && sizeof(struct rcbuf) % 8 == 0,
+               "every rcbuf of a block is aligned");
+
+struct rcblock *rcblock_new(size_t bytes)
+{
+    struct rcblock *b = mem_alloc(sizeof *b + bytes);
+    *b = (struct rcblock){.refs = 1, .cap = bytes};
+    return b;
+}
+
+void rcblock_unref(struct rcblock *b)
+{
+    if (!b) return;
+    assert(b->refs > 0);
+    if (--b->refs == 0) mem_free(b);
+}
+
+struct rcbuf *rcblock_take(struct rcblock *b, size_t bytes)
+{
+    size_t whole = rcblock_bytes(bytes);
+
+    assert(bytes <= UINT32_MAX);
+    if (whole > b->cap - b->used) return NULL;
+    struct rcbuf *r = (struct rcbuf *)(void *)(b->bytes + b->used);
+    *r = (struct rcbuf){.refs = 1, .len = (u32)bytes, .block = b};
+    b->used += whole;
+    b->refs++;
+    return r;
+}
+
+void rcbuf_free(struct rcbuf *r)
+{
+    if (r->block)
+        rcblock_unref(r->block);
+    else
+        mem_free(r);
 }

@@ -77,19 +77,31 @@ void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Immutable shared bytes with a reference count; not thread-safe, one reactor owns it. */
 struct rcbuf {
     u32 refs, len;
+    struct rcblock *block; /* where it lies; NULL: it is an allocation of its own */
     u8 data[];
 };
 
 struct rcbuf *rcbuf_new(size_t bytes); /* one reference; contents uninitialised, fill before sharing */
 struct rcbuf *rcbuf_from(str s);
 static inline struct rcbuf *rcbuf_ref(struct rcbuf *r) { r->refs++; return r; }
+void rcbuf_free(struct rcbuf *r); /* for rcbuf_unref */
 static inline void rcbuf_unref(struct rcbuf *r) /* NULL is accepted */
 {
     if (!r) return;
     assert(r->refs > 0);
-    if (--r->refs == 0) mem_free(r);
+    if (--r->refs == 0) rcbuf_free(r);
 }
 static inline str rcbuf_str(const struct rcbuf *r) { return str_from(r->data, r->len); }
+
+/* One allocation for many rcbufs that are made and dropped in one order, as entries of a log are. It goes with
+ * the last of them, so one that stays keeps them all. */
+struct rcblock *rcblock_new(size_t bytes); /* one reference: the maker's */
+void rcblock_unref(struct rcblock *b);     /* NULL is accepted */
+struct rcbuf *rcblock_take(struct rcblock *b, size_t bytes); /* NULL: full */
+static inline size_t rcblock_bytes(size_t bytes) /* what one takes */
+{
+    return (sizeof(struct rcbuf) + bytes + 7) / 8 * 8;
+}
 
 /* A bounds-checked reader over borrowed bytes. After the first overrun `bad` stays set and reads
  * give zeros, so a decoder may check once at its end. */

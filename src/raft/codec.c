@@ -29,6 +29,10 @@
 #define HEADER_BYTES       96u
 #define ENTRY_HEADER_BYTES 20u
 
+/* What a payload takes in memory, beyond what it takes with its header in the message. */
+#define PAYLOAD_MORE 8u
+_Static_assert(ENTRY_HEADER_BYTES + PAYLOAD_MORE >= sizeof(struct rcbuf) + 7, "rounding included");
+
 enum flag {
     PRE = 1,
     TRANSFER = 2,
@@ -128,7 +132,7 @@ static err decode_header(struct reader *in, struct raft_message *m)
     return OK;
 }
 
-static err decode_entry(struct reader *in, u64 index, struct raft_entry *e)
+static err decode_entry(struct reader *in, u64 index, struct rcblock *block, struct raft_entry *e)
 {
     const u8 *header = in->at;
     e->pos = (struct log_pos){reader_u64(in), index};
@@ -142,7 +146,10 @@ static err decode_entry(struct reader *in, u64 index, struct raft_entry *e)
     if (e->kind < RAFT_NOOP || e->kind > RAFT_WRITESET || e->pos.term == 0) return ERR_MALFORMED;
     struct raft_config checked;
     if (e->kind == RAFT_CONFIG && raft_config_decode(payload, &checked)) return ERR_MALFORMED;
-    e->data = payload.len ? rcbuf_from(payload) : NULL;
+    if (payload.len == 0) return OK;
+    e->data = rcblock_take(block, payload.len);
+    assert(e->data);
+    mem_copy(e->data->data, payload.at, payload.len);
     return OK;
 }
 
@@ -151,22 +158,23 @@ err raft_message_decode(str body, struct raft_message *out)
     struct reader in = reader_of(body);
     struct raft_message m = {0};
     struct raft_entry *entries = NULL;
+    struct rcblock *block = NULL; /* of the payloads, which the log drops together, too */
 
     err e = decode_header(&in, &m);
     if (e) return e;
-    if (m.count) entries = mem_zalloc_array(m.count, sizeof *entries);
-    m.entries = entries;
-    for (u32 i = 0; i < m.count; i++) {
-        e = decode_entry(&in, m.prev.index + 1 + i, &entries[i]);
-        if (e) goto drop_entries;
+    if (m.count) {
+        entries = mem_zalloc_array(m.count, sizeof *entries);
+        block = rcblock_new(reader_left(&in) + PAYLOAD_MORE * m.count);
     }
-    e = ERR_MALFORMED;
-    if (reader_left(&in)) goto drop_entries;
-    *out = m;
-    return OK;
-
-drop_entries:
-    raft_message_done(&m);
+    m.entries = entries;
+    for (u32 i = 0; i < m.count && !e; i++)
+        e = decode_entry(&in, m.prev.index + 1 + i, block, &entries[i]);
+    rcblock_unref(block);
+    if (!e && reader_left(&in)) e = ERR_MALFORMED;
+    if (e)
+        raft_message_done(&m);
+    else
+        *out = m;
     return e;
 }
 

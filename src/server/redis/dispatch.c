@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+enum { ENTRY_BLOCK_BYTES = 64 * 1024 };
 enum { ERROR_TEXT_MAX = 128 }; /* of a client's own bytes that Redis repeats in an error */
 
 /* C strings in Redis's formats end at a NUL. */
@@ -189,14 +190,27 @@ u8 redis_client_entry_flags(const struct client *c)
     return c->proto >= 3 ? ENTRY_RESP3 : 0;
 }
 
-struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *argv, u32 argc)
+/* Small writes share blocks: they stay in the log's tail one after the other, and leave it so. */
+static struct rcbuf *write_entry_new(struct redis_door *d, size_t bytes)
+{
+    if (bytes > ENTRY_BLOCK_BYTES / 16) return rcbuf_new(bytes);
+    struct rcbuf *r = d->entries ? rcblock_take(d->entries, bytes) : NULL;
+    if (r) return r;
+    rcblock_unref(d->entries);
+    d->entries = rcblock_new(ENTRY_BLOCK_BYTES);
+    return rcblock_take(d->entries, bytes);
+}
+
+struct rcbuf *redis_command_entry(struct redis_door *d, bool is_write, const struct entry *header,
+                                  u8 db, const str *argv, u32 argc)
 {
     struct entry h = *header;
     size_t body = 1 + 4;
 
     for (u32 i = 0; i < argc; i++) body += 4 + argv[i].len;
     h.body = str_from(NULL, body);
-    struct rcbuf *entry = rcbuf_new(ENTRY_HEADER_BYTES + body);
+    struct rcbuf *entry = is_write ? write_entry_new(d, ENTRY_HEADER_BYTES + body)
+                                   : rcbuf_new(ENTRY_HEADER_BYTES + body);
     struct buf out = {.data = entry->data, .cap = entry->len, .limit = entry->len};
     entry_encode_header(&h, &out);
     entry_encode_command(db, argv, argc, &out);
@@ -225,7 +239,7 @@ void redis_submit_data(struct client *c, const struct kv_command *cmd, const str
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
     if (answers_briefly(cmd, argv, argc)) redis_slot_expect_short(s);
     redis_slot_ask(s, is_write ? GATEWAY_WRITE : GATEWAY_READ,
-                   redis_command_entry(header, c->db, argv, argc));
+                   redis_command_entry(c->door, is_write, header, c->db, argv, argc));
 }
 
 bool redis_dispatch(struct client *c, const str *argv, u32 argc, size_t request_bytes)

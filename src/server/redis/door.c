@@ -93,6 +93,7 @@ void redis_door_free(struct redis_door *d)
     }
     buf_done(&d->scratch);
     buf_done(&d->exec);
+    rcblock_unref(d->entries);
     mem_free((void *)d->commands);
     mem_free(d);
 }

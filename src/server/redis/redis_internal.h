@@ -224,7 +224,8 @@ bool redis_arity_is_good(i32 arity, u32 argc);
  * with the error and returns false. */
 bool redis_command_check(struct call *call, struct command_ref *ref);
 void redis_command_run(struct call *call);
-struct rcbuf *redis_command_entry(const struct entry *header, u8 db, const str *argv, u32 argc);
+struct rcbuf *redis_command_entry(struct redis_door *d, bool is_write, const struct entry *header,
+                                  u8 db, const str *argv, u32 argc);
 void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
                        const str *argv, u32 argc, size_t request_bytes);
 u8 redis_client_entry_flags(const struct client *c);
@@ -272,6 +273,7 @@ struct redis_door {
     u32 free_slot_count;
     struct resp_parser *parsers[PARSER_POOL_MAX];
     u32 parser_count;
+    struct rcblock *entries; /* dispatch.c: where the next write's entry lies */
     struct buf scratch; /* a reply that must wait for earlier ones, while it is written */
     struct buf exec;    /* an EXEC's reply, while it is put together */
     bool replying;      /* between reply_begin and reply_end */

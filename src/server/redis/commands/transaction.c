@@ -397,7 +397,8 @@ static void cmd_watch(struct call *call)
     s->finish = finish_watch;
     c->barrier = s; /* EXEC must know what was seen */
     redis_slot_ask(s, GATEWAY_WATCH,
-                   redis_command_entry(&header, c->db, call->argv + 1, call->argc - 1));
+                   redis_command_entry(call->door, false, &header, c->db, call->argv + 1,
+                                       call->argc - 1));
 }
 
 static void cmd_unwatch(struct call *call)
