@@ -70,9 +70,9 @@ static void block_lend(struct spare_blocks *spare, struct buf *b)
     b->cap = READ_BYTES_MIN;
 }
 
-static void block_return(struct spare_blocks *spare, struct buf *b)
+static void block_return(struct spare_blocks *spare, struct buf *b, bool keep)
 {
-    if (!b->data || b->len) return;
+    if (!b->data || b->len || (keep && b->cap <= KEPT_BYTES_MAX)) return;
     if (b->cap == READ_BYTES_MIN && spare->count < SPARE_BLOCKS_MAX) {
         spare->blocks[spare->count++] = b->data;
         *b = (struct buf){.limit = b->limit};
@@ -188,7 +188,7 @@ static void on_written(uv_write_t *write, int status)
 
     c->writing = false;
     buf_clear(&c->in_flight);
-    block_return(&c->env->spare, &c->in_flight);
+    block_return(&c->env->spare, &c->in_flight, false);
     if (c->state == CONN_CLOSING) return;
     if (status < 0) conn_close(c, err_from_uv(status));
     else send_out(c);
@@ -382,8 +382,8 @@ void conn_settle(struct real_env *r)
         struct conn *c = CONTAINER_OF(at, struct conn, touched);
         if (c->stream && c->state != CONN_CLOSED) {
             reading_resume(c);
-            block_return(&r->spare, &c->stream->in);
-            block_return(&r->spare, &c->stream->out);
+            block_return(&r->spare, &c->stream->in, c->stream->keeps_buffers);
+            block_return(&r->spare, &c->stream->out, c->stream->keeps_buffers);
         }
         if (!c->full) list_remove(&c->touched);
     }

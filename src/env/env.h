@@ -48,6 +48,7 @@ struct env_event {
  * resumes by itself when env_flush or env_resume finds room again. */
 struct stream {
     struct buf in, out;
+    bool keeps_buffers; /* one of a few that are busy: its empty buffers stay with it */
     void *owner; /* the node's; the backend never looks */
     u32 kind;    /* the node's: which sort of owner */
     void *impl;  /* the backend's; NULL before accept/dial and after CLOSED */

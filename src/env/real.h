@@ -24,6 +24,7 @@ enum conn_state {
 enum {
     READ_BYTES_MIN = 16 * 1024, /* also the size of pooled buffers */
     READ_BYTES_MAX = 256 * 1024,
+    KEPT_BYTES_MAX = 1024 * 1024, /* by a stream that keeps its buffers, each */
     SPARE_BLOCKS_MAX = 256,
 };
 

@@ -60,9 +60,8 @@ static void refuse(struct part *p, struct queued *q, enum part_status status)
 }
 
 /* Strictly greater than every stamp before it, this leader's and the log's. */
-static u64 next_hlc(struct part *p, u64 at_least_us)
+static u64 next_hlc(struct part *p, u64 us)
 {
-    u64 us = u64_max(env_wall_us(p->env), at_least_us);
     u64 hlc = u64_max(hlc_from_us(us), p->submit.last_hlc + 1);
 
     hlc = u64_max(hlc, machine_clock_hlc(p) + 1);
@@ -134,7 +133,7 @@ u64 submit_tick(struct part *p, u64 now_us, str body)
     buf_append_str(&bytes, body);
     struct rcbuf *data = rcbuf_from(buf_str(&bytes));
     buf_done(&bytes);
-    entry_stamp(data->data, data->len, next_hlc(p, now_us), 0);
+    entry_stamp(data->data, data->len, next_hlc(p, u64_max(env_wall_us(p->env), now_us)), 0);
     struct raft_proposal proposal = {.kind = RAFT_COMMAND, .data = data};
     u64 index = raft_last(p->raft).index + 1;
     if (propose(p, &proposal, &nobody, 1)) {
@@ -155,6 +154,7 @@ static err propose_some(struct part *p, bool *progress)
     struct part_waiter waiters[PROPOSALS_PER_BATCH];
     u32 count = 0;
     size_t bytes = 0, room = wal_room(p->wal);
+    u64 now_us = env_wall_us(p->env);
 
     for (size_t i = 0; i < p->submit.queue.count && count < PROPOSALS_PER_BATCH; i++) {
         struct queued *q = fifo_at(&p->submit.queue, i);
@@ -162,7 +162,7 @@ static err propose_some(struct part *p, bool *progress)
         if (p->now >= q->req.deadline) break;
         bytes += q->req.entry->len + 128;
         if (bytes > room || (count && bytes > 8 * MIB)) break;
-        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, 0),
+        entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, now_us),
                     prng_next(&p->submit.seeds));
         batch[count] = (struct raft_proposal){.kind = RAFT_COMMAND, .data = q->req.entry};
         waiters[count++] = q->req.from;

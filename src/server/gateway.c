@@ -51,6 +51,9 @@ struct gateway {
     nanos retry_at; /* a refused request waits this long before it is offered again */
     nanos next_sweep;
     bool look_again; /* a write was answered: who was held behind it may go */
+    nanos earliest;   /* no request under way has a deadline before */
+    nanos wall_at;    /* the turn wall_us was read in */
+    u64 wall_us;
     size_t bytes_max;
     struct gateway_stats stats;
 };
@@ -76,6 +79,7 @@ struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot)
                             2 * node_config_of(n)->value_bytes_max);
     list_init(&g->waiting);
     list_init(&g->sent);
+    g->earliest = NANOS_NEVER;
     return g;
 }
 
@@ -185,6 +189,16 @@ bool gateway_is_idle(const struct gateway *g)
            list_is_empty((const struct list *)&g->sent);
 }
 
+/* Read once a turn. */
+static u64 wall_us(struct gateway *g)
+{
+    nanos turn = node_now(g->node);
+
+    if (g->wall_at != turn) g->wall_us = env_wall_us(g->env);
+    g->wall_at = turn;
+    return g->wall_us;
+}
+
 static void set_session(struct gateway *g, struct gateway_request *r)
 {
     static const struct session_id none;
@@ -201,7 +215,7 @@ static void set_session(struct gateway *g, struct gateway_request *r)
     if (!mem_equal(e.session.bytes, none.bytes, 16))
         return; /* the client's own, or a SESSION_OPEN */
     r->owned_session = true;
-    r->first_hlc = hlc_from_us(env_wall_us(g->env));
+    r->first_hlc = hlc_from_us(wall_us(g));
 }
 
 static void complete(struct gateway *g, struct gateway_request *r,
@@ -264,6 +278,7 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     nanos now = node_now(g->node);
 
     if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout + moving_time(g, r);
+    g->earliest = u64_min(g->earliest, r->deadline);
     r->state = REQUEST_WAITING;
     r->sent = r->in_log_maybe = false;
     r->serial = ++g->serial;
@@ -554,6 +569,7 @@ static void expire_list(struct gateway *g, struct list *from)
         struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
         list_remove(l);
         list_push(from, l);
+        g->earliest = u64_min(g->earliest, r->deadline);
         nanos grace = r->state == REQUEST_SENT ? GRACE : 0;
         if (r->deadline == NANOS_NEVER || g->now < r->deadline + grace) continue;
         struct gateway_reply none = {.bytes = STR(":0\r\n")};
@@ -568,8 +584,11 @@ static void expire(struct gateway *g)
 {
     if (g->now < g->next_sweep) return;
     g->next_sweep = g->now + 20 * NANOS_MS;
-    expire_list(g, &g->waiting);
-    expire_list(g, &g->sent);
+    if (g->now >= g->earliest) {
+        g->earliest = NANOS_NEVER;
+        expire_list(g, &g->waiting);
+        expire_list(g, &g->sent);
+    }
     for (u64 n = g->base; n < g->next && n < g->base + 1024;
          n++) { /* orphans at the base hold `acked` back */
         struct slot *s = &g->writes[n & (g->writes_cap - 1)];

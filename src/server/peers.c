@@ -100,6 +100,7 @@ static struct peer *peer_add(struct peers *p, const struct node_member *m)
         l->backoff = DIAL_BACKOFF_MIN;
         l->stream.owner = l;
         l->stream.kind = NODE_PEER_DIALLED;
+        l->stream.keeps_buffers = true;
         buf_init(&l->stream.in, 4096);
         buf_init(&l->stream.out, 0);
     }
@@ -472,6 +473,7 @@ static void accept_one(struct peers *p, void *pending, nanos now)
     in->heard_at = now;
     in->stream.owner = in;
     in->stream.kind = NODE_PEER_ACCEPTED;
+    in->stream.keeps_buffers = true;
     buf_init(&in->stream.in, p->frame_bytes_max + MIB);
     buf_init(&in->stream.out, 0);
     list_push(&p->inbound, &in->link);
