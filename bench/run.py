@@ -177,7 +177,8 @@ def print_verdict(sums, ratios, peer, leader, disk):
     for shape in MAIN:
         ratio, aim = ratios[leader, shape]["median"], AIMS[shape[0]]
         print(f"  {shape_name(shape):15} {ratio:.2f}x of Redis (aim {aim:.1f}x): "
-              f"{'reached' if ratio >= aim else 'not reached'}")
+              f"{'reached' if ratio >= aim else 'not reached'}; CPU us/op {sums[leader, shape]['cpu_us']:.1f} "
+              f"over all nodes (Redis {sums[peer, shape]['cpu_us']:.1f})")
 
 
 def main():
