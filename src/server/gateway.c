@@ -296,6 +296,12 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     parts_touch(node_parts(g->node), g->hosted);
 }
 
+void gateway_hasten(struct gateway *g, struct gateway_request *r, nanos deadline)
+{
+    r->deadline = u64_min(r->deadline, deadline);
+    g->earliest = u64_min(g->earliest, r->deadline);
+}
+
 void gateway_cancel(struct gateway *g, struct gateway_request *r)
 {
     if (!r->state) return;

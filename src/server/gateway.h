@@ -53,6 +53,9 @@ struct gateway_request { /* embedded in the door's own request object, which mus
  * a client session (session != 0) itself. */
 void gateway_submit(struct gateway *g, struct gateway_request *req);
 
+/* A request under way gets less time than it had. */
+void gateway_hasten(struct gateway *g, struct gateway_request *req, nanos deadline);
+
 /* The client is gone: done will not be called, the memory is the caller's again. A write already
  * sent goes on; its outcome is nobody's. */
 void gateway_cancel(struct gateway *g, struct gateway_request *req);

@@ -255,7 +255,8 @@ void redis_client_ended(struct client *c)
     c->ended = true;
     /* A client that is gone for good looks the same: do not wait for ever on its behalf. */
     if (s && s->asked && s->req.kind == GATEWAY_WAIT && s->req.deadline == NANOS_NEVER)
-        s->req.deadline = node_now(c->door->node) + c->door->config->request_timeout;
+        gateway_hasten(c->door->gateway, &s->req,
+                       node_now(c->door->node) + c->door->config->request_timeout);
     redis_client_wake(c);
     redis_client_touch(c);
 }
