@@ -230,9 +230,9 @@ u32 redis_client_parse(struct client *c, u32 max)
     c->half = false;
     while (parsed < max && !stopped(c)) {
         if (c->skipping) {
-            redis_client_touch(c);
             c->half = !redis_oversize_skip(c);
             if (c->half) break;
+            redis_client_touch(c); /* only then: a flush wakes this client again */
             continue;
         }
         if (!parse_one(c, &parsed)) break;
