@@ -27,8 +27,9 @@ bool change_is_caught_up(const struct raft *r, u32 slot, nanos now)
 void change_note_progress(struct raft *r, u32 slot)
 {
     struct progress *p = &r->leading.peers[slot];
-    const struct raft_member *m = raft_config_find(&r->membership.config, r->membership.ids[slot]);
 
+    if (LIKELY(membership_is_voter(&r->membership, slot))) return;
+    const struct raft_member *m = raft_config_find(&r->membership.config, r->membership.ids[slot]);
     if (!m || !(m->roles & RAFT_LEARNER) || p->impaired || p->catching_up.done) return;
     if (p->catching_up.target && p->match < p->catching_up.target) return;
     if (p->catching_up.target) {

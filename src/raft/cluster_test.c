@@ -1,6 +1,6 @@
 /* Whole clusters under random faults: many seeds, every claim checked after every step.
  * RAFT_SEEDS=a-b runs others, RAFT_TRACE=1 prints one. */
-#include "raft/cluster_world.h"
+#include "raft/cluster_members.h"
 #include "raft/mutant_by_name.h"
 
 #include "base/test.h"
@@ -15,126 +15,6 @@ static void on_abort(int signal_number)
     fprintf(stderr, "while running seed %lu at %lu us\n", current->seed, current->now / MICROS);
     fflush(stdout);
     _Exit(1);
-}
-
-static u32 pick(struct world *w, u32 count)
-{
-    return (u32)prng_below(&w->prng, count);
-}
-
-static u32 maybe(struct world *w, u32 most)
-{
-    return pick(w, 4) == 0 ? 0 : pick(w, most + 1);
-}
-
-/* Each seed is one kind of world. */
-enum profile { MIXED, HARSH, STORM, TIGHT };
-
-static enum profile profile_of(u64 seed)
-{
-    static const enum profile by_seed[8] = {TIGHT, MIXED, STORM, STORM, TIGHT, MIXED, HARSH, STORM};
-    const char *forced = getenv("RAFT_PROFILE");
-    return forced ? (enum profile)atoi(forced) : by_seed[seed % 8];
-}
-
-static void draw_mixed(struct world *w, struct faults *f)
-{
-    f->drop = maybe(w, 200000);
-    f->duplicate = maybe(w, 100000);
-    f->crash = maybe(w, 2000);
-    f->wipe = maybe(w, 300000); /* of the crashes that may */
-    f->restart_after = 500 * NANOS_MS;
-    f->cut = maybe(w, 3000);
-    f->mend = 2000 + pick(w, 20000);
-    f->pause = maybe(w, 1000);
-    f->transfer = maybe(w, 3000);
-    f->disk_full = maybe(w, 1500);
-    f->snapshot = maybe(w, 10000);
-    f->unreachable = maybe(w, 2000);
-    f->backlog = maybe(w, 20000);
-    f->disk_stall = maybe(w, 3000);
-    f->delay_min = 50 * MICROS;
-    f->delay_max = pick(w, 3) ? 500 * MICROS : pick(w, 20000) * MICROS + f->delay_min;
-    f->slow_message = maybe(w, 100000);
-    f->slow_extra = pick(w, 1000) * NANOS_MS;
-    f->disk_min = 20 * MICROS;
-    f->disk_max = pick(w, 3) ? 300 * MICROS : pick(w, 50000) * MICROS + f->disk_min;
-}
-
-/* Elections without end: replicas fall and rise at once, answers come late, disks are slow. */
-static void draw_storm(struct world *w, struct faults *f)
-{
-    f->crash = 1000 + pick(w, 10000);
-    f->crash_at_save = maybe(w, 300000);
-    f->crash_at_lead = maybe(w, 700000);
-    f->lonely_leader = maybe(w, 5000);
-    f->restart_after = (1 + pick(w, 40)) * NANOS_MS;
-    f->wipe = maybe(w, 20000);
-    f->cut = pick(w, 20000);
-    f->mend = 2000 + pick(w, 30000);
-    f->duplicate = pick(w, 300000);
-    f->slow_message = pick(w, 500000);
-    f->slow_extra = pick(w, 400) * NANOS_MS;
-    f->snapshot = maybe(w, 50000);
-    f->disk_max = (1 + pick(w, 60)) * NANOS_MS;
-    f->delay_max = (1 + pick(w, 5)) * NANOS_MS;
-}
-
-/* Lonely leaders, clocks that differ, and the next leader comes as early as it can. */
-static void draw_tight(struct world *w, struct faults *f)
-{
-    *f = (struct faults){.delay_min = 20 * MICROS,
-                         .delay_max = 100 * MICROS,
-                         .disk_min = 10 * MICROS,
-                         .disk_max = 40 * MICROS,
-                         .restart_after = 2 * NANOS_MS};
-    f->lonely_leader = 1000 + pick(w, 5000);
-    f->mend = 2000 + pick(w, 5000);
-    f->crash = maybe(w, 10000);
-    f->cut = maybe(w, 10000);
-    f->slow_message = maybe(w, 30000);
-    f->slow_extra = 200 * NANOS_MS;
-    f->transfer = maybe(w, 5000);
-}
-
-static void draw_faults(struct world *w)
-{
-    struct faults *f = &w->faults;
-    draw_mixed(w, f);
-    switch (profile_of(w->seed)) {
-    case MIXED: break;
-    case HARSH:
-        f->crash *= 5;
-        f->cut *= 5;
-        f->snapshot *= 5;
-        f->transfer *= 3;
-        break;
-    case STORM: draw_storm(w, f); break;
-    case TIGHT: draw_tight(w, f); break;
-    }
-}
-
-static struct raft_options draw_options(struct world *w, replica_id self)
-{
-    nanos min = 150 * NANOS_MS;
-    enum profile profile = profile_of(w->seed);
-    bool tight = profile == TIGHT; /* elections right after leases end */
-    return (struct raft_options){
-        .self = self,
-        .seed = w->seed * 100 + self,
-        .election_timeout_min = min,
-        .election_timeout_max = tight                             ? min + 4 * NANOS_MS
-                                : profile == STORM && w->seed % 2 ? min + 20 * NANOS_MS
-                                                                  : 2 * min,
-        .heartbeat_every = 30 * NANOS_MS,
-        .lease = profile == STORM && w->seed % 3 ? min / 16 : min,
-        .drift_ppm = 10000,
-        .inflight_messages_max = 1 + pick(w, 8),
-        .inflight_bytes_max = 100 + pick(w, 2000),
-        .append_bytes_max = 1 + (profile == STORM ? pick(w, 30) : pick(w, 500)),
-        .tail_bytes_max = 100000,
-        .uncommitted_bytes_max = 1000 + pick(w, 5000),
-    };
 }
 
 static struct world *world_new(u64 seed, u32 nodes)
@@ -184,11 +64,6 @@ static void world_free(struct world *w)
     mem_free(w->states);
     mem_free(w->out);
     mem_free(w);
-}
-
-static bool is_up(const struct world *w, const struct host *h)
-{
-    return h->raft && h->paused_until <= w->now;
 }
 
 /* ---- faults */
@@ -274,119 +149,6 @@ static void make_trouble(struct world *w)
         world_report(w, h, RAFT_TRANSFER, (struct raft_event){.peer = 1 + pick(w, w->nodes)});
         w->transfers++;
     }
-}
-
-/* ---- members */
-
-static void draw_changes(struct world *w)
-{
-    struct faults *f = &w->faults;
-    f->change = pick(w, 3) ? 1000 + pick(w, 60000) : 20 + pick(w, 50);
-    f->kill = maybe(w, 500);
-    f->crash_at_change = maybe(w, 300000);
-}
-
-static u32 count_role(const struct raft_config *c, u8 role)
-{
-    return raft_config_count(c, role);
-}
-
-static struct raft_member *any_member(struct world *w, struct raft_config *c, u8 role)
-{
-    u32 at = pick(w, u64_max(count_role(c, role), 1) & UINT32_MAX);
-    for (u32 i = 0; i < c->count; i++)
-        if ((c->members[i].roles & role) && at-- == 0) return &c->members[i];
-    return NULL;
-}
-
-static void add_learner(struct world *w, struct raft_config *c)
-{
-    replica_id id = w->nodes + 1;
-    if (id > WORLD_NODES_MAX || count_role(c, RAFT_LEARNER) >= 2) return;
-    raft_config_put(c, &(struct raft_member){.id = id, .node = 1 + pick(w, 5), .roles = RAFT_LEARNER});
-}
-
-static void promote(struct world *w, struct raft_config *c)
-{
-    struct raft_member *m = any_member(w, c, RAFT_LEARNER);
-    if (m) m->roles = RAFT_VOTER;
-}
-
-static void drop(struct world *w, struct raft_config *c, u8 role)
-{
-    const struct raft_member *m = any_member(w, c, role);
-    if (m) raft_config_remove(c, m->id);
-}
-
-/* A step that an operator may take; several at once are one change as well. */
-static void draw_change(struct world *w, struct raft_config *c)
-{
-    switch (pick(w, 8)) {
-    case 0:
-    case 1: add_learner(w, c); break;
-    case 2: promote(w, c); break;
-    case 3:
-        if (count_role(c, RAFT_VOTER) > 2 || pick(w, 4) == 0) drop(w, c, RAFT_VOTER);
-        break;
-    case 4: /* replace */
-        promote(w, c);
-        drop(w, c, RAFT_VOTER);
-        break;
-    case 5: /* anybody may be anything */
-        for (u32 i = 0; i < c->count; i++)
-            c->members[i].roles = pick(w, 3) ? RAFT_VOTER : RAFT_LEARNER;
-        break;
-    case 6: drop(w, c, pick(w, 3) ? RAFT_LEARNER : RAFT_VOTER); break;
-    case 7: /* replace all who can be replaced */
-        promote(w, c);
-        promote(w, c);
-        drop(w, c, RAFT_VOTER);
-        drop(w, c, RAFT_VOTER);
-        add_learner(w, c);
-        break;
-    }
-}
-
-static void start_newcomers(struct world *w, const struct raft_config *c)
-{
-    replica_id id = w->nodes + 1;
-    if (!raft_config_find(c, id)) return;
-    struct host *h = &w->hosts[id];
-    w->nodes = id;
-    host_init(h, id);
-    h->disk.hard.impaired = false; /* its number is new: it cannot have promised anything */
-    h->options = draw_options(w, id);
-    h->clock_offset = pick(w, 1000000) * NANOS_MS;
-    h->drift_ppm = (i64)pick(w, 3) * 10000 - 10000;
-    h->restart_at = w->now + pick(w, 200) * NANOS_MS;
-}
-
-static void change_members(struct world *w)
-{
-    struct host *h = &w->hosts[1 + pick(w, w->nodes)];
-
-    if (chance(w, w->faults.kill) && h->raft && can_bear_a_loss(w)) {
-        h->gone = true; /* with its disk; nobody tells */
-        crash(w, h);
-        w->killed++;
-        w->changes_from = w->now + 2 * NANOS_SEC;
-        return;
-    }
-    if (!chance(w, w->faults.change * 20) || !is_up(w, h) || !raft_is_leader(h->raft)) return;
-    if (w->now < w->changes_from) return;
-    struct raft_config target = *raft_config(h->raft);
-    draw_change(w, &target);
-    struct raft_change_plan plan;
-    raft_change_check(h->raft, &target, host_clock(h, w->now), &plan);
-    struct raft_event ev = {.kind = RAFT_CHANGE, .config = &target};
-    u64 last = raft_last(h->raft).index;
-    bool taken = world_step(w, h, &ev) == OK;
-    if (taken != (plan.reason == RAFT_CHANGE_POSSIBLE))
-        VIOLATION(w, "a change was %s, but the check said %d", taken ? "taken" : "refused", (int)plan.reason);
-    if (!taken) return;
-    w->changed_at = w->now;
-    assert(h->dies || raft_entry_at(h->raft, last + 1)->kind == RAFT_CONFIG);
-    start_newcomers(w, &target);
 }
 
 /* ---- clients */
