@@ -6,6 +6,9 @@
  * is known; only what members.c touches. */
 struct fixture {
     struct part p;
+    struct env env;
+    struct part_answer answer;
+    u32 answers;
     struct buf frame;
     node_id sent_to;
     struct frame sent;
@@ -25,6 +28,21 @@ static const u8 *incarnation(void *context, node_id node)
     struct fixture *x = context;
     return node == 3 ? x->incarnation_of_3 : NULL;
 }
+
+static void take_answer(void *context, const struct part_answer *a)
+{
+    struct fixture *x = context;
+    x->answer = *a;
+    x->answers++;
+}
+
+static nanos no_time(struct env *env)
+{
+    (void)env;
+    return NANOS_SEC;
+}
+
+static const struct env_ops env_ops = {.mono = no_time};
 
 static void ignore_log(void *context, enum log_level level, const char *line)
 {
@@ -55,7 +73,10 @@ static struct fixture *fixture_new(node_id self, replica_id replica)
         .raft = {.heartbeat_every = 1, .lease = 2, .election_timeout_min = 2,
                  .election_timeout_max = 3, .inflight_messages_max = 1}};
     p->host = (struct part_host){
-        .context = x, .peer_begin = begin, .incarnation = incarnation, .log = ignore_log};
+        .context = x, .peer_begin = begin, .incarnation = incarnation, .log = ignore_log,
+        .answer = take_answer};
+    x->env.ops = &env_ops;
+    p->env = &x->env;
     x->incarnation_of_3[0] = 9;
     members_init(p);
     p->raft = raft_new(&p->options.raft);
@@ -146,9 +167,47 @@ TEST(members, frames_go_to_the_replicas_node_and_name_both)
     fixture_free(x);
 }
 
+TEST(members, who_asks_for_a_change_is_answered_once)
+{
+    static const struct part_waiter asker = {.node = 1, .boot = 1, .number = 5};
+    struct fixture *x = fixture_new(1, 0);
+    struct raft_config target = members();
+    part_change_members(&x->p, &target, &asker);
+    CHECK_EQ(x->answers, 1);
+    CHECK_EQ(x->answer.status, PART_NOT_LEADER);
+    CHECK_EQ(x->answer.to.number, 5);
+
+    x->p.members.waiter = asker; /* a change is under way */
+    x->p.members.waiting = true;
+    members_on_events(&x->p, RAFT_CONFIG_CHANGED); /* appended */
+    CHECK_EQ(x->answers, 1);
+    members_on_events(&x->p, RAFT_CONFIG_COMMITTED | RAFT_STEPPED_DOWN); /* by a leader that leaves with it */
+    CHECK_EQ(x->answers, 2);
+    CHECK_EQ(x->answer.status, PART_DONE);
+
+    x->p.members.waiting = true;
+    members_on_events(&x->p, RAFT_STEPPED_DOWN);
+    CHECK_EQ(x->answers, 3);
+    CHECK_EQ(x->answer.status, PART_LOST);
+    members_on_events(&x->p, RAFT_CONFIG_COMMITTED);
+    CHECK_EQ(x->answers, 3);
+    fixture_free(x);
+}
+
+TEST(members, stats_tell_the_members)
+{
+    struct fixture *x = fixture_new(1, 0);
+    members_boot(&x->p);
+    CHECK_EQ(x->p.stats.voters, 3);
+    CHECK_EQ(x->p.stats.learners, 0);
+    CHECK_EQ(x->p.stats.outgoing, 0);
+    fixture_free(x);
+}
+
 TEST_MAIN(RUN(members, a_founding_replica_has_its_nodes_number),
           RUN(members, frames_for_another_replica_are_dropped),
           RUN(members, a_sender_is_where_the_members_say),
           RUN(members, a_sender_has_the_disk_that_the_members_say),
           RUN(members, a_replica_whose_number_is_another_lifes_is_silent),
-          RUN(members, frames_go_to_the_replicas_node_and_name_both))
+          RUN(members, frames_go_to_the_replicas_node_and_name_both),
+          RUN(members, who_asks_for_a_change_is_answered_once), RUN(members, stats_tell_the_members))
