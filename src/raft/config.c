@@ -184,7 +184,7 @@ err raft_config_decode(str bytes, struct raft_config *out)
 
     switch (reader_u8(&in)) {
     case FOUNDED_FORMAT: good = decode_founded(&in, &c); break;
-    case CONFIG_FORMAT: good = decode_members(&in, &c); break;
+    case CONFIG_FORMAT: good = decode_members(&in, &c) && !config_is_founded(&c); break;
     }
     if (!good || in.bad || reader_left(&in) || !config_is_valid(&c)) return ERR_MALFORMED;
     *out = c;
