@@ -1,6 +1,6 @@
-/* Who the replicas of this group are to the rest of the node: which node each lives on, which frames
- * are meant for this one, and the change of members that somebody waits for. The core knows replica
- * numbers only; a node that lost its disk is another incarnation, and so another replica.
+/* Who the replicas of this group are to the rest of the node: which node each lives on, which
+ * frames are meant for this one, and the change of members that somebody waits for. The core knows
+ * replica numbers only; a node that lost its disk is another incarnation, and so another replica.
  *
  * Frames without replica numbers are of a node that knows founding members only, whose numbers are
  * their nodes'. */
@@ -146,7 +146,8 @@ void part_change_members(struct part *p, const struct raft_config *target,
                     str_from(text, strlen(text)));
         return;
     }
-    if (p->members.waiting) settle(p, PART_LOST, 0, ""); /* it was cut off: another leader came between */
+    if (p->members.waiting)
+        settle(p, PART_LOST, 0, ""); /* it was cut off: another leader came between */
     p->members.waiter = *from;
     p->members.waiting = true;
     struct raft_event ev = {.kind = RAFT_CHANGE, .config = target};
@@ -193,7 +194,8 @@ void members_on_events(struct part *p, u32 events)
         tell_members(p);
         if (p->members.silent)
             p->host.log(p->host.context, LOG_ERROR,
-                        "this replica number belongs to another disk or node: it is silent, and may be deleted");
+                        "this replica number belongs to another disk or node: it is silent, and "
+                        "may be deleted");
     }
     if (events & RAFT_TOLD_REMOVED)
         p->host.log(p->host.context, LOG_WARN, "this replica was removed, and may be deleted");

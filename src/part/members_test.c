@@ -66,15 +66,19 @@ static struct fixture *fixture_new(node_id self, replica_id replica)
     struct raft_config c = members();
 
     choose_mutant();
-    p->options = (struct part_options){
-        .id = 2,
-        .self = self,
-        .replica = replica,
-        .raft = {.heartbeat_every = 1, .lease = 2, .election_timeout_min = 2,
-                 .election_timeout_max = 3, .inflight_messages_max = 1}};
-    p->host = (struct part_host){
-        .context = x, .peer_begin = begin, .incarnation = incarnation, .log = ignore_log,
-        .answer = take_answer};
+    p->options = (struct part_options){.id = 2,
+                                       .self = self,
+                                       .replica = replica,
+                                       .raft = {.heartbeat_every = 1,
+                                                .lease = 2,
+                                                .election_timeout_min = 2,
+                                                .election_timeout_max = 3,
+                                                .inflight_messages_max = 1}};
+    p->host = (struct part_host){.context = x,
+                                 .peer_begin = begin,
+                                 .incarnation = incarnation,
+                                 .log = ignore_log,
+                                 .answer = take_answer};
     x->env.ops = &env_ops;
     p->env = &x->env;
     x->incarnation_of_3[0] = 9;
@@ -181,7 +185,8 @@ TEST(members, who_asks_for_a_change_is_answered_once)
     x->p.members.waiting = true;
     members_on_events(&x->p, RAFT_CONFIG_CHANGED); /* appended */
     CHECK_EQ(x->answers, 1);
-    members_on_events(&x->p, RAFT_CONFIG_COMMITTED | RAFT_STEPPED_DOWN); /* by a leader that leaves with it */
+    members_on_events(&x->p, RAFT_CONFIG_COMMITTED |
+                                 RAFT_STEPPED_DOWN); /* by a leader that leaves with it */
     CHECK_EQ(x->answers, 2);
     CHECK_EQ(x->answer.status, PART_DONE);
 
@@ -210,4 +215,5 @@ TEST_MAIN(RUN(members, a_founding_replica_has_its_nodes_number),
           RUN(members, a_sender_has_the_disk_that_the_members_say),
           RUN(members, a_replica_whose_number_is_another_lifes_is_silent),
           RUN(members, frames_go_to_the_replicas_node_and_name_both),
-          RUN(members, who_asks_for_a_change_is_answered_once), RUN(members, stats_tell_the_members))
+          RUN(members, who_asks_for_a_change_is_answered_once),
+          RUN(members, stats_tell_the_members))

@@ -2,9 +2,9 @@
  * entry of its own term (else two leaders' changes may decide without a common member; Ongaro's
  * correction of 2015). Learners come and go in one entry, as they do not count. When voters come or
  * go, the entry is a joint configuration (§4.3), in which both halves decide; once it is committed
- * the leader appends the new one alone, whoever began the change. A leader that the new one does not
- * name goes on without counting itself until that is committed, and then hands over. Who left is
- * told so, at once and whenever it asks again, as it may never hear it from the log (§4.2.2). */
+ * the leader appends the new one alone, whoever began the change. A leader that the new one does
+ * not name goes on without counting itself until that is committed, and then hands over. Who left
+ * is told so, at once and whenever it asks again, as it may never hear it from the log (§4.2.2). */
 #include "raft/raft_internal.h"
 
 #include "base/mem.h"
@@ -192,8 +192,10 @@ void raft_change_text(const struct raft_change_plan *p, char *out, size_t size)
         break;
     case RAFT_CHANGE_SAME: snprintf(out, size, "these are the members already"); break;
     case RAFT_CHANGE_INVALID:
-        snprintf(out, size, "no such group can be: 1 to %d members, each voter or learner, at "
-                 "least one voter", RAFT_MEMBERS_MAX);
+        snprintf(out, size,
+                 "no such group can be: 1 to %d members, each voter or learner, at "
+                 "least one voter",
+                 RAFT_MEMBERS_MAX);
         break;
     case RAFT_CHANGE_NUMBER_USED:
         snprintf(out, size, "replica number %u was given out before, to another node or disk",
@@ -207,8 +209,10 @@ void raft_change_text(const struct raft_change_plan *p, char *out, size_t size)
         break;
     case RAFT_CHANGE_DISK_FULL: snprintf(out, size, "the leader's disk is full"); break;
     case RAFT_CHANGE_NO_QUORUM:
-        snprintf(out, size, "would lose its quorum: needs %u of %u voters live and caught up, has "
-                 "%u", p->needed, p->of, p->live);
+        snprintf(out, size,
+                 "would lose its quorum: needs %u of %u voters live and caught up, has "
+                 "%u",
+                 p->needed, p->of, p->live);
         break;
     }
 }
@@ -237,8 +241,8 @@ void change_begin(struct raft *r, const struct raft_config *target)
     struct raft_change_plan plan;
     raft_change_check(r, target, r->now, &plan);
     assert(plan.reason == RAFT_CHANGE_POSSIBLE);
-    TRACE(r, "change of members, %s -> entry %" PRIu64,
-          plan.joint ? "joint" : "learners only", r->tail.last.index + 1);
+    TRACE(r, "change of members, %s -> entry %" PRIu64, plan.joint ? "joint" : "learners only",
+          r->tail.last.index + 1);
     append_change(r, &plan.first);
 }
 

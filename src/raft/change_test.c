@@ -263,7 +263,8 @@ TEST(change, a_lease_needs_those_who_leave_until_they_have_left)
     CHECK(raft_lease_holds(f.r, sent_at + 310 * MS));
     f.now += 290 * MS;
     receive(&f, ack(4, &f, 0));
-    CHECK(!raft_lease_holds(f.r, sent_at + 600 * MS)); /* 14 is not committed: 123 must answer too */
+    CHECK(
+        !raft_lease_holds(f.r, sent_at + 600 * MS)); /* 14 is not committed: 123 must answer too */
     own_disk(&f);
     receive(&f, ack(4, &f, raft_last(f.r).index));
     CHECK(raft_lease_holds(f.r, sent_at + 600 * MS));
@@ -305,8 +306,8 @@ TEST(change, one_that_would_lose_its_quorum_is_refused)
     CHECK_EQ(p.of, 4);
     char text[160];
     raft_change_text(&p, text, sizeof text);
-    assert_string_equal(
-        text, "would lose its quorum: needs 3 of 4 voters live and caught up, has 2");
+    assert_string_equal(text,
+                        "would lose its quorum: needs 3 of 4 voters live and caught up, has 2");
     CHECK_EQ(change(&f, "1234"), ERR_FULL);
     catch_up(&f, 4);
     CHECK_EQ(reason(&f, "1234"), RAFT_CHANGE_POSSIBLE);

@@ -1,5 +1,6 @@
-/* For tests: an operator that changes the members of a world at random, and machines that are lost for
- * ever. It asks whoever leads, or believes so; what the core refuses must be what it said it would. */
+/* For tests: an operator that changes the members of a world at random, and machines that are lost
+ * for ever. It asks whoever leads, or believes so; what the core refuses must be what it said it
+ * would. */
 #pragma once
 
 #include "raft/cluster_faults.h"
@@ -34,7 +35,8 @@ static inline void add_learner(struct world *w, struct raft_config *c)
 {
     replica_id id = w->nodes + 1;
     if (id > WORLD_NODES_MAX || count_role(c, RAFT_LEARNER) >= 2) return;
-    raft_config_put(c, &(struct raft_member){.id = id, .node = 1 + pick(w, 5), .roles = RAFT_LEARNER});
+    raft_config_put(c,
+                    &(struct raft_member){.id = id, .node = 1 + pick(w, 5), .roles = RAFT_LEARNER});
 }
 
 static inline void promote(struct world *w, struct raft_config *c)
@@ -113,7 +115,8 @@ static inline void change_members(struct world *w)
     u64 last = raft_last(h->raft).index;
     bool taken = world_step(w, h, &ev) == OK;
     if (taken != (plan.reason == RAFT_CHANGE_POSSIBLE))
-        VIOLATION(w, "a change was %s, but the check said %d", taken ? "taken" : "refused", (int)plan.reason);
+        VIOLATION(w, "a change was %s, but the check said %d", taken ? "taken" : "refused",
+                  (int)plan.reason);
     if (!taken) return;
     w->changed_at = w->now;
     assert(h->dies || raft_entry_at(h->raft, last + 1)->kind == RAFT_CONFIG);

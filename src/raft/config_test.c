@@ -78,11 +78,11 @@ TEST(config, a_changed_one_survives_its_bytes)
                                               .node = 300,
                                               .roles = RAFT_OUTGOING | RAFT_LEARNER,
                                               .incarnation = {0xaa, 0xbb}});
-    static const u8 bytes[] = {2, 2, 0, 0, 9, 0, 0, 0,                  /* */
-                               1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,      /* */
-                               0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                               7, 0, 0, 0, 44, 1, 0, 0, 6, 0, 0, 0,     /* */
-                               0xaa, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const u8 bytes[] = {2,    2,    0, 0, 9,  0, 0, 0,             /* */
+                               1,    0,    0, 0, 1,  0, 0, 0, 1, 0, 0, 0, /* */
+                               0,    0,    0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                               7,    0,    0, 0, 44, 1, 0, 0, 6, 0, 0, 0, /* */
+                               0xaa, 0xbb, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     check_bytes(&c, bytes, sizeof bytes);
     static const u8 empty[] = {2, 0, 0, 0, 1, 0, 0, 0};
     c = (struct raft_config){.next = 1};

@@ -1,9 +1,9 @@
 /* Who counts now. A CONFIG entry takes effect when it is appended, committed or not (§4.1), so the
  * configuration in effect is that of the newest one in the log: a cut takes it back, a snapshot
  * replaces the one the log begins with. It is turned once into slots and sets, so that every
- * decision elsewhere is a question to quorum/joint.h. A leader also keeps the configuration that its
- * own uncommitted change replaces: those who leave are served until they have left, and leases and
- * reads need the support of both. */
+ * decision elsewhere is a question to quorum/joint.h. A leader also keeps the configuration that
+ * its own uncommitted change replaces: those who leave are served until they have left, and leases
+ * and reads need the support of both. */
 #include "raft/raft_internal.h"
 
 #include "base/mem.h"
