@@ -281,6 +281,7 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     g->earliest = u64_min(g->earliest, r->deadline);
     r->state = REQUEST_WAITING;
     r->sent = r->in_log_maybe = false;
+    r->have = 0;
     r->serial = ++g->serial;
     r->after = r->order ? r->order->last_write : 0;
     if (!take_number(g, r)) {
@@ -484,11 +485,12 @@ void gateway_on_peer_lost(struct gateway *g, node_id peer)
 }
 
 /* WAIT is asked in slices, so that no leader keeps a waiter whose client is gone. */
-static bool wait_is_over(struct gateway *g, const struct gateway_request *r, str bytes)
+static bool wait_is_over(struct gateway *g, struct gateway_request *r, str bytes)
 {
     i64 have = 0;
     if (r->kind != GATEWAY_WAIT) return true;
     if (bytes.len > 3) str_to_i64(str_from(bytes.at + 1, bytes.len - 3), &have);
+    r->have = (u32)have;
     return have >= (i64)r->replicas || g->now + NANOS_MS >= r->deadline;
 }
 
@@ -508,7 +510,7 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
         complete(g, r, &reply);
     } else if (status == PART_DISK_FULL && certain) {
         fail(g, r, disk_full);
-    } else if (status == PART_EXPIRED && certain) {
+    } else if (status == PART_EXPIRED && certain && r->kind != GATEWAY_WAIT) { /* a WAIT's slice ends, not it */
         time_out(g, r, true);
     } else if (r->state ==
                REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
@@ -565,6 +567,16 @@ static void choose_target(struct gateway *g)
     g->target = target;
 }
 
+/* A WAIT is answered with the count there is, never with an error. */
+static void end_wait(struct gateway *g, struct gateway_request *r)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, ":%u\r\n", r->have);
+    struct gateway_reply reply = {.bytes = str_from(text, (size_t)len)};
+
+    complete(g, r, &reply);
+}
+
 static void expire_list(struct gateway *g, struct list *from)
 {
     struct list batch;
@@ -578,9 +590,8 @@ static void expire_list(struct gateway *g, struct list *from)
         g->earliest = u64_min(g->earliest, r->deadline);
         nanos grace = r->state == REQUEST_SENT ? GRACE : 0;
         if (r->deadline == NANOS_NEVER || g->now < r->deadline + grace) continue;
-        struct gateway_reply none = {.bytes = STR(":0\r\n")};
         if (r->kind == GATEWAY_WAIT)
-            complete(g, r, &none);
+            end_wait(g, r);
         else
             time_out(g, r, false);
     }

@@ -44,7 +44,7 @@ struct gateway_request { /* embedded in the door's own request object, which mus
 
     /* the gateway's */
     u64 number, after, serial, first_hlc;
-    u32 state;
+    u32 state, have; /* have: of a WAIT, what was last counted */
     bool sent, in_log_maybe, owned_session;
     struct list link;
 };
