@@ -20,7 +20,8 @@ enum chance {
     CHANCE_COUNT,
 };
 
-/* Exponential with about this mean, at most about 44 times it. */
+/* Exponential with about this mean, at most CHANCE_EXPONENTIAL_MAX times it. */
+#define CHANCE_EXPONENTIAL_MAX 45
 nanos chance_exponential(struct prng *p, nanos mean);
 
 /* Uniform in [low, high]. */

@@ -145,7 +145,7 @@ static err file_pread(struct env *env, struct file *f, u64 offset, void *to, siz
     if (failed) return failed;
     if (d->read_fail_ppm && prng_chance(disk_chance(d), d->read_fail_ppm)) {
         world_say(d->host->world, d->host, "EIO on a read");
-        d->explains = true;
+        d->explains = d->read_failed = true;
         return ERR_IO;
     }
     const struct buf *image = &f->inode->live;
@@ -371,6 +371,8 @@ void disk_stall(struct disk *d, nanos until) { d->stalled_until = u64_max(d->sta
 bool disk_explains(const struct disk *d) { return d->explains || d->capacity; }
 bool disk_is_full(const struct disk *d) { return d->capacity; }
 bool disk_is_corrupted(const struct disk *d) { return d->corrupted; }
+bool disk_is_doubtful(const struct disk *d) { return d->corrupted || d->read_failed; }
+void disk_trust(struct disk *d) { d->read_failed = false; }
 
 bool disk_has_room(struct disk *d, u64 more)
 {

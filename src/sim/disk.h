@@ -51,6 +51,9 @@ void disk_wipe(struct disk *d); /* while the host is down */
 bool disk_explains(const struct disk *d);
 bool disk_is_full(const struct disk *d);
 bool disk_is_corrupted(const struct disk *d); /* at any time */
+/* May a node that has started since disk_trust have missed something that it once wrote? */
+bool disk_is_doubtful(const struct disk *d);
+void disk_trust(struct disk *d);
 
 nanos disk_job_delay(struct disk *d); /* how long a job waits, or lasts */
 u64 disk_bytes(const struct disk *d);

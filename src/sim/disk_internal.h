@@ -75,6 +75,7 @@ struct disk {
     bool fail_next_write, explains, corrupted;
     u64 capacity; /* 0: no limit; else what all files together may hold */
     u32 read_fail_ppm;
+    bool read_failed; /* since disk_trust */
     nanos stalled_until;
     struct proof proofs[DISK_PROOFS]; /* a ring of the latest */
     u32 proof_count, flips;

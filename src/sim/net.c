@@ -279,7 +279,7 @@ static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
     struct buf *out = &c->ends[from].stream->out;
     size_t before = p->bytes.len;
 
-    if (c->peer && from == 0) observe_frames(c->net->world, str_from(buf_bytes(out), bytes));
+    if (c->peer && from == 0) observe_frames(c->net->world, at, str_from(buf_bytes(out), bytes));
     if (shuffles(c)) {
         u32 faults = frames_pass(&p->frames, world_chance(c->net->world, CHANCE_FRAMES), ch, at,
                                  str_from(buf_bytes(out), bytes), &p->bytes);

@@ -1,65 +1,17 @@
-#include "sim/observe.h"
+#include "sim/observe_internal.h"
 
 #include "base/assert.h"
-#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "part/part.h"
 #include "part/session.h"
 #include "sim/host.h"
 #include "sim/members.h"
+#include "sim/disk.h"
 
 #define DIGEST_EVERY 256      /* entries */
 #define CHECK_CORE_EVERY 32   /* turns */
 #define TURNS_PER_SEC_MAX 100000
-
-struct committed { /* what the first node to apply an index saw there */
-    u64 term, entry_hash, reply_hash;
-    u32 node;
-    size_t at, bytes; /* of the entry, in observer.bytes */
-};
-
-struct digest {
-    u64 value;
-    u32 node; /* 0: not known yet */
-};
-
-struct watched { /* one node, as of its latest turn */
-    u64 term, commit, applied;
-    u32 turns;
-    nanos turns_since;
-};
-
-/* What a node's disk must still hold after a crash: entries that it counted as durable, and the term and vote
- * whose frames the log called durable. It outlives the node. */
-struct promise {
-    u64 durable, durable_term; /* the entry */
-    u64 term;
-    node_id vote;
-    u64 seen_term; /* at an earlier turn: a promise once the log has reached seen_lsn */
-    node_id seen_vote;
-    u64 seen_lsn;
-    u64 said_term;      /* the highest term in which it gave a vote, an acknowledgement or led, on the wire */
-    u64 acked_term, acked; /* its latest acknowledgement on the wire: entries <= acked, in that term */
-    u64 lost, lost_term; /* an entry it held before it lost its disk or part of it: it may have said so in time */
-    bool whole;         /* at its latest turn: not damaged */
-    u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
-    u64 vote_cap;
-};
-
-struct observer {
-    struct world *world;
-    struct committed *entries; /* owned; by index - 1 */
-    u64 count, cap;
-    struct buf bytes;
-    struct digest *digests; /* owned; by index / DIGEST_EVERY */
-    u64 digest_cap;
-    u32 *leaders; /* owned; by term */
-    u64 leader_cap;
-    u64 commit_seen; /* the highest commit index of any node so far */
-    struct watched nodes[WORLD_NODES_MAX + 1];
-    struct promise promises[WORLD_NODES_MAX + 1];
-};
 
 struct observer *observer_new(struct world *w)
 {
@@ -73,8 +25,11 @@ void observer_free(struct observer *o)
     if (!o) return;
     mem_free(o->entries);
     mem_free(o->digests);
-    mem_free(o->leaders);
-    for (u32 i = 0; i <= WORLD_NODES_MAX; i++) mem_free(o->promises[i].votes);
+    mem_free(o->ballots);
+    for (u32 i = 0; i <= WORLD_NODES_MAX; i++) {
+        mem_free(o->promises[i].votes);
+        mem_free(o->promises[i].born);
+    }
     buf_done(&o->bytes);
     mem_free(o);
 }
@@ -145,7 +100,9 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
 static void forget_promise(struct promise *m)
 {
     mem_free(m->votes);
-    *m = (struct promise){.lost = u64_max(m->lost, m->durable), .lost_term = u64_max(m->lost_term, m->durable_term)};
+    *m = (struct promise){.lost = u64_max(m->lost, m->durable),
+                          .lost_term = u64_max(m->lost_term, m->durable_term),
+                          .born = m->born};
 }
 
 static void check_promise(struct world *w, struct host *h)
@@ -158,6 +115,8 @@ static void check_promise(struct world *w, struct host *h)
     bool known = m->durable > raft_first(r).index; /* else: in the store, behind the marker */
 
     if (part_is_damaged(p)) { /* it says itself that it does not know what it lost, and votes no more */
+        if (m->whole && (m->durable || m->term) && !disk_is_doubtful(h->disk))
+            world_violation(w, "node %u finds its log damaged after a crash, though its disk has kept everything", h->id);
         forget_promise(m);
         return;
     }
@@ -204,24 +163,94 @@ static void note_promise(struct observer *o, struct host *h)
 void observe_start(struct world *w, struct host *h)
 {
     struct part *p = node_part(h->node);
-    w->observer->nodes[h->id] = (struct watched){.turns_since = w->now};
+    const struct raft *r = part_raft(p);
+
+    w->observer->nodes[h->id] = (struct watched){.turns_since = w->now,
+                                                 .durable = raft_last(r).index,
+                                                 .durable_term = raft_last(r).term,
+                                                 .staged = wal_staged(node_wal(h->node))};
     part_observe(p, on_apply, h);
     check_promise(w, h);
+    mem_free(w->observer->promises[h->id].born); /* the log goes on at a place it may have been at before */
+    w->observer->promises[h->id].born = NULL;
+}
+
+/* ---- durability ---- */
+
+/* No entry may count as durable before the write that holds it has ended. */
+static void check_durable(struct world *w, struct host *h)
+{
+    struct watched *n = &w->observer->nodes[h->id];
+    struct promise *m = &w->observer->promises[h->id];
+    const struct raft *r = part_raft(node_part(h->node));
+    const struct wal *wal = node_wal(h->node);
+    u64 last = raft_last(r).index, durable = raft_durable(r), from = n->durable;
+
+    if (!m->born) m->born = mem_zalloc_array(BORN_MAX, sizeof *m->born);
+    if (raft_term_at(r, from) != n->durable_term) from = n->commit; /* what followed it may be another history */
+    from = u64_max(from, raft_first(r).index);
+    for (u64 i = from + 1; i <= last; i++) {
+        struct born *b = &m->born[i % BORN_MAX];
+        u64 term = raft_term_at(r, i);
+        if (b->index != i || b->term != term) *b = (struct born){.index = i, .term = term, .after = n->staged};
+        if (i <= durable && wal_durable(wal) <= b->after)
+            world_violation(w, "node %u counts entry %llu of term %llu as durable before its write has ended", h->id,
+                            (unsigned long long)i, (unsigned long long)term);
+    }
+    n->durable = durable;
+    n->durable_term = raft_term_at(r, durable);
+    n->staged = wal_staged(wal);
+}
+
+/* ---- leaders ---- */
+
+struct ballot *observe_ballot(struct observer *o, u64 term)
+{
+    if (term >= o->ballot_cap) {
+        u64 cap = (term + 1) * 2;
+        o->ballots = mem_resize_array(o->ballots, cap, sizeof *o->ballots);
+        memset(o->ballots + o->ballot_cap, 0, (cap - o->ballot_cap) * sizeof *o->ballots);
+        o->ballot_cap = cap;
+    }
+    return &o->ballots[term];
+}
+
+static void check_new_leader(struct observer *o, struct host *h, u64 term)
+{
+    const struct raft *r = part_raft(node_part(h->node));
+    u8 voters = (u8)(observe_ballot(o, term)->voters[h->id] | BIT(h->id));
+
+    world_say(o->world, h, "leads term %llu", (unsigned long long)term);
+    if (!is_majority(o->world, voters))
+        world_violation(o->world, "node %u leads term %llu with %d votes", h->id, (unsigned long long)term,
+                        __builtin_popcount(voters));
+    if (o->commit_seen_term && raft_first(r).index < o->commit_seen &&
+        raft_term_at(r, o->commit_seen) != o->commit_seen_term)
+        world_violation(o->world, "node %u leads term %llu without the committed entry %llu of term %llu", h->id,
+                        (unsigned long long)term, (unsigned long long)o->commit_seen,
+                        (unsigned long long)o->commit_seen_term);
 }
 
 static void note_leader(struct observer *o, struct host *h, u64 term)
 {
-    if (term >= o->leader_cap) {
-        u64 cap = (term + 1) * 2;
-        o->leaders = mem_resize_array(o->leaders, cap, sizeof *o->leaders);
-        memset(o->leaders + o->leader_cap, 0, (cap - o->leader_cap) * sizeof *o->leaders);
-        o->leader_cap = cap;
-    }
-    if (!o->leaders[term]) world_say(o->world, h, "leads term %llu", (unsigned long long)term);
-    if (o->leaders[term] && o->leaders[term] != h->id)
-        world_violation(o->world, "nodes %u and %u both lead term %llu", o->leaders[term], h->id,
-                        (unsigned long long)term);
-    o->leaders[term] = h->id;
+    struct ballot *b = observe_ballot(o, term);
+
+    if (!b->leader) check_new_leader(o, h, term);
+    if (b->leader && b->leader != h->id)
+        world_violation(o->world, "nodes %u and %u both lead term %llu", b->leader, h->id, (unsigned long long)term);
+    b->leader = h->id;
+}
+
+/* Copies of an entry of an earlier term prove nothing: a leader commits by counting only in its own (§3.6.2). */
+static void check_leaders_commit(struct observer *o, struct host *h, u64 term, u64 commit)
+{
+    const struct watched *n = &o->nodes[h->id];
+    const struct raft *r = part_raft(node_part(h->node));
+
+    if (n->led_term == term && commit > n->commit && raft_term_at(r, commit) != term)
+        world_violation(o->world, "node %u, leader of term %llu, commits index %llu of term %llu by counting", h->id,
+                        (unsigned long long)term, (unsigned long long)commit,
+                        (unsigned long long)raft_term_at(r, commit));
 }
 
 static void count_turn(struct observer *o, struct host *h, struct watched *n)
@@ -245,7 +274,10 @@ void observe_turn(struct world *w, struct host *h)
     u64 term = raft_term(r), commit = raft_commit(r), applied = part_applied(p);
 
     count_turn(o, h, n);
-    if (raft_is_leader(r)) note_leader(o, h, term);
+    if (raft_is_leader(r)) {
+        note_leader(o, h, term);
+        check_leaders_commit(o, h, term, commit);
+    }
     if (term < n->term)
         world_violation(w, "node %u: its term goes back from %llu to %llu", h->id, (unsigned long long)n->term,
                         (unsigned long long)term);
@@ -258,9 +290,12 @@ void observe_turn(struct world *w, struct host *h)
     if (part_marker(p) > applied)
         world_violation(w, "node %u: its marker %llu is beyond applied %llu", h->id,
                         (unsigned long long)part_marker(p), (unsigned long long)applied);
+    check_durable(w, h);
     note_promise(o, h);
     check_commit(w, h, commit);
     o->promises[h->id].whole = !part_is_damaged(p);
+    if (o->promises[h->id].whole) disk_trust(h->disk);
+    n->led_term = raft_is_leader(r) ? term : 0;
     n->term = term;
     n->commit = commit;
     n->applied = u64_max(n->applied, applied);
@@ -270,54 +305,6 @@ void observe_turn(struct world *w, struct host *h)
 void observe_end_of_life(struct world *w, struct host *h) { w->observer->nodes[h->id] = (struct watched){0}; }
 
 void observe_wiped(struct world *w, struct host *h) { forget_promise(&w->observer->promises[h->id]); }
-
-/* ---- the wire ---- */
-
-enum { AT_LEN = 0, AT_TYPE = 4, AT_KIND = 64, AT_FLAGS = 65, AT_FROM = 72, AT_TO = 76, AT_TERM = 80, AT_MATCH = 120 };
-enum { FLAG_PRE = 1, FLAG_GRANTED = 4, FLAG_REJECTED = 8 }; /* docs/formats/peer.md */
-
-static void note_vote(struct world *w, node_id from, node_id to, u64 term)
-{
-    struct promise *m = &w->observer->promises[from];
-
-    if (term >= m->vote_cap) {
-        u64 cap = (term + 1) * 2;
-        m->votes = mem_resize_array(m->votes, cap, sizeof *m->votes);
-        memset(m->votes + m->vote_cap, 0, cap - m->vote_cap);
-        m->vote_cap = cap;
-    }
-    if (m->votes[term] && m->votes[term] != to)
-        world_violation(w, "node %u votes for %u and for %u in term %llu", from, m->votes[term], to,
-                        (unsigned long long)term);
-    m->votes[term] = (u8)to;
-    m->said_term = u64_max(m->said_term, term);
-}
-
-static void note_raft_frame(struct world *w, const u8 *f)
-{
-    node_id from = get_u32(f + AT_FROM), to = get_u32(f + AT_TO);
-    u64 term = get_u64(f + AT_TERM), match = get_u64(f + AT_MATCH);
-    u8 flags = f[AT_FLAGS];
-
-    if (from == 0 || from > w->nodes) return;
-    struct promise *m = &w->observer->promises[from];
-    if (f[AT_KIND] == RAFT_VOTE && !(flags & FLAG_PRE)) note_vote(w, from, from, term);
-    if (f[AT_KIND] == RAFT_VOTE_REPLY && (flags & FLAG_GRANTED) && !(flags & FLAG_PRE)) note_vote(w, from, to, term);
-    if (f[AT_KIND] != RAFT_APPEND_REPLY || (flags & FLAG_REJECTED) || match == 0) return;
-    m->said_term = u64_max(m->said_term, term);
-    if (term > m->acked_term || (term == m->acked_term && match > m->acked)) m->acked = match;
-    m->acked_term = u64_max(m->acked_term, term);
-}
-
-void observe_frames(struct world *w, str frames)
-{
-    while (frames.len >= FRAME_HEADER_BYTES) {
-        size_t len = get_u32(frames.at + AT_LEN);
-        if (len < FRAME_HEADER_BYTES || len > frames.len) return;
-        if (get_u16(frames.at + AT_TYPE) == FRAME_RAFT && len > AT_MATCH + 8) note_raft_frame(w, frames.at);
-        frames = str_from(frames.at + len, frames.len - len);
-    }
-}
 
 /* ---- commitment ---- */
 
@@ -343,6 +330,7 @@ static void check_commit(struct world *w, struct host *h, u64 commit)
 
     if (commit <= w->observer->commit_seen) return;
     w->observer->commit_seen = commit;
+    w->observer->commit_seen_term = term;
     if (term == 0) return;
     if (!members_quorum_holds(w, h->id, commit, term, holds))
         world_violation(w, "node %u takes index %llu of term %llu for committed, but no majority of disks holds it",
@@ -394,116 +382,4 @@ bool observe_converged(const struct world *w)
         if (!h->up || !h->node || part_applied(node_part(h->node)) != w->observer->count) return false;
     }
     return observe_leader(w) != 0;
-}
-
-/* ---- the witness ---- */
-
-struct replay {
-    struct kvs_image *image;
-    struct kvs *kvs;
-    struct store *store;
-    struct kv *kv;
-    struct session_table *sessions;
-};
-
-/* The partition's rule for one entry, on a state that never crashes, checkpoints, evicts or moves. Entries that
- * the sessions do not let run have a fixed refusal as their answer: *ran is false. */
-static err replay_one(struct replay *r, const struct entry *e, u64 index, struct buf *reply, bool *ran)
-{
-    static const struct session_id none;
-    bool has_session = e->op != ENTRY_SESSION_OPEN && e->op != ENTRY_SESSION_CLOSE && e->op != ENTRY_TICK &&
-                       !mem_equal(e->session.bytes, none.bytes, sizeof none.bytes);
-    str known;
-
-    *ran = true;
-    if (e->op == ENTRY_SESSION_OPEN) {
-        struct reader body = reader_of(e->body);
-        *ran = session_open(r->sessions, e, reader_u64(&body));
-        buf_append_text(reply, "+OK\r\n");
-        return OK;
-    }
-    if (e->op == ENTRY_SESSION_CLOSE) {
-        *ran = session_close(r->sessions, e);
-        buf_append_text(reply, "+OK\r\n");
-        return OK;
-    }
-    if (has_session) {
-        enum session_verdict v = session_judge(r->sessions, e, &known);
-        if (v == SESSION_KNOWN) {
-            buf_append_str(reply, known);
-            return OK;
-        }
-        *ran = v == SESSION_RUN;
-        if (!*ran) return OK;
-    }
-    err failed = kv_apply(r->kv, e, index, reply);
-    if (!failed && has_session) session_keep(r->sessions, e, buf_str(reply));
-    return failed;
-}
-
-static bool replay_entry(struct world *w, struct replay *r, u64 index, struct buf *reply)
-{
-    struct observer *o = w->observer;
-    const struct committed *c = &o->entries[index - 1];
-    struct entry e;
-    bool ran;
-
-    str bytes = str_from(buf_bytes(&o->bytes) + c->at, c->bytes);
-    if (bytes.len == 0 || entry_decode(bytes, &e)) return true; /* a no-op or a configuration */
-    buf_clear(reply);
-    if (replay_one(r, &e, index, reply, &ran)) {
-        world_violation(w, "the entry at index %llu cannot be applied again", (unsigned long long)index);
-        return false;
-    }
-    if (ran && hash64(buf_bytes(reply), reply->len) != c->reply_hash) {
-        world_violation(w, "replaying the log from its beginning answers index %llu with '%.*s', node %u said otherwise",
-                        (unsigned long long)index, (int)size_min(reply->len, 60), (const char *)buf_bytes(reply),
-                        c->node);
-        return false;
-    }
-    (void)store_tidy(r->store, 4);
-    return true;
-}
-
-static void witness(struct world *w, u64 live_digest)
-{
-    struct replay r = {.image = kvs_image_new()};
-    struct store_options so = {.part = 2, .memory_bytes_max = 1024 * MIB};
-    struct kv_options ko = {.value_bytes_max = w->hosts[0]->config.value_bytes_max, .step_budget = 0};
-    struct buf reply = {0};
-    u64 digest = 0;
-    bool well = true;
-
-    r.kvs = kvs_memory_open(r.image);
-    r.store = store_new(r.kvs, &so);
-    r.kv = kv_new(r.store, &ko);
-    r.sessions = session_table_new();
-    for (u64 index = 1; index <= w->observer->count && well; index++) well = replay_entry(w, &r, index, &reply);
-    if (well && (kv_digest(r.kv, &digest) || digest != live_digest))
-        world_violation(w, "replaying the log from its beginning ends in another state than the replicas'");
-    session_table_free(r.sessions);
-    kv_free(r.kv);
-    store_free(r.store);
-    r.kvs->ops->close(r.kvs);
-    kvs_image_free(r.image);
-    buf_done(&reply);
-}
-
-void observe_final(struct world *w)
-{
-    u64 first = 0;
-
-    for (u32 i = 0; i < w->nodes && !w->stopped; i++) {
-        u64 digest;
-        if (kv_digest(part_kv(node_part(w->hosts[i]->node)), &digest)) {
-            world_violation(w, "node %u cannot read its own state", i + 1);
-            return;
-        }
-        if (i == 0) first = digest;
-        if (digest != first)
-            world_violation(w, "nodes 1 and %u differ in their state at rest, applied index %llu", i + 1,
-                            (unsigned long long)w->observer->count);
-    }
-    world_trace(w, first);
-    if (!w->stopped) witness(w, first);
 }

@@ -17,8 +17,8 @@ void observe_turn(struct world *w, struct host *h);
 void observe_end_of_life(struct world *w, struct host *h);
 void observe_wiped(struct world *w, struct host *h);
 
-/* Whole peer frames on their way into the network: what they promise is remembered. */
-void observe_frames(struct world *w, str frames);
+/* Whole peer frames on their way into the network at this time: what they promise is remembered. */
+void observe_frames(struct world *w, nanos at, str frames);
 
 /* Does a node other than this one not vote because its disk lost something, or is still blank? */
 bool observe_others_are_damaged(const struct world *w, u32 but);

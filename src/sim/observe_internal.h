@@ -1,0 +1,82 @@
+/* Shared by observe.c (what nodes hold, turn by turn), observe_wire.c (what their frames promise) and witness.c
+ * (the log run again from its beginning). */
+#pragma once
+
+#include "base/buf.h"
+#include "part/part.h"
+#include "sim/host.h"
+#include "sim/observe.h"
+
+struct committed { /* what the first node to apply an index saw there */
+    u64 term, entry_hash, reply_hash;
+    u32 node;
+    size_t at, bytes; /* of the entry, in observer.bytes */
+};
+
+struct digest {
+    u64 value;
+    u32 node; /* 0: not known yet */
+};
+
+struct watched { /* one node, as of its latest turn */
+    u64 term, commit, applied;
+    u64 led_term; /* the term it led then; 0: none */
+    u64 durable, durable_term, staged;
+    u32 turns;
+    nanos turns_since;
+};
+
+/* An entry of a log that was not durable when first seen: the write that holds it ends behind this place. */
+struct born {
+    u64 index, term, after;
+};
+
+#define BORN_MAX 16384
+
+/* One term: who voted for whom, as the wire saw it. A lost disk does not undo it. */
+struct ballot {
+    u32 leader;
+    bool by_transfer; /* the leader before asked for it, and has given up its lease */
+    u8 voters[WORLD_NODES_MAX + 1]; /* by candidate: a set of nodes */
+    nanos asked_at[WORLD_NODES_MAX + 1]; /* by candidate; 0: it did not ask */
+};
+
+/* What a node's disk must still hold after a crash: entries that it counted as durable, and the term and vote
+ * whose frames the log called durable. It outlives the node. */
+struct promise {
+    u64 durable, durable_term; /* the entry */
+    u64 term;
+    node_id vote;
+    u64 seen_term; /* at an earlier turn: a promise once the log has reached seen_lsn */
+    node_id seen_vote;
+    u64 seen_lsn;
+    u64 said_term;      /* the highest term in which it gave a vote, an acknowledgement or led, on the wire */
+    u64 acked_term, acked; /* its latest acknowledgement on the wire: entries <= acked, in that term */
+    u64 lost, lost_term; /* an entry it held before it lost its disk or part of it: it may have said so in time */
+    bool whole;         /* at its latest turn: not damaged */
+    u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
+    u64 vote_cap;
+    struct log_pos log_at_vote; /* its last entry when its latest vote left */
+    nanos silent_until; /* in the world's time: until then it has promised its leader to elect nobody */
+    u64 silent_term;
+    node_id silent_for;
+    struct born *born; /* owned; a ring by index */
+};
+
+struct observer {
+    struct world *world;
+    struct committed *entries; /* owned; by index - 1 */
+    u64 count, cap;
+    struct buf bytes;
+    struct digest *digests; /* owned; by index / DIGEST_EVERY */
+    u64 digest_cap;
+    struct ballot *ballots; /* owned; by term */
+    u64 ballot_cap;
+    u64 commit_seen, commit_seen_term; /* the highest commit index of any node so far */
+    struct watched nodes[WORLD_NODES_MAX + 1];
+    struct promise promises[WORLD_NODES_MAX + 1];
+};
+
+struct ballot *observe_ballot(struct observer *o, u64 term); /* good until the next call */
+
+static inline bool is_majority(const struct world *w, u8 nodes) { return 2 * (u32)__builtin_popcount(nodes) > w->nodes; }

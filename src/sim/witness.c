@@ -1,0 +1,116 @@
+/* The index witness: one state machine that never crashes, checkpoints, evicts or moves runs the whole log, and
+ * must give the answers that the replicas gave and end in their state. */
+#include "sim/observe_internal.h"
+
+#include "base/hash.h"
+#include "part/session.h"
+
+struct replay {
+    struct kvs_image *image;
+    struct kvs *kvs;
+    struct store *store;
+    struct kv *kv;
+    struct session_table *sessions;
+};
+
+/* The partition's rule for one entry, on a state that never crashes, checkpoints, evicts or moves. Entries that
+ * the sessions do not let run have a fixed refusal as their answer: *ran is false. */
+static err replay_one(struct replay *r, const struct entry *e, u64 index, struct buf *reply, bool *ran)
+{
+    static const struct session_id none;
+    bool has_session = e->op != ENTRY_SESSION_OPEN && e->op != ENTRY_SESSION_CLOSE && e->op != ENTRY_TICK &&
+                       !mem_equal(e->session.bytes, none.bytes, sizeof none.bytes);
+    str known;
+
+    *ran = true;
+    if (e->op == ENTRY_SESSION_OPEN) {
+        struct reader body = reader_of(e->body);
+        *ran = session_open(r->sessions, e, reader_u64(&body));
+        buf_append_text(reply, "+OK\r\n");
+        return OK;
+    }
+    if (e->op == ENTRY_SESSION_CLOSE) {
+        *ran = session_close(r->sessions, e);
+        buf_append_text(reply, "+OK\r\n");
+        return OK;
+    }
+    if (has_session) {
+        enum session_verdict v = session_judge(r->sessions, e, &known);
+        if (v == SESSION_KNOWN) {
+            buf_append_str(reply, known);
+            return OK;
+        }
+        *ran = v == SESSION_RUN;
+        if (!*ran) return OK;
+    }
+    err failed = kv_apply(r->kv, e, index, reply);
+    if (!failed && has_session) session_keep(r->sessions, e, buf_str(reply));
+    return failed;
+}
+
+static bool replay_entry(struct world *w, struct replay *r, u64 index, struct buf *reply)
+{
+    struct observer *o = w->observer;
+    const struct committed *c = &o->entries[index - 1];
+    struct entry e;
+    bool ran;
+
+    str bytes = str_from(buf_bytes(&o->bytes) + c->at, c->bytes);
+    if (bytes.len == 0 || entry_decode(bytes, &e)) return true; /* a no-op or a configuration */
+    buf_clear(reply);
+    if (replay_one(r, &e, index, reply, &ran)) {
+        world_violation(w, "the entry at index %llu cannot be applied again", (unsigned long long)index);
+        return false;
+    }
+    if (ran && hash64(buf_bytes(reply), reply->len) != c->reply_hash) {
+        world_violation(w, "replaying the log from its beginning answers index %llu with '%.*s', node %u said otherwise",
+                        (unsigned long long)index, (int)size_min(reply->len, 60), (const char *)buf_bytes(reply),
+                        c->node);
+        return false;
+    }
+    (void)store_tidy(r->store, 4);
+    return true;
+}
+
+static void witness(struct world *w, u64 live_digest)
+{
+    struct replay r = {.image = kvs_image_new()};
+    struct store_options so = {.part = 2, .memory_bytes_max = 1024 * MIB};
+    struct kv_options ko = {.value_bytes_max = w->hosts[0]->config.value_bytes_max, .step_budget = 0};
+    struct buf reply = {0};
+    u64 digest = 0;
+    bool well = true;
+
+    r.kvs = kvs_memory_open(r.image);
+    r.store = store_new(r.kvs, &so);
+    r.kv = kv_new(r.store, &ko);
+    r.sessions = session_table_new();
+    for (u64 index = 1; index <= w->observer->count && well; index++) well = replay_entry(w, &r, index, &reply);
+    if (well && (kv_digest(r.kv, &digest) || digest != live_digest))
+        world_violation(w, "replaying the log from its beginning ends in another state than the replicas'");
+    session_table_free(r.sessions);
+    kv_free(r.kv);
+    store_free(r.store);
+    r.kvs->ops->close(r.kvs);
+    kvs_image_free(r.image);
+    buf_done(&reply);
+}
+
+void observe_final(struct world *w)
+{
+    u64 first = 0;
+
+    for (u32 i = 0; i < w->nodes && !w->stopped; i++) {
+        u64 digest;
+        if (kv_digest(part_kv(node_part(w->hosts[i]->node)), &digest)) {
+            world_violation(w, "node %u cannot read its own state", i + 1);
+            return;
+        }
+        if (i == 0) first = digest;
+        if (digest != first)
+            world_violation(w, "nodes 1 and %u differ in their state at rest, applied index %llu", i + 1,
+                            (unsigned long long)w->observer->count);
+    }
+    world_trace(w, first);
+    if (!w->stopped) witness(w, first);
+}
