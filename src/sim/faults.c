@@ -27,6 +27,7 @@ struct faults {
     nanos mean[ROWS_MAX];
     bool over;
     bool atlas_used; /* that node has been struck so */
+    nanos restart_mean; /* of most restarts */
     u32 atlas_node; /* the only one whose disk may lose or damage what it acknowledged */
     u32 partition_number;
     u64 wall_error_us;
@@ -283,6 +284,7 @@ static const struct fault_row rows[] = {
     {"corrupt", 20 * NANOS_SEC, strike_corrupt},
     {"clock", 8 * NANOS_SEC, strike_clock},
     {"frames", 0, NULL}, /* duplicated and reordered peer frames: net_character */
+    {"ghosts", 0, NULL}, /* frames of former connections and lives: net_character */
     {"drift", 0, NULL},  /* clocks that run fast or slow */
 };
 _Static_assert(ARRAY_LEN(rows) <= ROWS_MAX, "faults.enabled is long enough");
@@ -351,7 +353,7 @@ void faults_heal(struct world *w, bool keep_one)
     f->partition_number++;
     world_say(w, NULL, "all faults end");
     struct net_character *c = net_character(w->net);
-    c->frame_dup_ppm = c->frame_delay_ppm = c->slow_ppm = 0;
+    c->frame_dup_ppm = c->frame_delay_ppm = c->slow_ppm = c->ghost_ppm = 0;
     net_heal(w->net);
     w->avoided = 0;
     for (u32 i = 0; i < w->nodes; i++) {
@@ -373,7 +375,7 @@ void faults_plan_restart(struct world *w, struct host *h)
 {
     struct prng *p = world_chance(w, CHANCE_CRASH);
     nanos wait = chance_one_in(p, 10) ? chance_between(p, NANOS_SEC, 10 * NANOS_SEC)
-                                      : chance_exponential(p, 600 * NANOS_MS);
+                                      : chance_exponential(p, w->faults->restart_mean);
     if (w->faults->over) wait = 50 * NANOS_MS;
     host_start_at(h, w->now + wait);
 }
@@ -406,6 +408,7 @@ static void draw_network(struct faults *f, struct prng *p)
         c->frame_delay_ppm = (u32)prng_below(p, 40000);
         c->frame_delay_mean = spread(p, 5 * NANOS_MS, 600 * NANOS_MS);
     }
+    if (f->enabled[row_named("ghosts")]) c->ghost_ppm = (u32)spread(p, 50, 5000);
 }
 
 struct faults *faults_new(struct world *w)
@@ -423,6 +426,7 @@ struct faults *faults_new(struct world *w)
         f->enabled[row] = list ? sim_list_has(list, rows[row].name) : drawn;
         f->mean[row] = mean;
     }
+    f->restart_mean = spread(p, 10 * NANOS_MS, 1200 * NANOS_MS);
     draw_network(f, p);
     nanos slowest_write = chance_one_in(p, 3) ? 20 * NANOS_MS : NANOS_MS;
     bool slow_jobs = chance_one_in(p, 3), buffered = chance_one_in(p, 3);

@@ -78,9 +78,10 @@ static const char *mode_name(enum sim_mode m)
 /* The command line that shows this seed again. */
 static void print_replay(const struct sim_options *o, u64 seed)
 {
-    printf("replay: quorate sim --seeds %llu-%llu --until %llums --nodes %u --mode %s --jobs 0 --verbose",
-           (unsigned long long)seed, (unsigned long long)seed, (unsigned long long)(o->until / NANOS_MS), o->nodes,
+    printf("replay: quorate sim --seeds %llu-%llu --until %llums --mode %s --jobs 0 --verbose",
+           (unsigned long long)seed, (unsigned long long)seed, (unsigned long long)(o->until / NANOS_MS),
            mode_name(o->mode));
+    if (o->nodes) printf(" --nodes %u", o->nodes);
     if (o->faults) printf(" --faults %s", o->faults);
     if (o->workloads) printf(" --workloads %s", o->workloads);
     if (o->mutant) printf(" --mutant %s", o->mutant);

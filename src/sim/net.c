@@ -1,79 +1,13 @@
-#include "sim/net.h"
+#include "sim/net_internal.h"
 
 #include "base/assert.h"
-#include "base/buf.h"
-#include "base/list.h"
 #include "base/mem.h"
 #include "sim/disk.h"
-#include "sim/frames.h"
-#include "sim/host.h"
 #include "sim/observe.h"
 
 #include <stdio.h>
 
-#define PORTS_MAX 32
-#define SYN_TIMEOUT_MIN NANOS_SEC
-#define SYN_TIMEOUT_MAX (4 * NANOS_SEC)
 #define RESEND_MEAN (150 * NANOS_MS) /* after a cut heals */
-
-struct segment {
-    nanos left_at, at;
-    size_t bytes;
-    bool fin;
-};
-
-/* Bytes from one end to the other. `bytes` holds what has not entered the receiver's stream; its first
- * `arrived` bytes are in the receiver's kernel. */
-struct pipe {
-    struct buf bytes;
-    struct segment *segments; /* a ring */
-    u32 head, count, cap;
-    size_t arrived;
-    nanos last_at;
-    nanos pump_at;
-    bool fin_sent, fin_arrived;
-    struct frames frames;
-};
-
-struct end {
-    struct host *host;
-    struct stream *stream; /* NULL: not accepted yet, or gone */
-    bool paused, blocked;
-    bool ended;   /* was told that nothing more comes */
-    bool closing; /* closed here: bytes that still come are thrown away */
-    bool closed;  /* ENV_CLOSED is on its way or taken, or nobody ever comes */
-    bool gone;    /* nobody looks at this end any more */
-    bool dead;    /* was reset before it was accepted */
-};
-
-struct conn {
-    struct list link;
-    struct net *net;
-    u64 id;
-    bool peer; /* carries peer frames */
-    struct end ends[2]; /* 0 dialled */
-    struct pipe pipes[2]; /* pipes[i]: sent by ends[i] */
-    u32 scheduled;
-};
-
-struct port {
-    u16 number;
-    struct host *host;
-    struct listener *listener; /* NULL: closed */
-};
-
-struct net {
-    struct world *world;
-    struct net_character character;
-    struct list conns;
-    u64 conn_count, conns_open;
-    struct port ports[PORTS_MAX];
-    u32 port_count;
-    u16 peer_first;
-    u32 peer_count;
-    bool cut[WORLD_HOSTS_MAX + 1][WORLD_HOSTS_MAX + 1];
-    nanos stalled[WORLD_HOSTS_MAX + 1][WORLD_HOSTS_MAX + 1];
-};
 
 /* ---- a connection's memory ---- */
 
@@ -93,14 +27,9 @@ static void conn_free(struct conn *c)
     mem_free(c);
 }
 
-static void conn_free_if_done(struct conn *c)
+void conn_free_if_done(struct conn *c)
 {
     if (c->scheduled == 0 && c->ends[0].gone && c->ends[1].gone) conn_free(c);
-}
-
-static struct conn *conn_of_stream(const struct stream *s)
-{
-    return s->impl;
 }
 
 static u32 side_of_stream(const struct stream *s)
@@ -109,7 +38,7 @@ static u32 side_of_stream(const struct stream *s)
     return c->ends[1].stream == s;
 }
 
-static void schedule(struct conn *c, nanos at, enum event_kind kind, u32 side, event_fn fire)
+void conn_schedule(struct conn *c, nanos at, enum event_kind kind, u32 side, event_fn fire)
 {
     c->scheduled++;
     world_at(c->net->world, at, kind, c->ends[side].host->id, fire, c, (c->id << 1) | side);
@@ -117,7 +46,7 @@ static void schedule(struct conn *c, nanos at, enum event_kind kind, u32 side, e
 
 /* ---- links ---- */
 
-static nanos latency(struct net *n)
+nanos net_latency(struct net *n)
 {
     struct prng *p = world_chance(n->world, CHANCE_NET);
     nanos t = n->character.latency_base + chance_exponential(p, n->character.latency_jitter);
@@ -126,7 +55,7 @@ static nanos latency(struct net *n)
 
 static bool *cut_of(struct net *n, u32 from, u32 to) { return &n->cut[from][to]; }
 
-static bool conn_is_cut(const struct conn *c, u32 from_side)
+bool conn_is_cut(const struct conn *c, u32 from_side)
 {
     return c->net->cut[c->ends[from_side].host->id][c->ends[!from_side].host->id];
 }
@@ -135,7 +64,7 @@ bool net_is_cut(const struct net *n, u32 from, u32 to) { return n->cut[from][to]
 
 /* ---- delivery ---- */
 
-static void push_closed(struct conn *c, u32 side, err result)
+void conn_push_closed(struct conn *c, u32 side, err result)
 {
     struct end *e = &c->ends[side];
 
@@ -159,24 +88,35 @@ static void fire_reset(struct world *w, void *context, u64 arg)
     if (!e->closed && !e->gone && !conn_is_cut(c, !side)) {
         buf_clear(&c->pipes[!side].bytes); /* a reset throws away what was not read */
         c->pipes[!side].arrived = 0;
-        push_closed(c, side, ERR_CLOSED);
+        conn_push_closed(c, side, ERR_CLOSED);
     }
     conn_free_if_done(c);
 }
 
 /* Tell `side` that the connection is no more. */
-static void send_reset(struct conn *c, u32 side)
+void conn_send_reset(struct conn *c, u32 side)
 {
     struct end *e = &c->ends[side];
     if (e->closed || e->gone) return;
-    schedule(c, c->net->world->now + latency(c->net), EVENT_RESET, side, fire_reset);
+    conn_schedule(c, c->net->world->now + net_latency(c->net), EVENT_RESET, side, fire_reset);
 }
 
 static void move_out(struct conn *c, u32 from, nanos at);
 static void send_fin(struct conn *c, u32 from, nanos at);
 
+/* A frame of another life that lies behind the receiver, on a connection that it keeps, was taken. */
+static void check_stale(struct conn *c, u32 from)
+{
+    struct pipe *p = &c->pipes[from];
+    const struct end *to = &c->ends[!from];
+
+    if (p->stale_end == 0 || p->given - to->stream->in.len < p->stale_end) return;
+    world_violation(c->net->world, "node %u took a frame of another life from node %u", to->host->id,
+                    c->ends[from].host->id);
+}
+
 /* What has arrived goes into the receiver's stream as far as it reads. */
-static void deliver(struct conn *c, u32 from)
+void conn_deliver(struct conn *c, u32 from)
 {
     struct pipe *p = &c->pipes[from];
     struct end *to = &c->ends[!from];
@@ -185,10 +125,11 @@ static void deliver(struct conn *c, u32 from)
         bool data = p->arrived > 0;
         buf_consume(&p->bytes, p->arrived);
         p->arrived = 0;
-        if (data && to->host->up) send_reset(c, from);
+        if (data && to->host->up) conn_send_reset(c, from);
         return;
     }
     if (!to->stream) return;
+    check_stale(c, from);
 
     struct buf *in = &to->stream->in;
     size_t room = in->limit == 0 ? SIZE_MAX : in->len < in->limit ? in->limit - in->len : 0;
@@ -197,6 +138,7 @@ static void deliver(struct conn *c, u32 from)
         buf_append(in, buf_bytes(&p->bytes), bytes);
         buf_consume(&p->bytes, bytes);
         p->arrived -= bytes;
+        p->given += bytes;
         to->host->bytes_moved += bytes;
         host_push(to->host, &(struct env_event){.kind = ENV_RECEIVED, .stream = to->stream});
         struct end *sender = &c->ends[from];
@@ -227,7 +169,7 @@ static void fire_pump(struct world *w, void *context, u64 arg)
             p->count--;
         }
         p->arrived = size_min(p->arrived, p->bytes.len); /* a reset emptied it */
-        deliver(c, from);
+        conn_deliver(c, from);
         if (p->count > 0) pump_by(c, from, p->segments[p->head].at);
     }
     conn_free_if_done(c);
@@ -238,10 +180,10 @@ static void pump_by(struct conn *c, u32 from, nanos at)
     struct pipe *p = &c->pipes[from];
     if (at >= p->pump_at) return;
     p->pump_at = at;
-    schedule(c, at, EVENT_PUMP, from, fire_pump);
+    conn_schedule(c, at, EVENT_PUMP, from, fire_pump);
 }
 
-static void push_segment(struct conn *c, u32 from, nanos left_at, size_t bytes, bool fin)
+void conn_push_segment(struct conn *c, u32 from, nanos left_at, size_t bytes, bool fin)
 {
     struct pipe *p = &c->pipes[from];
     struct net *n = c->net;
@@ -256,7 +198,7 @@ static void push_segment(struct conn *c, u32 from, nanos left_at, size_t bytes, 
         p->head = 0;
         p->cap = cap;
     }
-    nanos at = u64_max(left_at + latency(n), p->last_at);
+    nanos at = u64_max(left_at + net_latency(n), p->last_at);
     at = u64_max(at, n->stalled[a][b]);
     p->last_at = at;
     p->segments[(p->head + p->count++) % p->cap] =
@@ -270,6 +212,23 @@ static bool shuffles(const struct conn *c)
 {
     const struct net_character *ch = &c->net->character;
     return c->peer && (ch->frame_dup_ppm || ch->frame_delay_ppm);
+}
+
+static void haunt(struct conn *c, str frames)
+{
+    struct net *n = c->net;
+    struct prng *p = world_chance(n->world, CHANCE_FRAMES);
+    const struct host *a = c->ends[0].host, *b = c->ends[1].host;
+    struct pipe *pipe = &c->pipes[0];
+
+    if (n->character.ghost_ppm == 0) return;
+    ghosts_keep(n->ghosts, p, a->id, a->boot, b->id, b->boot, frames);
+    if (pipe->frames.left > 0 || pipe->stale_end || !prng_chance(p, n->character.ghost_ppm)) return;
+    size_t before = pipe->bytes.len;
+    enum ghost raised = ghosts_raise(n->ghosts, p, a->id, a->boot, b->id, b->boot, frames, &pipe->bytes);
+    if (raised == GHOST_NONE) return;
+    n->world->fault_count++;
+    if (raised == GHOST_OF_ANOTHER_LIFE) pipe->stale_end = pipe->entered + (pipe->bytes.len - before);
 }
 
 static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
@@ -286,6 +245,12 @@ static size_t copy_out(struct conn *c, u32 from, size_t bytes, nanos at)
         c->net->world->fault_count += faults;
     } else {
         buf_append(&p->bytes, buf_bytes(out), bytes);
+    }
+    p->entered += p->bytes.len - before;
+    if (c->peer && from == 0) {
+        size_t live = p->bytes.len;
+        haunt(c, str_from(buf_bytes(out), bytes));
+        p->entered += p->bytes.len - live;
     }
     buf_consume(out, bytes);
     size_t moved = p->bytes.len - before;
@@ -312,10 +277,10 @@ static void move_out(struct conn *c, u32 from, nanos at)
         size_t left = copy_out(c, from, bytes, at);
         while (left > 1 && prng_chance(chance, n->character.split_ppm)) {
             size_t piece = prng_between(chance, 1, left - 1);
-            push_segment(c, from, at, piece, false);
+            conn_push_segment(c, from, at, piece, false);
             left -= piece;
         }
-        if (left > 0) push_segment(c, from, at, left, false);
+        if (left > 0) conn_push_segment(c, from, at, left, false);
     }
     if (out->len > 0) {
         e->blocked = true;
@@ -329,9 +294,9 @@ static void move_out(struct conn *c, u32 from, nanos at)
 static void send_fin(struct conn *c, u32 from, nanos at)
 {
     struct pipe *p = &c->pipes[from];
-    if (!p->fin_sent) push_segment(c, from, at, 0, true);
+    if (!p->fin_sent) conn_push_segment(c, from, at, 0, true);
     p->fin_sent = true;
-    push_closed(c, from, OK);
+    conn_push_closed(c, from, OK);
 }
 
 /* A process that has died in this turn does nothing more. */
@@ -346,7 +311,7 @@ void net_flush(struct host *h, struct stream *s)
 
     if (e->closed || e->closing) return;
     if (s->out.len > 0) move_out(c, side, host_now(h));
-    if (c->pipes[!side].arrived > 0) deliver(c, !side);
+    if (c->pipes[!side].arrived > 0) conn_deliver(c, !side);
 }
 
 void net_pause(struct host *h, struct stream *s, bool paused)
@@ -358,7 +323,7 @@ void net_pause(struct host *h, struct stream *s, bool paused)
 
     if (e->paused == paused) return;
     e->paused = paused;
-    if (!paused && !e->closed) deliver(c, !side);
+    if (!paused && !e->closed) conn_deliver(c, !side);
 }
 
 void net_close(struct host *h, struct stream *s, bool flush_first)
@@ -398,195 +363,7 @@ void net_closed_taken(struct stream *s)
     conn_free_if_done(c);
 }
 
-/* ---- coming into being ---- */
-
-static struct port *port_find(struct net *n, u16 number)
-{
-    for (u32 i = 0; i < n->port_count; i++)
-        if (n->ports[i].number == number) return &n->ports[i];
-    return NULL;
-}
-
-err net_listen(struct host *h, u16 number, struct listener *l)
-{
-    struct net *n = h->world->net;
-    struct port *port = port_find(n, number);
-
-    if (port && port->listener) return ERR_ADDRESS_IN_USE;
-    if (!port) {
-        assert(n->port_count < PORTS_MAX);
-        port = &n->ports[n->port_count++];
-        port->number = number;
-        port->host = h;
-    }
-    assert(port->host == h);
-    port->listener = l;
-    l->port = number;
-    l->impl = port;
-    return OK;
-}
-
-void net_unlisten(struct host *h, struct listener *l)
-{
-    struct port *port = l->impl;
-    (void)h;
-    if (!port) return;
-    port->listener = NULL;
-    l->impl = NULL;
-}
-
-static void fire_connected(struct world *w, void *context, u64 arg)
-{
-    struct conn *c = context;
-    struct end *e = &c->ends[0];
-
-    (void)w;
-    (void)arg;
-    c->scheduled--;
-    if (!e->gone && !e->closed && !e->closing)
-        host_push(e->host, &(struct env_event){.kind = ENV_CONNECTED, .stream = e->stream});
-    conn_free_if_done(c);
-}
-
-static void fire_dial_failed(struct world *w, void *context, u64 arg)
-{
-    struct conn *c = context;
-
-    (void)w;
-    (void)arg;
-    c->scheduled--;
-    if (!c->ends[0].gone) push_closed(c, 0, ERR_REFUSED);
-    conn_free_if_done(c);
-}
-
-/* The first packet of a connection reaches the other host, or not. */
-static void fire_dialled(struct world *w, void *context, u64 arg)
-{
-    struct conn *c = context;
-    struct net *n = c->net;
-    struct end *to = &c->ends[1];
-
-    c->scheduled--;
-    if (c->ends[0].gone || c->ends[0].closed) {
-        to->gone = to->closed = true;
-    } else if (conn_is_cut(c, 0) || conn_is_cut(c, 1) || (!to->host->up && (c->id & 1))) {
-        to->gone = to->closed = true; /* nothing comes back; a machine without power is as silent */
-        nanos wait = chance_between(world_chance(w, CHANCE_NET), SYN_TIMEOUT_MIN, SYN_TIMEOUT_MAX);
-        schedule(c, w->now + wait, EVENT_CONNECTED, 0, fire_dial_failed);
-    } else {
-        struct port *port = port_find(n, (u16)(arg >> 1));
-        if (!port || !port->listener || !to->host->up || to->gone) {
-            to->gone = to->closed = true;
-            schedule(c, w->now + latency(n), EVENT_CONNECTED, 0, fire_dial_failed);
-        } else {
-            host_push(to->host, &(struct env_event){.kind = ENV_ACCEPTED, .listener = port->listener, .pending = c});
-            schedule(c, w->now + latency(n), EVENT_CONNECTED, 0, fire_connected);
-        }
-    }
-    conn_free_if_done(c);
-}
-
-void net_dial(struct host *h, u16 number, struct stream *s)
-{
-    struct net *n = h->world->net;
-    struct port *port = port_find(n, number);
-    struct conn *c = mem_zalloc(sizeof *c);
-
-    assert(!s->impl);
-    c->net = n;
-    c->id = ++n->conn_count;
-    c->peer = number >= n->peer_first && number < n->peer_first + n->peer_count;
-    c->ends[0] = (struct end){.host = h, .stream = s};
-    c->ends[1] = (struct end){.host = port ? port->host : h};
-    c->pipes[0].pump_at = c->pipes[1].pump_at = NANOS_NEVER;
-    list_push(&n->conns, &c->link);
-    n->conns_open++;
-    s->impl = c;
-    c->scheduled++;
-    world_at(n->world, host_now(h) + latency(n), EVENT_DIALLED, h->id, fire_dialled, c, (u64)number << 1);
-}
-
-void net_accept(struct host *h, void *pending, struct stream *s)
-{
-    struct conn *c = pending;
-    struct end *e = &c->ends[1];
-
-    assert(e->host == h && !e->stream && !e->gone);
-    e->stream = s;
-    s->impl = c;
-    if (e->dead) {
-        host_push(h, &(struct env_event){.kind = ENV_CLOSED, .stream = s, .result = ERR_CLOSED});
-        return;
-    }
-    deliver(c, 0);
-}
-
-void net_refuse(struct host *h, void *pending)
-{
-    struct conn *c = pending;
-    struct end *e = &c->ends[1];
-
-    assert(e->host == h && !e->stream && !e->gone);
-    e->gone = e->closed = true;
-    send_reset(c, 0);
-    conn_free_if_done(c);
-}
-
-/* ---- the end of a host, and faults ---- */
-
-/* What the process wrote after the instant of its death was never written. */
-static void drop_unsent(struct pipe *p, nanos now)
-{
-    while (p->count > 0) {
-        struct segment *s = &p->segments[(p->head + p->count - 1) % p->cap];
-        if (s->left_at <= now) return;
-        buf_truncate(&p->bytes, p->bytes.len - size_min(s->bytes, p->bytes.len));
-        p->fin_sent = p->fin_sent && !s->fin;
-        p->count--;
-    }
-}
-
-static void end_down(struct conn *c, u32 side, bool silent)
-{
-    struct end *e = &c->ends[side];
-    struct net *n = c->net;
-
-    if (e->gone) return;
-    if (e->stream) {
-        e->stream->impl = NULL;
-        buf_clear(&e->stream->out);
-    }
-    e->stream = NULL;
-    e->gone = e->closed = true;
-    drop_unsent(&c->pipes[side], n->world->now);
-    if (silent) {
-        conn_free_if_done(c);
-        return;
-    }
-    if (prng_chance(world_chance(n->world, CHANCE_NET), 500000)) {
-        if (!c->pipes[side].fin_sent) push_segment(c, side, n->world->now, 0, true);
-        c->pipes[side].fin_sent = true;
-    } else {
-        send_reset(c, !side);
-    }
-    conn_free_if_done(c);
-}
-
-void net_host_down(struct host *h, bool silent)
-{
-    struct net *n = h->world->net;
-
-    for (u32 i = 0; i < n->port_count; i++)
-        if (n->ports[i].host == h) n->ports[i].listener = NULL;
-    LIST_EACH_SAFE(l, &n->conns) {
-        struct conn *c = CONTAINER_OF(l, struct conn, link);
-        for (u32 side = 0; side < 2; side++)
-            if (c->ends[side].host == h && !c->ends[side].gone) {
-                end_down(c, side, silent);
-                break; /* c may be freed; no host dials itself */
-            }
-    }
-}
+/* ---- faults, and the net itself ---- */
 
 void net_cut(struct net *n, u32 from, u32 to, bool cut)
 {
@@ -619,25 +396,12 @@ void net_stall(struct net *n, u32 from, u32 to, nanos until)
     n->stalled[from][to] = u64_max(n->stalled[from][to], until);
 }
 
-bool net_reset_any(struct net *n)
-{
-    if (n->conns_open == 0) return false;
-    u64 pick = prng_below(world_chance(n->world, CHANCE_FAULT), n->conns_open);
-    LIST_EACH(l, &n->conns) {
-        if (pick-- > 0) continue;
-        struct conn *c = CONTAINER_OF(l, struct conn, link);
-        send_reset(c, 0);
-        send_reset(c, 1);
-        return true;
-    }
-    return false;
-}
-
 struct net *net_new(struct world *w)
 {
     struct net *n = mem_zalloc(sizeof *n);
     n->world = w;
     list_init(&n->conns);
+    n->ghosts = ghosts_new();
     return n;
 }
 
@@ -646,6 +410,7 @@ void net_free(struct net *n)
     if (!n) return;
     while (!list_is_empty(&n->conns))
         conn_free(CONTAINER_OF(n->conns.next, struct conn, link));
+    ghosts_free(n->ghosts);
     mem_free(n);
 }
 

@@ -17,6 +17,7 @@ struct net_character { /* drawn per seed */
     size_t window_bytes;
     u32 frame_dup_ppm, frame_delay_ppm; /* peer frames sent twice, or overtaken by later ones */
     nanos frame_delay_mean;
+    u32 ghost_ppm; /* a batch of peer frames that an old one follows */
 };
 
 struct net *net_new(struct world *w);

@@ -160,6 +160,15 @@ static void note_promise(struct observer *o, struct host *h)
     }
 }
 
+/* What a start found is durable. The log goes on at a place that it may have been at before. */
+static void note_recovered(struct promise *m, const struct raft *r)
+{
+    mem_free(m->born);
+    m->born = mem_zalloc_array(BORN_MAX, sizeof *m->born);
+    for (u64 i = raft_first(r).index + 1; i <= raft_last(r).index; i++)
+        m->born[i % BORN_MAX] = (struct born){.index = i, .term = raft_term_at(r, i)};
+}
+
 void observe_start(struct world *w, struct host *h)
 {
     struct part *p = node_part(h->node);
@@ -171,8 +180,7 @@ void observe_start(struct world *w, struct host *h)
                                                  .staged = wal_staged(node_wal(h->node))};
     part_observe(p, on_apply, h);
     check_promise(w, h);
-    mem_free(w->observer->promises[h->id].born); /* the log goes on at a place it may have been at before */
-    w->observer->promises[h->id].born = NULL;
+    note_recovered(&w->observer->promises[h->id], r);
 }
 
 /* ---- durability ---- */
@@ -186,14 +194,13 @@ static void check_durable(struct world *w, struct host *h)
     const struct wal *wal = node_wal(h->node);
     u64 last = raft_last(r).index, durable = raft_durable(r), from = n->durable;
 
-    if (!m->born) m->born = mem_zalloc_array(BORN_MAX, sizeof *m->born);
     if (raft_term_at(r, from) != n->durable_term) from = n->commit; /* what followed it may be another history */
     from = u64_max(from, raft_first(r).index);
     for (u64 i = from + 1; i <= last; i++) {
         struct born *b = &m->born[i % BORN_MAX];
         u64 term = raft_term_at(r, i);
         if (b->index != i || b->term != term) *b = (struct born){.index = i, .term = term, .after = n->staged};
-        if (i <= durable && wal_durable(wal) <= b->after)
+        if (i <= durable && b->after && wal_durable(wal) <= b->after)
             world_violation(w, "node %u counts entry %llu of term %llu as durable before its write has ended", h->id,
                             (unsigned long long)i, (unsigned long long)term);
     }

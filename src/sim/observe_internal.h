@@ -26,12 +26,12 @@ struct watched { /* one node, as of its latest turn */
     nanos turns_since;
 };
 
-/* An entry of a log that was not durable when first seen: the write that holds it ends behind this place. */
+/* An entry of a log: the write that holds it ends behind this place; 0: it was there at the start. */
 struct born {
     u64 index, term, after;
 };
 
-#define BORN_MAX 16384
+#define BORN_MAX 65536
 
 /* One term: who voted for whom, as the wire saw it. A lost disk does not undo it. */
 struct ballot {

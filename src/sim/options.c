@@ -10,7 +10,7 @@
 
 void sim_options_defaults(struct sim_options *o)
 {
-    *o = (struct sim_options){.seed_first = 1, .seed_last = 50, .until = 60 * NANOS_SEC, .jobs = 2, .nodes = 3};
+    *o = (struct sim_options){.seed_first = 1, .seed_last = 50, .until = 60 * NANOS_SEC, .jobs = 2};
 }
 
 void sim_print_help(void)
@@ -23,7 +23,7 @@ void sim_print_help(void)
           "  --seeds A-B       the seeds to run (1-50)\n"
           "  --until TIME      simulated time of each, as 60s, 500ms or 5m (60s)\n"
           "  --jobs N          processes at a time; 0: all in this process, for a debugger (2)\n"
-          "  --nodes N         nodes of the cluster, 1 to 7 (3)\n"
+          "  --nodes N         nodes of the cluster, 1 to 7 (as the seed wants it: 3, sometimes 5)\n"
           "  --founders N      so many of them found the group; then nodes join, leave and are replaced (all)\n"
           "  --mode MODE       both: faults for 80% of the time, then every operation must finish (the default);\n"
           "                    safety: faults to the end; liveness: faults for half the time\n"

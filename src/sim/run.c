@@ -21,6 +21,7 @@
 #define AUDIT_MAX (20 * NANOS_SEC)
 #define CONVERGE_MAX (30 * NANOS_SEC)
 #define STEP (100 * NANOS_MS)
+#define FIVE_NODES_ONE_IN 8
 
 static nanos faults_end(const struct sim_options *o)
 {
@@ -204,7 +205,8 @@ void run_seed(const struct sim_options *options, u64 seed, struct run_result *ou
     struct world *w = world_new(options, seed);
     struct findings f;
 
-    w->nodes = options->nodes;
+    bool five = chance_one_in(world_chance(w, CHANCE_SWARM), FIVE_NODES_ONE_IN);
+    w->nodes = options->nodes ? options->nodes : five ? 5 : 3;
     w->history = mem_zalloc(sizeof *w->history);
     history_init(w->history);
     w->net = net_new(w);
