@@ -94,6 +94,46 @@ void faults_on_answer(struct world *w, nanos at)
     if (!w->faults->over) world_at(w, at, EVENT_CRASH, 0, fire_answer_crash, w, spared);
 }
 
+static bool strike_transfer(struct world *w, struct prng *p)
+{
+    w->break_at_chunk = 1 + (u32)prng_below(p, 6);
+    return true;
+}
+
+static void fire_cut_ends(struct world *w, void *context, u64 number)
+{
+    struct faults *f = context;
+    if (number == f->partition_number) partition_heal(w);
+}
+
+/* In the middle of a transfer its sender dies or loses its peers for a while, or the receiver dies. */
+static void fire_transfer_breaks(struct world *w, void *context, u64 pair)
+{
+    struct faults *f = context;
+    struct prng *p = world_chance(w, CHANCE_FAULT);
+    struct host *from = w->hosts[(pair >> 8) - 1], *to = w->hosts[(pair & 0xff) - 1];
+
+    if (f->over) return;
+    u64 what = prng_below(p, 4);
+    if (what < 2) {
+        host_crash(what ? from : to, chance_one_in(p, 2), "killed in a transfer");
+        return;
+    }
+    partition_heal(w);
+    partition_isolate(w, p, from->id);
+    world_say(w, from, "is isolated in a transfer");
+    nanos lasts = chance_between(p, 20 * NANOS_MS, 4 * from->config.election_timeout_max);
+    world_at(w, w->now + lasts, EVENT_HEAL, 0, fire_cut_ends, f, ++f->partition_number);
+}
+
+void faults_on_chunk(struct world *w, u32 from, u32 to)
+{
+    if (w->break_at_chunk == 0 || --w->break_at_chunk > 0 || w->faults->over) return;
+    nanos wait = prng_below(world_chance(w, CHANCE_FAULT), chance_one_in(world_chance(w, CHANCE_FAULT), 2)
+                                                              ? 3 * NANOS_MS : 50 * NANOS_MS);
+    world_at(w, w->now + wait, EVENT_CRASH, 0, fire_transfer_breaks, w->faults, (u64)from << 8 | to);
+}
+
 static bool strike_rotation_crash(struct world *w, struct prng *p)
 {
     struct host *h = any_up(w, p);
@@ -252,6 +292,7 @@ static bool strike_corrupt(struct world *w, struct prng *p)
     if (observe_others_are_damaged(w, h->id) || !disk_flip_bits(h->disk, p)) return false;
     w->faults->atlas_used = true;
     world_say(w, h, "a bit of its log is flipped");
+    if (chance_one_in(p, 2)) host_crash(h, chance_one_in(p, 2), "killed"); /* to read it soon */
     return true;
 }
 
@@ -270,6 +311,7 @@ static const struct fault_row rows[] = {
     {"power", 25 * NANOS_SEC, strike_power},
     {"io-crash", 10 * NANOS_SEC, strike_io_crash},
     {"answer-crash", 12 * NANOS_SEC, strike_answer_crash},
+    {"transfer", 5 * NANOS_SEC, strike_transfer},
     {"rotate-crash", 15 * NANOS_SEC, strike_rotation_crash},
     {"stop", 15 * NANOS_SEC, strike_stop},
     {"pause", 4 * NANOS_SEC, strike_pause},
@@ -349,7 +391,7 @@ void faults_heal(struct world *w, bool keep_one)
     struct prng *p = world_chance(w, CHANCE_SWARM);
 
     f->over = true;
-    w->crash_at_answer = 0;
+    w->crash_at_answer = w->break_at_chunk = 0;
     f->partition_number++;
     world_say(w, NULL, "all faults end");
     struct net_character *c = net_character(w->net);

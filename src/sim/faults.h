@@ -25,6 +25,9 @@ void faults_plan_restart(struct world *w, struct host *h);
 /* world.crash_at_answer has come: an answer to a client is on the wire at this time, and no later. */
 void faults_on_answer(struct world *w, nanos at);
 
+/* A chunk of a snapshot leaves from one node to another: a transfer is under way. */
+void faults_on_chunk(struct world *w, u32 from, u32 to);
+
 /* The names of the table, for --help and for checking --faults. */
 const char *faults_name(u32 row); /* NULL: no such row */
 

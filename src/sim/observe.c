@@ -10,7 +10,8 @@
 #include "sim/disk.h"
 
 #define DIGEST_EVERY 256      /* entries */
-#define CHECK_CORE_EVERY 32   /* turns */
+#define CHECK_CORE_EVERY 4    /* turns */
+#define UNSAVED_CAMPAIGNS_MAX 4
 #define TURNS_PER_SEC_MAX 100000
 
 struct observer *observer_new(struct world *w)
@@ -26,6 +27,7 @@ void observer_free(struct observer *o)
     mem_free(o->entries);
     mem_free(o->digests);
     mem_free(o->ballots);
+    mem_free(o->asked.keys);
     for (u32 i = 0; i <= WORLD_NODES_MAX; i++) {
         mem_free(o->promises[i].votes);
         mem_free(o->promises[i].born);
@@ -160,6 +162,16 @@ static void note_promise(struct observer *o, struct host *h)
     }
 }
 
+/* What a node had promised before it lost its disk, it does not know: it may not vote until it is refilled. */
+static void check_emptied(struct world *w, struct host *h)
+{
+    struct promise *m = &w->observer->promises[h->id];
+
+    if (m->emptied && !part_is_damaged(node_part(h->node)))
+        world_violation(w, "node %u has lost its disk and would vote as if it had not", h->id);
+    m->emptied = false;
+}
+
 /* What a start found is durable. The log goes on at a place that it may have been at before. */
 static void note_recovered(struct promise *m, const struct raft *r)
 {
@@ -180,6 +192,7 @@ void observe_start(struct world *w, struct host *h)
                                                  .staged = wal_staged(node_wal(h->node))};
     part_observe(p, on_apply, h);
     check_promise(w, h);
+    check_emptied(w, h);
     note_recovered(&w->observer->promises[h->id], r);
 }
 
@@ -209,55 +222,34 @@ static void check_durable(struct world *w, struct host *h)
     n->staged = wal_staged(wal);
 }
 
-/* ---- leaders ---- */
+/* ---- turns ---- */
 
-struct ballot *observe_ballot(struct observer *o, u64 term)
+/* A replica whose disk does not answer cannot be elected: it must not raise its term again and again. */
+static void check_campaign(struct world *w, struct host *h)
 {
-    if (term >= o->ballot_cap) {
-        u64 cap = (term + 1) * 2;
-        o->ballots = mem_resize_array(o->ballots, cap, sizeof *o->ballots);
-        memset(o->ballots + o->ballot_cap, 0, (cap - o->ballot_cap) * sizeof *o->ballots);
-        o->ballot_cap = cap;
-    }
-    return &o->ballots[term];
-}
-
-static void check_new_leader(struct observer *o, struct host *h, u64 term)
-{
+    struct watched *n = &w->observer->nodes[h->id];
     const struct raft *r = part_raft(node_part(h->node));
-    u8 voters = (u8)(observe_ballot(o, term)->voters[h->id] | BIT(h->id));
+    const struct wal *wal = node_wal(h->node);
+    u64 term = raft_term(r);
 
-    world_say(o->world, h, "leads term %llu", (unsigned long long)term);
-    if (!is_majority(o->world, voters))
-        world_violation(o->world, "node %u leads term %llu with %d votes", h->id, (unsigned long long)term,
-                        __builtin_popcount(voters));
-    if (o->commit_seen_term && raft_first(r).index < o->commit_seen &&
-        raft_term_at(r, o->commit_seen) != o->commit_seen_term)
-        world_violation(o->world, "node %u leads term %llu without the committed entry %llu of term %llu", h->id,
-                        (unsigned long long)term, (unsigned long long)o->commit_seen,
-                        (unsigned long long)o->commit_seen_term);
+    if (term == n->term) return;
+    bool saved = wal_durable(wal) >= n->term_staged;
+    n->unsaved_campaigns = !saved && raft_role(r) == RAFT_CANDIDATE ? n->unsaved_campaigns + 1 : 0;
+    n->term_staged = wal_staged(wal);
+    if (n->unsaved_campaigns == UNSAVED_CAMPAIGNS_MAX)
+        world_violation(w, "node %u campaigns again and again, in term %llu now, while none of its terms is on disk",
+                        h->id, (unsigned long long)term);
 }
 
-static void note_leader(struct observer *o, struct host *h, u64 term)
+/* What follows a snapshot is not older than it. */
+static void check_base(struct world *w, struct host *h)
 {
-    struct ballot *b = observe_ballot(o, term);
+    struct raft *r = part_raft(node_part(h->node));
+    struct log_pos first = raft_first(r);
 
-    if (!b->leader) check_new_leader(o, h, term);
-    if (b->leader && b->leader != h->id)
-        world_violation(o->world, "nodes %u and %u both lead term %llu", b->leader, h->id, (unsigned long long)term);
-    b->leader = h->id;
-}
-
-/* Copies of an entry of an earlier term prove nothing: a leader commits by counting only in its own (§3.6.2). */
-static void check_leaders_commit(struct observer *o, struct host *h, u64 term, u64 commit)
-{
-    const struct watched *n = &o->nodes[h->id];
-    const struct raft *r = part_raft(node_part(h->node));
-
-    if (n->led_term == term && commit > n->commit && raft_term_at(r, commit) != term)
-        world_violation(o->world, "node %u, leader of term %llu, commits index %llu of term %llu by counting", h->id,
-                        (unsigned long long)term, (unsigned long long)commit,
-                        (unsigned long long)raft_term_at(r, commit));
+    if (raft_last(r).index > first.index && raft_term_at(r, first.index + 1) < first.term)
+        world_violation(w, "node %u has an entry of term %llu behind its snapshot of term %llu", h->id,
+                        (unsigned long long)raft_term_at(r, first.index + 1), (unsigned long long)first.term);
 }
 
 static void count_turn(struct observer *o, struct host *h, struct watched *n)
@@ -268,6 +260,11 @@ static void count_turn(struct observer *o, struct host *h, struct watched *n)
     }
     if (++n->turns == TURNS_PER_SEC_MAX)
         world_violation(o->world, "node %u spins: %u turns within a second", h->id, TURNS_PER_SEC_MAX);
+}
+
+static bool node_holds(const struct world *w, u32 node, u64 index, u64 term)
+{
+    return observe_holds(w, w->hosts[node - 1], index, term);
 }
 
 static void check_commit(struct world *w, struct host *h, u64 commit);
@@ -281,10 +278,7 @@ void observe_turn(struct world *w, struct host *h)
     u64 term = raft_term(r), commit = raft_commit(r), applied = part_applied(p);
 
     count_turn(o, h, n);
-    if (raft_is_leader(r)) {
-        note_leader(o, h, term);
-        check_leaders_commit(o, h, term, commit);
-    }
+    if (raft_is_leader(r)) observe_leading(o, h);
     if (term < n->term)
         world_violation(w, "node %u: its term goes back from %llu to %llu", h->id, (unsigned long long)n->term,
                         (unsigned long long)term);
@@ -302,6 +296,8 @@ void observe_turn(struct world *w, struct host *h)
     check_commit(w, h, commit);
     o->promises[h->id].whole = !part_is_damaged(p);
     if (o->promises[h->id].whole) disk_trust(h->disk);
+    check_campaign(w, h);
+    check_base(w, h);
     n->led_term = raft_is_leader(r) ? term : 0;
     n->term = term;
     n->commit = commit;
@@ -311,14 +307,19 @@ void observe_turn(struct world *w, struct host *h)
 
 void observe_end_of_life(struct world *w, struct host *h) { w->observer->nodes[h->id] = (struct watched){0}; }
 
-void observe_wiped(struct world *w, struct host *h) { forget_promise(&w->observer->promises[h->id]); }
+void observe_wiped(struct world *w, struct host *h)
+{
+    struct promise *m = &w->observer->promises[h->id];
+    bool promised = m->durable || m->term || m->said_term;
+
+    forget_promise(m);
+    m->emptied = promised;
+}
 
 /* ---- commitment ---- */
 
-/* Does this node's disk hold the entry, as far as an omniscient observer can tell? */
-static bool holds(const struct world *w, u32 node, u64 index, u64 term)
+bool observe_holds(const struct world *w, const struct host *h, u64 index, u64 term)
 {
-    const struct host *h = w->hosts[node - 1];
     const struct promise *m = &w->observer->promises[h->id];
 
     if (m->lost >= index && m->lost_term >= term) return true;
@@ -339,7 +340,7 @@ static void check_commit(struct world *w, struct host *h, u64 commit)
     w->observer->commit_seen = commit;
     w->observer->commit_seen_term = term;
     if (term == 0) return;
-    if (!members_quorum_holds(w, h->id, commit, term, holds))
+    if (!members_quorum_holds(w, h->id, commit, term, node_holds))
         world_violation(w, "node %u takes index %llu of term %llu for committed, but no majority of disks holds it",
                         h->id, (unsigned long long)commit, (unsigned long long)term);
 }

@@ -1,5 +1,5 @@
-/* Shared by observe.c (what nodes hold, turn by turn), observe_wire.c (what their frames promise) and witness.c
- * (the log run again from its beginning). */
+/* Shared by observe.c (what nodes hold, turn by turn), observe_wire.c (what their frames promise), observe_leader.c
+ * and witness.c (the log run again from its beginning). */
 #pragma once
 
 #include "base/buf.h"
@@ -21,6 +21,10 @@ struct digest {
 struct watched { /* one node, as of its latest turn */
     u64 term, commit, applied;
     u64 led_term; /* the term it led then; 0: none */
+    nanos led_since; /* by its clock */
+    u64 match[WORLD_NODES_MAX + 1]; /* what it believed the others to hold */
+    u64 term_staged; /* its term is on disk once the log has reached this place */
+    u32 unsaved_campaigns; /* in a row */
     u64 durable, durable_term, staged;
     u32 turns;
     nanos turns_since;
@@ -36,6 +40,7 @@ struct born {
 /* One term: who voted for whom, as the wire saw it. A lost disk does not undo it. */
 struct ballot {
     u32 leader;
+    u8 hopes[WORLD_NODES_MAX + 1]; /* by candidate: who said that they would vote for it */
     bool by_transfer; /* the leader before asked for it, and has given up its lease */
     u8 voters[WORLD_NODES_MAX + 1]; /* by candidate: a set of nodes */
     nanos asked_at[WORLD_NODES_MAX + 1]; /* by candidate; 0: it did not ask */
@@ -54,6 +59,7 @@ struct promise {
     u64 acked_term, acked; /* its latest acknowledgement on the wire: entries <= acked, in that term */
     u64 lost, lost_term; /* an entry it held before it lost its disk or part of it: it may have said so in time */
     bool whole;         /* at its latest turn: not damaged */
+    bool emptied;       /* its disk was lost since, and with it promises */
     u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
     u64 vote_cap;
     struct log_pos log_at_vote; /* its last entry when its latest vote left */
@@ -61,6 +67,12 @@ struct promise {
     u64 silent_term;
     node_id silent_for;
     struct born *born; /* owned; a ring by index */
+};
+
+/* Requests sent to a leader, each with the life that asked: a set of hashes. */
+struct asked {
+    u64 *keys; /* owned; 0: free */
+    u64 count, cap; /* a power of two */
 };
 
 struct observer {
@@ -75,7 +87,13 @@ struct observer {
     u64 commit_seen, commit_seen_term; /* the highest commit index of any node so far */
     struct watched nodes[WORLD_NODES_MAX + 1];
     struct promise promises[WORLD_NODES_MAX + 1];
+    struct asked asked;
 };
+
+/* Does this node's disk hold the entry, as far as an omniscient observer can tell? */
+bool observe_holds(const struct world *w, const struct host *h, u64 index, u64 term);
+
+void observe_leading(struct observer *o, struct host *h); /* at the end of a turn, observe_leader.c */
 
 struct ballot *observe_ballot(struct observer *o, u64 term); /* good until the next call */
 

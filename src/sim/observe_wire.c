@@ -3,7 +3,9 @@
 #include "sim/observe_internal.h"
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "sim/faults.h"
 #include "sim/net.h"
 
 #define LATENCY_MAX (2 * NANOS_SEC) /* of a frame that nothing holds back */
@@ -11,6 +13,9 @@
 enum { /* docs/formats/peer.md */
     AT_LEN = 0,
     AT_TYPE = 4,
+    AT_SRC = 24, /* node, and behind it its boot */
+    AT_DST = 32,
+    AT_REQ = 40,
     AT_KIND = 64,
     AT_FLAGS = 65,
     AT_FROM = 72,
@@ -41,8 +46,7 @@ static void note_ballot(struct world *w, node_id from, node_id to, u64 term, nan
     bool elected = is_majority(w, b->voters[to]);
 
     b->voters[to] |= (u8)BIT(from);
-    if (b->by_transfer) return;
-    if (term > m->silent_term && at < m->silent_until)
+    if (!b->by_transfer && term > m->silent_term && at < m->silent_until)
         world_violation(w, "node %u votes for %u in term %llu, %llu us before the end of its silence for leader %u of term %llu",
                         from, to, (unsigned long long)term, (unsigned long long)((m->silent_until - at) / 1000),
                         m->silent_for, (unsigned long long)m->silent_term);
@@ -103,6 +107,21 @@ static void note_silence(struct world *w, node_id from, node_id to, u64 term, na
     m->silent_for = to;
 }
 
+/* While leader and follower are in the same term, what the follower acknowledges is in the leader's log. */
+static void check_acknowledged(struct world *w, node_id from, node_id to, u64 term, u64 match)
+{
+    const struct host *follower = w->hosts[from - 1], *leader = w->hosts[to - 1];
+
+    if (!leader->up || !leader->node || leader->in_turn) return;
+    const struct raft *f = part_raft(node_part(follower->node)), *l = part_raft(node_part(leader->node));
+    u64 here = raft_term_at(f, match), there = raft_term_at(l, match);
+    if (!raft_is_leader(l) || raft_term(l) != term || raft_term(f) != term || match <= raft_first(f).index) return;
+    if (here == 0 || (there && here != there))
+        world_violation(w, "node %u acknowledges entry %llu of term %llu to node %u, leader of term %llu, where it is of "
+                        "term %llu", from, (unsigned long long)match, (unsigned long long)here, to,
+                        (unsigned long long)term, (unsigned long long)there);
+}
+
 static void note_acknowledgement(struct world *w, node_id from, node_id to, u64 term, const u8 *f)
 {
     struct promise *m = &w->observer->promises[from];
@@ -110,9 +129,24 @@ static void note_acknowledgement(struct world *w, node_id from, node_id to, u64 
 
     if (!(f[AT_FLAGS] & FLAG_IMPAIRED)) note_silence(w, from, to, term, get_u64(f + AT_SENT_AT));
     if (match == 0) return;
+    check_acknowledged(w, from, to, term, match);
     m->said_term = u64_max(m->said_term, term);
     if (term > m->acked_term || (term == m->acked_term && match > m->acked)) m->acked = match;
     m->acked_term = u64_max(m->acked_term, term);
+}
+
+/* Who campaigns has asked a majority before whether it would vote for it (§9.6): it does not raise the term in
+ * vain. Unless its leader told it to. */
+static void note_campaign(struct world *w, node_id from, u64 term, u8 flags, nanos at)
+{
+    struct ballot *b = observe_ballot(w->observer, term);
+
+    b->by_transfer |= (flags & FLAG_TRANSFER) != 0;
+    if (!b->asked_at[from]) b->asked_at[from] = at;
+    if (!(flags & FLAG_TRANSFER) && !is_majority(w, b->hopes[from] | (u8)BIT(from)))
+        world_violation(w, "node %u campaigns in term %llu, but no majority has said that it would vote for it", from,
+                        (unsigned long long)term);
+    note_vote(w, from, from, term, at);
 }
 
 static void note_raft_frame(struct world *w, const u8 *f, nanos at)
@@ -122,12 +156,9 @@ static void note_raft_frame(struct world *w, const u8 *f, nanos at)
     u8 flags = f[AT_FLAGS];
 
     if (from == 0 || from > w->nodes || to == 0 || to > w->nodes || !w->hosts[from - 1]->node) return;
-    if (f[AT_KIND] == RAFT_VOTE && !(flags & FLAG_PRE)) {
-        struct ballot *b = observe_ballot(w->observer, term);
-        b->by_transfer |= (flags & FLAG_TRANSFER) != 0;
-        if (!b->asked_at[from]) b->asked_at[from] = at;
-        note_vote(w, from, from, term, at);
-    }
+    if (f[AT_KIND] == RAFT_VOTE && !(flags & FLAG_PRE)) note_campaign(w, from, term, flags, at);
+    if (f[AT_KIND] == RAFT_VOTE_REPLY && (flags & FLAG_PRE) && (flags & FLAG_GRANTED))
+        observe_ballot(w->observer, term)->hopes[to] |= (u8)BIT(from);
     if (f[AT_KIND] == RAFT_VOTE_REPLY && !(flags & FLAG_PRE)) {
         if (flags & FLAG_GRANTED)
             note_vote(w, from, to, term, at);
@@ -137,13 +168,55 @@ static void note_raft_frame(struct world *w, const u8 *f, nanos at)
     if (f[AT_KIND] == RAFT_APPEND_REPLY && !(flags & FLAG_REJECTED)) note_acknowledgement(w, from, to, term, f);
 }
 
+/* ---- requests and answers ---- */
+
+/* Node, boot and number; `side` is the header's place of the node that asked. */
+static u64 asked_key(const u8 *f, u32 side)
+{
+    return hash_mix(hash_mix(get_u32(f + side), get_u32(f + side + 4)), get_u64(f + AT_REQ)) | 1;
+}
+
+static u64 *asked_find(const struct asked *a, u64 key)
+{
+    u64 at = key >> 1 & (a->cap - 1);
+    while (a->keys[at] && a->keys[at] != key) at = (at + 1) & (a->cap - 1);
+    return &a->keys[at];
+}
+
+static void note_asked(struct asked *a, u64 key)
+{
+    if (2 * (a->count + 1) > a->cap) {
+        struct asked grown = {.cap = a->cap ? a->cap * 2 : 4096, .count = a->count};
+        grown.keys = mem_zalloc_array(grown.cap, sizeof *grown.keys);
+        for (u64 i = 0; i < a->cap; i++)
+            if (a->keys[i]) *asked_find(&grown, a->keys[i]) = a->keys[i];
+        mem_free(a->keys);
+        *a = grown;
+    }
+    u64 *place = asked_find(a, key);
+    a->count += *place == 0;
+    *place = key;
+}
+
+static void check_answer(struct world *w, const u8 *f)
+{
+    const struct asked *a = &w->observer->asked;
+
+    if (a->cap == 0 || *asked_find(a, asked_key(f, AT_DST)) == 0)
+        world_violation(w, "node %u answers node %u in its life %u, which never asked that", get_u32(f + AT_SRC),
+                        get_u32(f + AT_DST), get_u32(f + AT_DST + 4));
+}
+
 void observe_frames(struct world *w, nanos at, str frames)
 {
     while (frames.len >= FRAME_HEADER_BYTES) {
         size_t len = get_u32(frames.at + AT_LEN);
         if (len < FRAME_HEADER_BYTES || len > frames.len) return;
-        if (get_u16(frames.at + AT_TYPE) == FRAME_RAFT && len >= AT_SENT_AT + 8)
-            note_raft_frame(w, frames.at, at);
+        u16 type = get_u16(frames.at + AT_TYPE);
+        if (type == FRAME_RAFT && len >= AT_SENT_AT + 8) note_raft_frame(w, frames.at, at);
+        if (type == FRAME_FORWARD) note_asked(&w->observer->asked, asked_key(frames.at, AT_SRC));
+        if (type == FRAME_FORWARD_REPLY) check_answer(w, frames.at);
+        if (type == FRAME_SNAPSHOT_CHUNK) faults_on_chunk(w, get_u32(frames.at + AT_SRC), get_u32(frames.at + AT_DST));
         frames = str_from(frames.at + len, frames.len - len);
     }
 }

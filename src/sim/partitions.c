@@ -30,7 +30,7 @@ static u32 any_node_but(struct world *w, struct prng *p, u32 but)
 }
 
 /* One node alone; its clients, half of the time, keep their connections to it. */
-static void isolate(struct world *w, struct prng *p, u32 node)
+void partition_isolate(struct world *w, struct prng *p, u32 node)
 {
     bool clients_too = chance_one_in(p, 3);
     for (u32 other = 1; other <= w->host_count; other++)
@@ -101,8 +101,8 @@ static void clients_cut(struct world *w, struct prng *p)
 const char *partition_cut(struct world *w, struct prng *p, u32 leader)
 {
     switch (prng_below(p, 8)) {
-    case 0: isolate(w, p, leader ? leader : any_node(w, p)); return "isolate the leader";
-    case 1: isolate(w, p, any_node(w, p)); return "isolate a node";
+    case 0: partition_isolate(w, p, leader ? leader : any_node(w, p)); return "isolate the leader";
+    case 1: partition_isolate(w, p, any_node(w, p)); return "isolate a node";
     case 2: halves(w, p); return "halves";
     case 3: one_way(w, p); return "one-way";
     case 4: quorum_loss(w, p, leader); return "quorum-loss";

@@ -8,3 +8,4 @@
 const char *partition_cut(struct world *w, struct prng *p, u32 leader);
 /* Undo every cut between nodes, and between nodes and clients. */
 void partition_heal(struct world *w);
+void partition_isolate(struct world *w, struct prng *p, u32 node); /* perhaps not from clients */

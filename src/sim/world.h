@@ -39,6 +39,7 @@ struct world {
     u32 text_count;
 
     u32 avoided; /* the node that stays away while the others must serve; clients leave it alone; 0: none */
+    u32 break_at_chunk;  /* 0: no; else this many chunks of snapshots from now, the transfer is disturbed */
     u32 crash_at_answer; /* 0: no; else this many answers from now, nodes lose power as it leaves */
 
     bool stopped; /* at the first violation: what follows is noise */
