@@ -79,6 +79,7 @@ struct part_options {
     bool blank;         /* the directory was made at this start */
     /* tail kept for slow followers after a checkpoint; at six times that the next one is due */
     u64 log_bytes_keep;
+    size_t snapshot_chunk_bytes;
     u64 checkpoint_dirty_bytes;
     nanos checkpoint_every;
     u64 dirty_bytes_max; /* apply waits above it */

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define CHUNK_BYTES   (256 * KIB)
 #define RESEND_AFTER  (500 * NANOS_MS)
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
 #define WINDOW        ARRAY_LEN(((struct outgoing *)0)->window)
@@ -93,11 +92,11 @@ static str last_key_of(str rows)
     return key;
 }
 
-static err read_chunk(struct outgoing *o, struct sent_chunk *c)
+static err read_chunk(struct part *p, struct outgoing *o, struct sent_chunk *c)
 {
     buf_init(&c->bytes, 0);
-    err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key), CHUNK_BYTES, &c->bytes,
-                                 &c->last);
+    err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key),
+                                 p->options.snapshot_chunk_bytes, &c->bytes, &c->last);
     if (e) return e;
     str key = last_key_of(buf_str(&c->bytes));
     struct buf next;
@@ -130,7 +129,7 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
     for (u32 i = 0; i < WINDOW; i++) {
         struct sent_chunk *c = &o->window[i];
         if (!c->used && !o->read_all) {
-            err e = read_chunk(o, c);
+            err e = read_chunk(p, o, c);
             if (e) return e;
             send_chunk(p, o, c);
         } else if (c->used && resend) {

@@ -60,6 +60,7 @@ struct node_config {  /* node_config_defaults fills everything; the command line
     u64 wal_segment_bytes;      /* 64 MiB */
     u32 wal_units_in_flight;    /* 1 or 2 */
     u64 log_bytes_max;          /* raft tail: at three quarters of it a checkpoint is due */
+    size_t snapshot_chunk_bytes; /* of rows, in one frame to a peer that is refilled: 256 KiB */
     u64 checkpoint_dirty_bytes; /* checkpoint when the front table is this dirty ... */
     nanos checkpoint_every;     /* ... or this old */
     nanos election_timeout_min, election_timeout_max, heartbeat_every, lease;

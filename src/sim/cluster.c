@@ -20,7 +20,8 @@
 static void draw_config(struct prng *p, struct node_config *c)
 {
     node_config_defaults(c);
-    c->value_bytes_max = 64 * KIB;
+    c->value_bytes_max = chance_one_in(p, 2) ? 64 * KIB : 32 * KIB;
+    c->snapshot_chunk_bytes = (size_t)prng_between(p, 1, 2) << (11 + prng_below(p, 7)); /* 2 KB to 256 KB */
     c->memory_bytes = (size_t)prng_between(p, 6, 12) << (14 + prng_below(p, 7)); /* 400 KB to 12 MB */
     c->wal_segment_bytes = (u64)prng_between(p, 3, 6) * 512 * KIB; /* the smallest that holds the largest entry */
     c->wal_units_in_flight = (u32)prng_between(p, 1, 2);
@@ -31,7 +32,7 @@ static void draw_config(struct prng *p, struct node_config *c)
     c->election_timeout_max = c->election_timeout_min * (chance_one_in(p, 2) ? 105 : 200) / 100;
     c->heartbeat_every = c->election_timeout_min / prng_between(p, 4, 8);
     /* A lease that often lapses between heartbeats: reads must ask. */
-    c->lease = chance_one_in(p, 3) ? chance_between(p, c->heartbeat_every, 2 * c->heartbeat_every)
+    c->lease = chance_one_in(p, 3) ? chance_between(p, c->heartbeat_every * 3 / 2, c->heartbeat_every * 5 / 2)
                                    : c->election_timeout_min;
     c->clients_max = 64;
     c->debug_commands = false;

@@ -23,6 +23,7 @@ struct watched { /* one node, as of its latest turn */
     u64 led_term; /* the term it led then; 0: none */
     nanos led_since; /* by its clock */
     u64 match[WORLD_NODES_MAX + 1]; /* what it believed the others to hold */
+    u32 led_life[WORLD_NODES_MAX + 1]; /* the others' lives when it began to lead */
     u64 term_staged; /* its term is on disk once the log has reached this place */
     u32 unsaved_campaigns; /* in a row */
     u64 durable, durable_term, staged;
@@ -44,6 +45,7 @@ struct ballot {
     bool by_transfer; /* the leader before asked for it, and has given up its lease */
     u8 voters[WORLD_NODES_MAX + 1]; /* by candidate: a set of nodes */
     nanos asked_at[WORLD_NODES_MAX + 1]; /* by candidate; 0: it did not ask */
+    struct log_pos asked_with[WORLD_NODES_MAX + 1]; /* its last entry then */
 };
 
 /* What a node's disk must still hold after a crash: entries that it counted as durable, and the term and vote
@@ -62,7 +64,6 @@ struct promise {
     bool emptied;       /* its disk was lost since, and with it promises */
     u8 *votes;          /* owned; by term: whom it voted for, 0 unknown */
     u64 vote_cap;
-    struct log_pos log_at_vote; /* its last entry when its latest vote left */
     nanos silent_until; /* in the world's time: until then it has promised its leader to elect nobody */
     u64 silent_term;
     node_id silent_for;

@@ -66,7 +66,9 @@ static void check_matches(struct observer *o, struct host *h, u64 term)
         const struct host *peer = w->hosts[i];
         struct raft_peer_status s;
         if (peer == h || !raft_peer_status(r, peer->id, &s)) continue;
-        if (same && s.match && s.match < n->match[peer->id])
+        if (!same) n->led_life[peer->id] = peer->boot;
+        bool in_one_life = n->led_life[peer->id] == peer->boot && !s.impaired;
+        if (same && in_one_life && s.match < n->match[peer->id])
             world_violation(w, "node %u, leader of term %llu, forgets that node %u has entries up to %llu: now %llu",
                             h->id, (unsigned long long)term, peer->id, (unsigned long long)n->match[peer->id],
                             (unsigned long long)s.match);

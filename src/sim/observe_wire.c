@@ -21,6 +21,7 @@ enum { /* docs/formats/peer.md */
     AT_FROM = 72,
     AT_TO = 76,
     AT_TERM = 80,
+    AT_PREV = 88,
     AT_MATCH = 120,
     AT_SENT_AT = 152,
 };
@@ -68,11 +69,10 @@ static void note_vote(struct world *w, node_id from, node_id to, u64 term, nanos
                         (unsigned long long)term);
     m->votes[term] = (u8)to;
     m->said_term = u64_max(m->said_term, term);
-    m->log_at_vote = raft_last(part_raft(node_part(w->hosts[from - 1]->node)));
     note_ballot(w, from, to, term, at);
 }
 
-/* Its answer to the same candidate cannot change while its log does not: the first one may have been lost. A
+/* Its answer to the same candidate cannot change while its log is no newer: the first one may have been lost. A
  * request of an earlier term that comes late is refused in the term of today: that proves nothing. */
 static void check_refusal(struct world *w, node_id from, node_id to, u64 term, nanos at)
 {
@@ -86,7 +86,8 @@ static void check_refusal(struct world *w, node_id from, node_id to, u64 term, n
         nanos asked = observe_ballot(w->observer, t)->asked_at[to];
         if (asked && asked + late + LATENCY_MAX > at) return;
     }
-    if (last.index == m->log_at_vote.index && last.term == m->log_at_vote.term)
+    struct log_pos asked = observe_ballot(w->observer, term)->asked_with[to];
+    if (last.term < asked.term || (last.term == asked.term && last.index <= asked.index))
         world_violation(w, "node %u refuses node %u the vote that it gave it in term %llu", from, to,
                         (unsigned long long)term);
 }
@@ -137,12 +138,13 @@ static void note_acknowledgement(struct world *w, node_id from, node_id to, u64 
 
 /* Who campaigns has asked a majority before whether it would vote for it (§9.6): it does not raise the term in
  * vain. Unless its leader told it to. */
-static void note_campaign(struct world *w, node_id from, u64 term, u8 flags, nanos at)
+static void note_campaign(struct world *w, node_id from, u64 term, struct log_pos log, u8 flags, nanos at)
 {
     struct ballot *b = observe_ballot(w->observer, term);
 
     b->by_transfer |= (flags & FLAG_TRANSFER) != 0;
     if (!b->asked_at[from]) b->asked_at[from] = at;
+    b->asked_with[from] = log;
     if (!(flags & FLAG_TRANSFER) && !is_majority(w, b->hopes[from] | (u8)BIT(from)))
         world_violation(w, "node %u campaigns in term %llu, but no majority has said that it would vote for it", from,
                         (unsigned long long)term);
@@ -156,7 +158,8 @@ static void note_raft_frame(struct world *w, const u8 *f, nanos at)
     u8 flags = f[AT_FLAGS];
 
     if (from == 0 || from > w->nodes || to == 0 || to > w->nodes || !w->hosts[from - 1]->node) return;
-    if (f[AT_KIND] == RAFT_VOTE && !(flags & FLAG_PRE)) note_campaign(w, from, term, flags, at);
+    struct log_pos prev = {get_u64(f + AT_PREV), get_u64(f + AT_PREV + 8)};
+    if (f[AT_KIND] == RAFT_VOTE && !(flags & FLAG_PRE)) note_campaign(w, from, term, prev, flags, at);
     if (f[AT_KIND] == RAFT_VOTE_REPLY && (flags & FLAG_PRE) && (flags & FLAG_GRANTED))
         observe_ballot(w->observer, term)->hopes[to] |= (u8)BIT(from);
     if (f[AT_KIND] == RAFT_VOTE_REPLY && !(flags & FLAG_PRE)) {

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define RENEW_WITHIN (200 * NANOS_MS) /* after its end; leaders look for what has expired every 100 ms */
+
 enum { TAG_SET, TAG_GET };
 
 struct expiry {
@@ -13,6 +15,7 @@ struct expiry {
     nanos set_from, set_to, ttl;
     bool set, seen_gone;
     u32 reads_left;
+    nanos renew_at; /* write it anew just when it ends, perhaps before anyone has noticed; 0: read until it is gone */
     u64 keys, writes;
 };
 
@@ -26,19 +29,22 @@ static void turn(struct client *c)
     struct expiry *s = c->state;
     char ttl[24];
 
-    if (s->key && s->set && s->reads_left > 0) {
-        s->reads_left--;
+    bool renew = s->renew_at && client_now(c) >= s->renew_at;
+    if (s->key && s->set && s->reads_left > 0 && !renew) {
+        s->reads_left -= s->renew_at == 0;
         CLIENT_SEND(c, TAG_GET, NO_PLACE, STR("GET"), client_text(c, s->key));
         return;
     }
     /* The same key again, unless an earlier write of it may still come. */
-    bool again = s->key && s->set && !chance_one_in(&c->chance, 4);
+    bool again = s->key && s->set && (renew || !chance_one_in(&c->chance, 4));
+    bool renews = chance_one_in(&c->chance, 2);
     *s = (struct expiry){.keys = s->keys + !again, .writes = s->writes + 1,
                          .reads_left = (u32)prng_between(&c->chance, 5, 60)};
     s->key = client_key(c, "e:%u:%llu", c->number, (unsigned long long)s->keys);
     s->value = client_key(c, "e%u.%llu", c->number, (unsigned long long)s->writes);
     s->ttl = chance_between(&c->chance, 50 * NANOS_MS, 2 * NANOS_SEC) / NANOS_MS * NANOS_MS;
     s->set_from = client_now(c);
+    if (renews) s->renew_at = s->set_from + s->ttl + prng_below(&c->chance, RENEW_WITHIN);
     snprintf(ttl, sizeof ttl, "%llu", (unsigned long long)(s->ttl / NANOS_MS));
     CLIENT_SEND(c, TAG_SET, NO_PLACE, STR("SET"), client_text(c, s->key), client_text(c, s->value), STR("PX"),
                 str_of(ttl));
