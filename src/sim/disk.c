@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/faults.h"
 
 #include <string.h>
 
@@ -265,11 +266,23 @@ static void fire_disk(struct world *w, void *context, u64 arg)
     host_push(h, &(struct env_event){.kind = ENV_DISK_DONE, .op = op, .result = op->result});
 }
 
+static void fire_power_cut(struct world *w, void *context, u64 arg)
+{
+    (void)arg;
+    if (!faults_are_over(w)) host_crash(context, true, "power cut");
+}
+
 static void fire_rotation_crash(struct world *w, void *context, u64 boot)
 {
     struct host *h = context;
-    (void)w;
-    if (h->boot == boot) host_crash(h, true, "power cut as a new file began");
+
+    if (h->boot != boot) return;
+    /* A killed process leaves in the page cache what the next one must not take for durable: power goes soon after. */
+    bool killed = chance_one_in(world_chance(w, CHANCE_CRASH), 2);
+    host_crash(h, !killed, "ends as a new file begins");
+    if (!killed) return;
+    nanos wait = chance_between(world_chance(w, CHANCE_CRASH), 10 * NANOS_MS, 3 * NANOS_SEC);
+    world_at(w, w->now + wait, EVENT_CRASH, h->id, fire_power_cut, h, 0);
 }
 
 static void note_rotation(struct disk *d, struct inode *inode)

@@ -12,9 +12,12 @@ struct keep {
     u32 ppm;
 };
 
-static struct keep draw_keep(struct disk *d)
+static struct keep draw_keep(struct disk *d, bool cached)
 {
-    return (struct keep){prng_below(world_chance(d->host->world, CHANCE_CRASH), 4), d->character.power_keep_ppm};
+    struct prng *p = world_chance(d->host->world, CHANCE_CRASH);
+    bool whole = cached && !chance_one_in(p, 4); /* copying into the cache is quick */
+
+    return (struct keep){whole ? 0 : prng_below(p, 4), d->character.power_keep_ppm};
 }
 
 static void put_some(struct disk *d, const struct keep *k, struct inode *i, u64 offset, const u8 *data, u64 bytes,
@@ -42,7 +45,7 @@ static void power_cut_inode(struct disk *d, struct inode *i)
 
     for (u32 n = 0; n < i->unsynced_count; n++) {
         const struct unsynced *u = &i->unsynced[n];
-        struct keep k = draw_keep(d);
+        struct keep k = draw_keep(d, false);
         if (u->bytes)
             put_some(d, &k, i, u->offset, u->data, u->bytes, false);
         else if (prng_chance(p, d->character.power_keep_ppm))
@@ -81,7 +84,7 @@ static void crash_writes(struct disk *d, bool power)
     while (!list_is_empty(&d->writes)) {
         struct write *wr = CONTAINER_OF(d->writes.next, struct write, link);
         const struct disk_op *op = wr->op;
-        struct keep k = draw_keep(d);
+        struct keep k = draw_keep(d, cached);
         if (wr->submitted_at <= d->host->world->now)
             put_some(d, &k, wr->inode, op->offset, op->data, op->bytes, cached);
         list_remove(&wr->link);

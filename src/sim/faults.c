@@ -33,6 +33,14 @@ struct faults {
     u64 wall_error_us;
 };
 
+/* Even over orders of magnitude. */
+static nanos spread(struct prng *p, nanos low, nanos high)
+{
+    u32 doublings = 0;
+    while (low << (doublings + 1) <= high) doublings++;
+    return prng_between(p, low, low * 2) << prng_below(p, doublings + 1);
+}
+
 /* ---- processes ---- */
 
 static struct host *any_up(struct world *w, struct prng *p)
@@ -138,7 +146,7 @@ static bool strike_rotation_crash(struct world *w, struct prng *p)
 {
     struct host *h = any_up(w, p);
     if (!h) return false;
-    disk_crash_at_rotation(h->disk, 3 * NANOS_MS);
+    disk_crash_at_rotation(h->disk, spread(p, 100000, 3 * NANOS_MS));
     return true;
 }
 
@@ -425,13 +433,6 @@ void faults_plan_restart(struct world *w, struct host *h)
 u64 faults_wall_error_us(const struct world *w) { return w->faults->wall_error_us; }
 
 /* ---- what a seed is made of ---- */
-
-static nanos spread(struct prng *p, nanos low, nanos high) /* even over orders of magnitude */
-{
-    u32 doublings = 0;
-    while (low << (doublings + 1) <= high) doublings++;
-    return prng_between(p, low, low * 2) << prng_below(p, doublings + 1);
-}
 
 static void draw_network(struct faults *f, struct prng *p)
 {

@@ -44,7 +44,8 @@ u32 frames_pass(struct frames *f, struct prng *p, const struct net_character *c,
             str frame = str_from(bytes.at, (size_t)u64_min(f->left, bytes.len));
             bool late = shuffled && f->count < FRAMES_HELD_MAX && prng_chance(p, c->frame_delay_ppm);
             bool twice = shuffled && f->count < FRAMES_HELD_MAX && !late && prng_chance(p, c->frame_dup_ppm);
-            if (late || twice) hold(f, frame, now + chance_exponential(p, c->frame_delay_mean));
+            bool at_once = twice && chance_one_in(p, 2);
+            if (late || twice) hold(f, frame, now + (at_once ? 0 : chance_exponential(p, c->frame_delay_mean)));
             done += late || twice;
             if (late) {
                 f->left = 0;

@@ -21,7 +21,7 @@ struct digest {
 struct watched { /* one node, as of its latest turn */
     u64 term, commit, applied;
     u64 led_term; /* the term it led then; 0: none */
-    nanos led_since; /* by its clock */
+    nanos led_since, alone_since; /* by its clock; 0: not alone */
     u64 match[WORLD_NODES_MAX + 1]; /* what it believed the others to hold */
     u32 led_life[WORLD_NODES_MAX + 1]; /* the others' lives when it began to lead */
     u64 term_staged; /* its term is on disk once the log has reached this place */

@@ -92,12 +92,17 @@ static void check_heard(struct observer *o, struct host *h, u64 term)
     nanos now = node_now(h->node), patience = LEADS_ALONE * h->config.election_timeout_max;
     u8 heard = (u8)BIT(h->id);
 
-    if (n->led_term != term) n->led_since = now;
+    if (n->led_term != term) {
+        n->led_since = now;
+        n->alone_since = 0;
+    }
     for (u32 i = 0; i < o->world->nodes; i++) {
         struct raft_peer_status s;
         if (raft_peer_status(r, i + 1, &s) && !s.impaired && s.heard_at + patience > now) heard |= (u8)BIT(i + 1);
     }
-    if (n->led_since + patience <= now && !is_majority(o->world, heard))
+    if (is_majority(o->world, heard) || n->led_since + patience > now) n->alone_since = 0;
+    else if (n->alone_since == 0) n->alone_since = now;
+    if (n->alone_since && n->alone_since + h->config.election_timeout_min <= now)
         world_violation(o->world, "node %u still leads term %llu, though no majority has answered it for %llu ms", h->id,
                         (unsigned long long)term, (unsigned long long)(patience / NANOS_MS));
 }
