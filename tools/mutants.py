@@ -2,9 +2,11 @@
 """Prove the checkers: build with every known mistake compiled in, switch each on in turn, and see that some
 seed of `quorate sim` finds it. One row per mutant of src/sim/mutants.def.
 
-All rows get the same first seeds, then those not yet caught get more, until the budget. Nothing is remembered from
-one run to the next. A row is told when it is decided: its kind, the seed, the seeds and the processor's
-seconds it took, and what found it. The last line is `N caught, N missed`; exit 1 if a safety mutant is missed."""
+All rows get the same first seeds, then those not yet caught get more. Rows that --seeds-first seeds did not catch
+are given to the unit tests of the part they are in; what those catch is told apart. The rest get seeds up to the
+budget. Nothing is remembered from one run to the next. A row is told when it is decided: its kind, the seed, the
+seeds and seconds it took, and what found it. The last line is `N caught, N missed`; exit 1 if a safety mutant
+is missed."""
 import argparse
 import concurrent.futures
 import os
@@ -17,7 +19,10 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROW = re.compile(r'^MUTANT_ROW\(\s*(\w+)\s*,\s*(SAFETY|LIVENESS)\s*,\s*"(.*)"\s*\)')
-ROUNDS = [3, 5, 12, 20, 40, 80, 160, 320]  # seeds; then 500 at a time up to the budget
+ROUNDS = [2, 4, 10, 24, 40, 80, 160, 320]  # seeds; then 500 at a time up to the budget
+# Unit tests that take a mutant's name from this variable.
+TESTS = {"RAFT_MUTANT": "raft_*_test", "QUORATE_MUTANT": "wal_*_test"}
+TEST_SECONDS_MAX = 120
 PIECE = 10  # seeds of one process of the simulator: what may run in vain on one core when another finds it
 
 
@@ -26,6 +31,7 @@ class Row:
         self.name, self.kind = name, kind
         self.seed = self.reason = None
         self.seeds, self.seconds = 0, 0.0
+        self.test = None
 
 
 def rows():
@@ -42,7 +48,8 @@ def rows():
 def build(directory, jobs):
     subprocess.run(["cmake", "-S", str(ROOT), "-B", str(directory), "-G", "Ninja", "-DQUORATE_MUTANTS=ON"],
                    check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", str(directory), f"-j{jobs}", "quorate"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", str(directory), f"-j{jobs}", "quorate", "raft_tests", "wal_tests"], check=True,
+                   stdout=subprocess.DEVNULL)
     return directory / "quorate"
 
 
@@ -68,16 +75,42 @@ def run_piece(binary, row, first, last, options):
     return row, None, None, seeds, seconds
 
 
+def run_tests(directory, row):
+    """(row, the first test that fails with it, or None)"""
+    for variable, pattern in TESTS.items():
+        for test in sorted(directory.glob(pattern)):
+            try:
+                done = subprocess.run([str(test)], env={**os.environ, variable: row.name}, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL, timeout=TEST_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                return row, f"{test.name} (does not end)"
+            if done.returncode:
+                return row, test.name
+    return row, None
+
+
+def ask_tests(pool, directory, table):
+    for done in concurrent.futures.as_completed([pool.submit(run_tests, directory, row) for row in table]):
+        row, test = done.result()
+        if test:
+            row.test = test
+            tell(row, f"the unit test {test}")
+
+
 def tell(row, text):
-    print(f"{row.name} | {row.kind} | {row.seed or 'MISSED'} | {row.seeds} | {row.seconds:.1f} | {text[:160]}", flush=True)
+    found = row.seed or ("by test" if row.test else "MISSED")
+    print(f"{row.name} | {row.kind} | {found} | {row.seeds} | {row.seconds:.1f} | {text[:160]}", flush=True)
 
 
 def hunt(pool, binary, table, options):
-    first, sizes, started = 1, list(ROUNDS), time.monotonic()
-    while first <= options.seeds and any(not row.seed for row in table):
+    first, sizes, started, tested = 1, list(ROUNDS), time.monotonic(), False
+    while first <= options.seeds and any(not row.seed and not row.test for row in table):
+        if first > options.seeds_first and not tested:
+            ask_tests(pool, binary.parent, [row for row in table if not row.seed])
+            tested = True
         last = min(first + (sizes.pop(0) if sizes else 500) - 1, options.seeds)
         pieces = [(row, at, min(at + PIECE - 1, last))
-                  for at in range(first, last + 1, PIECE) for row in table if not row.seed]
+                  for at in range(first, last + 1, PIECE) for row in table if not row.seed and not row.test]
         work = [pool.submit(run_piece, binary, *piece, options) for piece in pieces]
         for done in concurrent.futures.as_completed(work):
             row, seed, reason, seeds, seconds = done.result()
@@ -86,16 +119,19 @@ def hunt(pool, binary, table, options):
             if seed and not row.seed:
                 row.seed, row.reason = seed, reason
                 tell(row, reason)
-        caught = sum(row.seed is not None for row in table)
+        caught = sum(row.seed is not None or row.test is not None for row in table)
         print(f"-- seeds {first}-{last}: {caught} of {len(table)} caught after {time.monotonic() - started:.0f} s",
               flush=True)
         first = last + 1
+    if not tested:
+        ask_tests(pool, binary.parent, [row for row in table if not row.seed])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these mutants")
     parser.add_argument("--seeds", type=int, default=2000, help="budget per mutant (2000)")
+    parser.add_argument("--seeds-first", type=int, default=160, help="seeds before the unit tests are asked (160)")
     parser.add_argument("--until", default="60s", help="simulated time per seed (60s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build-mutants")
@@ -111,12 +147,15 @@ def main():
     print("mutant | kind | caught at seed | seeds run | seconds | by")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         hunt(pool, binary, table, options)
-    missed = [row for row in table if not row.seed]
+    missed = [row for row in table if not row.seed and not row.test]
     for row in missed:
         tell(row, f"not within {options.seeds} seeds")
     processor = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{time.monotonic() - started:.0f} s, {processor.ru_utime + processor.ru_stime:.0f} s of processors, "
           f"up to {options.seeds} seeds of {options.until} for each")
+    tests = [row.name for row in table if row.test]
+    if tests:
+        print(f"not by the simulator but by unit tests: {' '.join(tests)}")
     print(f"{len(table) - len(missed)} caught, {len(missed)} missed")
     sys.exit(1 if any(row.kind == "SAFETY" for row in missed) else 0)
 

@@ -214,6 +214,55 @@ static bool strike_partition(struct world *w, struct prng *p)
     return true;
 }
 
+/* The leader is cut from all but one, and that one is killed while it still owes the leader its silence, and is back
+ * at once: the others have long been asking it for its vote. */
+static void fire_hub_restarts(struct world *w, void *context, u64 number)
+{
+    struct faults *f = w->faults;
+    struct host *hub = context;
+
+    if (f->over || number != f->partition_number || !hub->up) return;
+    host_crash(hub, chance_one_in(world_chance(w, CHANCE_FAULT), 2), "killed while it follows a leader");
+    host_start_at(hub, w->now + chance_between(world_chance(w, CHANCE_FAULT), 2 * NANOS_MS, 60 * NANOS_MS));
+}
+
+static bool strike_hub(struct world *w, struct prng *p)
+{
+    struct faults *f = w->faults;
+    u32 leader = observe_leader(w);
+
+    if (!leader || w->nodes < 3) return false;
+    u32 hub = 1 + (leader - 1 + 1 + (u32)prng_below(p, w->nodes - 1)) % w->nodes;
+    nanos patience = w->hosts[0]->config.election_timeout_max;
+    nanos strikes = w->now + chance_between(p, patience, 3 * patience);
+    partition_heal(w);
+    partition_hub(w, leader, hub);
+    world_say(w, w->hosts[hub - 1], "is all that the leader reaches");
+    f->partition_number++;
+    world_at(w, strikes, EVENT_CRASH, hub, fire_hub_restarts, w->hosts[hub - 1], f->partition_number);
+    world_at(w, strikes + 2 * patience, EVENT_HEAL, 0, fire_partition_end, f, f->partition_number);
+    return true;
+}
+
+/* The leader's disk stalls with entries in flight, and it is cut off: others go on, and overwrite those entries before
+ * its disk has told of them. */
+static bool strike_stuck_leader(struct world *w, struct prng *p)
+{
+    struct faults *f = w->faults;
+    u32 leader = observe_leader(w);
+
+    if (!leader) return false;
+    struct host *h = w->hosts[leader - 1];
+    nanos patience = h->config.election_timeout_max;
+    nanos heals = w->now + chance_between(p, 2 * patience, 4 * patience);
+    partition_heal(w);
+    partition_isolate(w, p, leader);
+    disk_stall(h->disk, chance_one_in(p, 4) ? w->now : heals + chance_between(p, 0, patience));
+    world_say(w, h, "is cut off, and its disk stalls");
+    world_at(w, heals, EVENT_HEAL, 0, fire_partition_end, f, ++f->partition_number);
+    return true;
+}
+
 static bool strike_stall(struct world *w, struct prng *p)
 {
     u32 from = 1 + (u32)prng_below(p, w->host_count), to = 1 + (u32)prng_below(p, w->nodes);
@@ -325,6 +374,8 @@ static const struct fault_row rows[] = {
     {"pause", 4 * NANOS_SEC, strike_pause},
     {"wipe", 60 * NANOS_SEC, strike_wipe},
     {"partition", 4 * NANOS_SEC, strike_partition},
+    {"hub", 12 * NANOS_SEC, strike_hub},
+    {"stuck-leader", 12 * NANOS_SEC, strike_stuck_leader},
     {"stall", 2 * NANOS_SEC, strike_stall},
     {"reset", 3 * NANOS_SEC, strike_reset},
     {"slow-disk", 6 * NANOS_SEC, strike_slow_disk},

@@ -98,6 +98,12 @@ static void clients_cut(struct world *w, struct prng *p)
         if (chance_one_in(p, 2)) cut_pair(w, c, node);
 }
 
+void partition_hub(struct world *w, u32 leader, u32 hub)
+{
+    for (u32 a = 1; a <= w->nodes; a++)
+        if (a != leader && a != hub) cut_pair(w, leader, a);
+}
+
 const char *partition_cut(struct world *w, struct prng *p, u32 leader)
 {
     switch (prng_below(p, 8)) {

@@ -21,7 +21,7 @@
 #define AUDIT_MAX (20 * NANOS_SEC)
 #define CONVERGE_MAX (30 * NANOS_SEC)
 #define STEP (100 * NANOS_MS)
-#define FIVE_NODES_ONE_IN 8
+#define FIVE_NODES_ONE_IN 6
 
 static nanos faults_end(const struct sim_options *o)
 {

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#define RENEWED_TTL (60 * NANOS_SEC)
 #define RENEW_WITHIN (200 * NANOS_MS) /* after its end; leaders look for what has expired every 100 ms */
 
 enum { TAG_SET, TAG_GET };
@@ -16,6 +17,7 @@ struct expiry {
     bool set, seen_gone;
     u32 reads_left;
     nanos renew_at; /* write it anew just when it ends, perhaps before anyone has noticed; 0: read until it is gone */
+    bool renewed;   /* so it was: for long, whatever the clocks say */
     u64 keys, writes;
 };
 
@@ -30,19 +32,23 @@ static void turn(struct client *c)
     char ttl[24];
 
     bool renew = s->renew_at && client_now(c) >= s->renew_at;
+    if (s->set && s->renew_at && !renew) { /* not read meanwhile: a read would make its end known */
+        c->next_at = s->renew_at;
+        return;
+    }
     if (s->key && s->set && s->reads_left > 0 && !renew) {
-        s->reads_left -= s->renew_at == 0;
+        s->reads_left--;
         CLIENT_SEND(c, TAG_GET, NO_PLACE, STR("GET"), client_text(c, s->key));
         return;
     }
     /* The same key again, unless an earlier write of it may still come. */
-    bool again = s->key && s->set && (renew || !chance_one_in(&c->chance, 4));
-    bool renews = chance_one_in(&c->chance, 2);
-    *s = (struct expiry){.keys = s->keys + !again, .writes = s->writes + 1,
-                         .reads_left = (u32)prng_between(&c->chance, 5, 60)};
+    bool again = s->key && s->set && (renew || (s->reads_left == 0 && !s->renewed && !chance_one_in(&c->chance, 4)));
+    bool renews = !renew && chance_one_in(&c->chance, 2);
+    u32 reads = renew ? 4 : (u32)prng_between(&c->chance, 5, 60);
+    *s = (struct expiry){.keys = s->keys + !again, .writes = s->writes + 1, .reads_left = reads, .renewed = renew};
     s->key = client_key(c, "e:%u:%llu", c->number, (unsigned long long)s->keys);
     s->value = client_key(c, "e%u.%llu", c->number, (unsigned long long)s->writes);
-    s->ttl = chance_between(&c->chance, 50 * NANOS_MS, 2 * NANOS_SEC) / NANOS_MS * NANOS_MS;
+    s->ttl = renew ? RENEWED_TTL : chance_between(&c->chance, 50 * NANOS_MS, 2 * NANOS_SEC) / NANOS_MS * NANOS_MS;
     s->set_from = client_now(c);
     if (renews) s->renew_at = s->set_from + s->ttl + prng_below(&c->chance, RENEW_WITHIN);
     snprintf(ttl, sizeof ttl, "%llu", (unsigned long long)(s->ttl / NANOS_MS));
