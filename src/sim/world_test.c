@@ -100,7 +100,7 @@ TEST(frames, duplicates_and_reorders_whole_raft_frames_only)
         twice += seen[i] == 2;
     }
     CHECK_EQ(others, 21);
-    CHECK(twice > 5);
+    CHECK(twice >= 5);
     CHECK(moved > 5);
     frames_done(&f);
     buf_done(&in);
