@@ -19,9 +19,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROW = re.compile(r'^MUTANT_ROW\(\s*(\w+)\s*,\s*(SAFETY|LIVENESS)\s*,\s*"(.*)"\s*\)')
-ROUNDS = [2, 4, 10, 24, 40, 80, 160, 320]  # seeds; then 500 at a time up to the budget
-# Unit tests that take a mutant's name from a variable: those of the folder that the mutant is in.
-TESTS = {"raft": ("RAFT_MUTANT", "raft_*_test"), "wal": ("QUORATE_MUTANT", "wal_*_test")}
+ROUNDS = [2, 4, 10, 20, 40, 80, 160, 320]  # seeds; then 500 at a time up to the budget
+TESTS = ["raft_tests", "quorum_tests", "wal_tests", "store_tests", "kv_tests", "part_tests", "core_tests"]
 TEST_SECONDS_MAX = 120
 PIECE = 10  # seeds of one process of the simulator: what may run in vain on one core when another finds it
 
@@ -48,8 +47,7 @@ def rows():
 def build(directory, jobs):
     subprocess.run(["cmake", "-S", str(ROOT), "-B", str(directory), "-G", "Ninja", "-DQUORATE_MUTANTS=ON"],
                    check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", str(directory), f"-j{jobs}", "quorate", "raft_tests", "wal_tests"], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", str(directory), f"-j{jobs}", "quorate", *TESTS], check=True, stdout=subprocess.DEVNULL)
     return directory / "quorate"
 
 
@@ -86,12 +84,11 @@ def passes(test, environment):
 
 def run_tests(directory, row):
     """(row, a test that passes without the mutant and fails with it, or None)"""
-    for folder, (variable, pattern) in TESTS.items():
-        if not any(f"MUTANT({row.name})" in source.read_text() for source in (ROOT / "src" / folder).glob("*.c")):
-            continue
-        for test in sorted(directory.glob(pattern)):
-            if passes(test, {variable: row.name}) is False and passes(test, {}):
-                return row, test.name
+    folders = {source.parent.name for source in (ROOT / "src").rglob("*.c")
+               if f"MUTANT({row.name})" in source.read_text() and not source.name.endswith("_test.c")}
+    for test in sorted(test for folder in folders for test in directory.glob(f"{folder}_*_test")):
+        if passes(test, {"QUORATE_MUTANT": row.name}) is False and passes(test, {}):
+            return row, test.name
     return row, None
 
 
@@ -136,7 +133,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these mutants")
     parser.add_argument("--seeds", type=int, default=2000, help="budget per mutant (2000)")
-    parser.add_argument("--seeds-first", type=int, default=160, help="seeds before the unit tests are asked (160)")
+    parser.add_argument("--seeds-first", type=int, default=36, help="seeds before the unit tests are asked (36)")
     parser.add_argument("--until", default="60s", help="simulated time per seed (60s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build-mutants")

@@ -13,7 +13,8 @@ enum mutant {
 #undef MUTANT_ROW
     MUTANT_COUNT
 };
-extern enum mutant mutant_active; /* set once, before any node exists */
+extern enum mutant mutant_active; /* set once, before any node exists: by QUORATE_MUTANT=name, or by ... */
+bool mutant_choose(const char *name); /* false: no such row */
 #define MUTANT(name) (mutant_active == MUTANT_##name)
 #else
 #define MUTANT(name) false

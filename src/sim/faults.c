@@ -114,6 +114,17 @@ static void fire_cut_ends(struct world *w, void *context, u64 number)
     if (number == f->partition_number) partition_heal(w);
 }
 
+static void fire_sender_dies(struct world *w, void *context, u64 arg)
+{
+    struct host *sender = context;
+    struct prng *p = world_chance(w, CHANCE_FAULT);
+
+    (void)arg;
+    if (w->faults->over || !sender->up) return;
+    host_crash(sender, chance_one_in(p, 2), "killed in a stalled transfer");
+    host_start_at(sender, w->now + chance_between(p, 2 * NANOS_MS, 40 * NANOS_MS));
+}
+
 /* In the middle of a transfer its sender dies or loses its peers for a while, or the receiver dies. */
 static void fire_transfer_breaks(struct world *w, void *context, u64 pair)
 {
@@ -122,7 +133,13 @@ static void fire_transfer_breaks(struct world *w, void *context, u64 pair)
     struct host *from = w->hosts[(pair >> 8) - 1], *to = w->hosts[(pair & 0xff) - 1];
 
     if (f->over) return;
-    u64 what = prng_below(p, 4);
+    u64 what = prng_below(p, 5);
+    if (what == 4) { /* long enough for a newer snapshot, the next time */
+        nanos stalls = chance_between(p, 300 * NANOS_MS, 2 * NANOS_SEC);
+        net_stall(w->net, from->id, to->id, w->now + stalls);
+        world_at(w, w->now + stalls, EVENT_CRASH, from->id, fire_sender_dies, from, 0);
+        return;
+    }
     if (what < 2) {
         host_crash(what ? from : to, chance_one_in(p, 2), "killed in a transfer");
         return;
@@ -222,6 +239,8 @@ static void fire_hub_restarts(struct world *w, void *context, u64 number)
     struct host *hub = context;
 
     if (f->over || number != f->partition_number || !hub->up) return;
+    u32 leader = observe_leader(w);
+    if (leader && leader != hub->id) partition_hub(w, leader, leader); /* which it does not hear again */
     host_crash(hub, chance_one_in(world_chance(w, CHANCE_FAULT), 2), "killed while it follows a leader");
     host_start_at(hub, w->now + chance_between(world_chance(w, CHANCE_FAULT), 2 * NANOS_MS, 60 * NANOS_MS));
 }

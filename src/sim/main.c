@@ -32,17 +32,7 @@ struct totals {
 static bool choose_mutant(const char *name)
 {
 #ifdef QUORATE_MUTANTS
-    static const char *const names[] = {
-        "",
-#define MUTANT_ROW(row, kind, breaks) #row,
-#include "sim/mutants.def"
-#undef MUTANT_ROW
-    };
-    for (u32 i = 1; i < ARRAY_LEN(names); i++)
-        if (strcmp(names[i], name) == 0) {
-            mutant_active = (enum mutant)i;
-            return true;
-        }
+    if (mutant_choose(name)) return true;
     fprintf(stderr, "quorate sim: no mutant %s in src/sim/mutants.def\n", name);
 #else
     fprintf(stderr, "quorate sim: --mutant %s needs a build with -DQUORATE_MUTANTS=ON\n", name);
