@@ -22,7 +22,7 @@ static void draw_config(struct prng *p, struct node_config *c)
     node_config_defaults(c);
     c->value_bytes_max = chance_one_in(p, 2) ? 64 * KIB : 32 * KIB;
     c->snapshot_chunk_bytes = (size_t)prng_between(p, 1, 2) << (11 + prng_below(p, 7)); /* 2 KB to 256 KB */
-    c->memory_bytes = (size_t)prng_between(p, 6, 12) << (14 + prng_below(p, 7)); /* 400 KB to 12 MB */
+    c->memory_bytes = (size_t)prng_between(p, 6, 12) << (16 + prng_below(p, 5)); /* 400 KB to 12 MB */
     c->wal_segment_bytes = (u64)prng_between(p, 3, 6) * 512 * KIB; /* the smallest that holds the largest entry */
     c->wal_units_in_flight = (u32)prng_between(p, 1, 2);
     c->log_bytes_max = (u64)prng_between(p, 1, 8) * 64 * KIB;
