@@ -42,6 +42,7 @@ static void freeze(struct part *p)
     struct buf marker;
 
     assert(!p->checkpoint.running);
+    p->checkpoint.wanted = false;
     buf_init(&l.bytes, 0);
     buf_init(&marker, 0);
     marker_encode(p, &marker);
@@ -72,6 +73,7 @@ static bool is_due(const struct part *p)
     if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
         return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
+    if (p->checkpoint.wanted) return true;
     if (p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||

@@ -147,6 +147,7 @@ struct part {
         struct raft_config config;          /* the members as of the marker */
         nanos last_at;
         bool stopping;
+        bool wanted; /* a write waits for room in the tail */
         bool no_space; /* the latest one found none */
         nanos retry_at;
     } checkpoint;

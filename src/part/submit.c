@@ -169,6 +169,7 @@ static err propose_some(struct part *p, bool *progress)
     }
     if (!count) return OK;
     err e = propose(p, batch, waiters, count);
+    if (e == ERR_FULL) p->checkpoint.wanted = raft_tail_bytes(p->raft) + bytes > p->options.raft.tail_bytes_max;
     if (e) return e == ERR_FULL || e == ERR_STALE ? OK : e;
     for (u32 i = 0; i < count; i++) queue_pop(p);
     *progress = true;
