@@ -25,7 +25,7 @@ static struct world *start(const struct sim_options *o, u64 seed)
 {
     struct world *w = world_new(o, seed);
 
-    w->nodes = o->nodes;
+    w->nodes = o->nodes ? o->nodes : 3;
     w->history = mem_zalloc(sizeof *w->history);
     history_init(w->history);
     w->net = net_new(w);

@@ -167,7 +167,7 @@ static void check_emptied(struct world *w, struct host *h)
 {
     struct promise *m = &w->observer->promises[h->id];
 
-    if (m->emptied && !part_is_damaged(node_part(h->node)))
+    if (m->emptied && members_are_fixed(w) && !part_is_damaged(node_part(h->node)))
         world_violation(w, "node %u has lost its disk and would vote as if it had not", h->id);
     m->emptied = false;
 }
