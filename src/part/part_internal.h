@@ -83,6 +83,7 @@ struct incoming { /* shipping.c: one snapshot being received */
     u64 snap_id, index, index_term, next_seq, term;
     struct store_install *install;
     bool committing;
+    bool committed; /* the rows are durable: the log starts again when nothing of it is under way */
     u64 wait_lsn; /* the commit job starts when the hard state staged before it is durable */
     bool waiting;
 };

@@ -314,10 +314,13 @@ static err restart_from_marker(struct part *p, replica_id leader)
     return OK;
 }
 
-err shipping_on_job(struct part *p)
+/* Not while entries of the old log are on their way to the disk: the core could not tell the report of one from that of
+ * the same entry, sent again behind the snapshot, and would have to take neither. */
+static err install_end(struct part *p)
 {
     struct incoming in = p->shipping.in;
 
+    if (!in.committed || p->log.staged.count) return OK;
     p->shipping.in = (struct incoming){0};
     err e = store_install_done(in.install);
     if (e == ERR_NO_SPACE) {
@@ -328,6 +331,12 @@ err shipping_on_job(struct part *p)
     e = restart_from_marker(p, in.from);
     if (!e) ack(p, in.from, in.snap_id, 0, SNAPSHOT_INSTALLED);
     return e;
+}
+
+err shipping_on_job(struct part *p)
+{
+    p->shipping.in.committed = true;
+    return install_end(p);
 }
 
 err shipping_turn(struct part *p)
@@ -345,7 +354,7 @@ err shipping_turn(struct part *p)
         if (e) return e;
     }
     incoming_turn(p);
-    return OK;
+    return install_end(p);
 }
 
 void shipping_on_peer_lost(struct part *p, replica_id peer)
