@@ -49,7 +49,7 @@ static bool members_from(const struct settings *s, struct node_config *c, char *
         if (self > 1) {
             snprintf(problem, size,
                      "--node %lu: a node other than 1 belongs to a cluster; name its members with "
-                     "--peers, or --join one of them",
+                     "--peers",
                      self);
             return false;
         }

@@ -23,10 +23,11 @@ const struct setting settings_table[SETTING_COUNT] = {
          "this node's id among --peers; without --peers a one-node cluster is founded as node 1"},
     [SET_PEERS] = {"peers", KIND_PEERS, FOR_START, "1=HOST:PORT,2=...", NULL, 0, 0, members,
                    "all members with their peer addresses, this node too, the same on every node"},
-    [SET_JOIN] = {"join", KIND_TEXT, FOR_START, "HOST:PORT[,...]", NULL, 0, 0, members,
+    /* Hidden until members answer: the cluster's metadata is not hosted yet. */
+    [SET_JOIN] = {"join", KIND_TEXT, FOR_START | HIDDEN, "HOST:PORT[,...]", NULL, 0, 0, members,
                   "ask one of these members (peer addresses) to join its cluster; on a directory that "
                   "belongs to one already it changes nothing"},
-    [SET_RACK] = {"rack", KIND_TEXT, FOR_START, "LABEL", NULL, 0, 0, members,
+    [SET_RACK] = {"rack", KIND_TEXT, FOR_START | HIDDEN, "LABEL", NULL, 0, 0, members,
                   "failure domain of this node; copies are spread over different ones"},
     [SET_CLUSTER_ID] =
         {"cluster-id", KIND_ID, FOR_START, "HEX", NULL, 0, 0, members,
