@@ -96,6 +96,7 @@ static void hand_over_if_disk_fails(struct raft *r)
     replica_id best = 0;
     u64 most = full ? 0 : r->marks.durable + 1;
 
+    if (!full && MUTANT(leads_with_a_stalled_disk)) return;
     if (r->transfer.target || (full ? !others_have_space(r) : !commit_disk_is_stalled(r))) return;
     for (u32 slot = 0; slot < r->membership.count; slot++) {
         const struct progress *p = &r->leading.peers[slot];

@@ -8,7 +8,6 @@
 #define EVENTS_PER_TURN 4096
 #define STATUS_EVERY    (200 * NANOS_MS)
 #define STOP_WAIT       (3 * NANOS_SEC)
-#define STALL_MAX       NANOS_SEC
 /* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
 #define STEP_BUDGET 500000
 #define WALK_ROWS_PER_TURN 10000 /* about 2 ms */
@@ -25,7 +24,7 @@ struct node {
     struct joiner *joiner; /* until the cluster has answered; nothing else exists then */
     struct redis_door *redis;
     struct admin_door *admin;
-    nanos now, started_at, next_status_at, next_resign_at, next_log_look;
+    nanos now, started_at, next_status_at, next_log_look;
     bool was_full, resigned, stopped;
     nanos stop_asked_at; /* 0: not asked */
     bool failed;
@@ -439,33 +438,15 @@ static void watch_founding(struct node *n)
     parts_touch(n->parts, h);
 }
 
-/* Hand over what this node leads. False: nothing. */
-static bool resign_all(struct node *n)
+/* Hand over what this node leads. */
+static void resign_all(struct node *n)
 {
-    bool any = false;
-
     for (u32 i = 0; i < parts_count(n->parts); i++) {
         struct hosted *h = parts_at(n->parts, i);
         if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
-        any = true;
         part_resign(h->part);
         parts_touch(n->parts, h);
     }
-    return any;
-}
-
-/* A leader whose own disk has not answered for a second keeps everyone waiting: let another one
- * lead. */
-static void watch_stall(struct node *n)
-{
-    nanos oldest = wal_oldest_write(n->wal);
-
-    if (oldest == NANOS_NEVER || n->now < oldest + STALL_MAX || n->now < n->next_resign_at) return;
-    n->next_resign_at = n->now + STALL_MAX;
-    if (MUTANT(leads_with_a_stalled_disk) || !resign_all(n)) return;
-    env_log(n->env, LOG_WARN,
-            "the disk has not answered: leadership is handed over write_ms=%" PRIu64,
-            (n->now - oldest) / NANOS_MS);
 }
 
 static void watch_disk(struct node *n)
@@ -562,7 +543,6 @@ bool node_turn(struct node *n)
     more |= redis_door_turn(n->redis);
     watch_founding(n);
     watch_disk(n);
-    watch_stall(n);
     watch_log(n);
     if (n->failed) return false;
     err e = parts_turn(n->parts, n->now, &more);

@@ -269,12 +269,6 @@ void wal_units_done(struct wal *w, struct wal_unit *unit, nanos now)
     u->quiet_since = now;
 }
 
-nanos wal_oldest_write(const struct wal *w)
-{
-    const struct list *l = w->units.flying.next;
-    return l == &w->units.flying ? NANOS_NEVER : CONTAINER_OF((struct list *)(uintptr_t)l, struct wal_unit, link)->submitted;
-}
-
 /* --- life --- */
 
 void wal_units_init(struct wal *w)

@@ -106,10 +106,6 @@ MUST_USE err wal_on_job_done(struct wal *w, struct env_job *job, nanos now);
 bool wal_owns_op(const struct wal *w, const struct disk_op *op);
 bool wal_owns_job(const struct wal *w, const struct env_job *job);
 
-/* When the oldest write still under way was submitted; NANOS_NEVER without one. A disk that takes seconds is
- * a gray failure its node should not lead with. */
-nanos wal_oldest_write(const struct wal *w);
-
 u64 wal_durable(const struct wal *w); /* everything below is on disk */
 u64 wal_staged(const struct wal *w);  /* end of what has been staged so far */
 
