@@ -42,7 +42,6 @@ static void freeze(struct part *p)
     struct buf marker;
 
     assert(!p->checkpoint.running);
-    p->checkpoint.wanted = false;
     buf_init(&l.bytes, 0);
     buf_init(&marker, 0);
     marker_encode(p, &marker);
@@ -86,7 +85,7 @@ err checkpoint_turn(struct part *p)
     if (is_due(p)) freeze(p);
     /* What a snapshot under way has kept may go when it ends, though nothing new is checkpointed.
      */
-    if (raft_tail_bytes(p->raft) > 6 * p->options.log_bytes_keep) checkpoint_compact(p);
+    if (p->checkpoint.wanted || raft_tail_bytes(p->raft) > 6 * p->options.log_bytes_keep) checkpoint_compact(p);
     return OK;
 }
 
@@ -96,13 +95,14 @@ bool checkpoint_owns(const struct part *p, const struct env_job *job)
 }
 
 /* Drop entries the store holds durably, but keep some for followers that are a little behind, and
- * what a running snapshot transfer still needs. */
+ * what a running snapshot transfer still needs, unless a write waits for that room. */
 void checkpoint_compact(struct part *p)
 {
     u64 to = raft_first(p->raft).index, limit = p->checkpoint.marker.index,
         bytes = raft_tail_bytes(p->raft);
 
-    if (bytes <= 7 * p->options.log_bytes_keep) limit = u64_min(limit, shipping_pins(p));
+    if (bytes <= 7 * p->options.log_bytes_keep && !p->checkpoint.wanted) limit = u64_min(limit, shipping_pins(p));
+    p->checkpoint.wanted = false; /* who still finds no room says so again */
     while (to < limit && bytes > p->options.log_bytes_keep) {
         const struct raft_entry *e = raft_entry_at(p->raft, ++to);
         bytes -= u64_min(bytes, e->data ? e->data->len : 0);
