@@ -72,8 +72,7 @@ static bool is_due(const struct part *p)
     if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
         return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
-    if (p->checkpoint.wanted) return true;
-    if (p->checkpoint.stopping || p->checkpoint.no_space) return true;
+    if (p->checkpoint.wanted || p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||
            wal_bytes_live(p->wal) > p->options.wal_bytes_max ||

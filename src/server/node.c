@@ -1,6 +1,7 @@
 /* The node: boot, and the turn that does all its work. See node.h. */
 #include "server/join.h"
 #include "server/node_internal.h"
+#include "wire/peer/join.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,6 +174,18 @@ static void on_lost(void *context, node_id peer, bool restarted)
     }
 }
 
+/* The cluster's metadata, which would name the stranger a node, is not hosted yet. */
+static void on_join(void *context, u64 ticket, str body)
+{
+    struct node *n = context;
+    struct join_reply r = {
+        .status = JOIN_REFUSED,
+        .reason = STR("the members of this cluster are fixed at start: name them with --peers instead of --join")};
+
+    (void)body;
+    peers_answer_join(n->peers, ticket, &r);
+}
+
 /* ---- boot ---- */
 
 static void part_options_of(struct node *n, struct part_options *o)
@@ -279,7 +292,7 @@ static void make_alone(struct node_config *c)
 
 static err boot_member(struct node *n, char *problem, size_t size)
 {
-    struct peer_handlers handlers = {.context = n, .on_frame = on_frame, .on_lost = on_lost};
+    struct peer_handlers handlers = {.context = n, .on_frame = on_frame, .on_lost = on_lost, .on_join = on_join};
 
     make_alone(&n->config);
     err e = open_state(n, problem, size);

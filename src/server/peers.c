@@ -383,11 +383,10 @@ static bool inbound_hello(struct peers *p, struct inbound *in, const struct fram
     return true;
 }
 
-static bool inbound_join(struct peers *p, struct inbound *in, str body)
+static void inbound_join(struct peers *p, struct inbound *in, str body)
 {
     in->ticket = ++p->next_ticket;
     p->handlers.on_join(p->handlers.context, in->ticket, body);
-    return true;
 }
 
 void peers_answer_join(struct peers *p, u64 ticket, const struct join_reply *r)
@@ -448,7 +447,7 @@ static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
         if (s == FRAME_INCOMPLETE) break;
         bool ok = s == FRAME_READY;
         if (ok && !in->peer && !in->ticket && f.type == FRAME_JOIN)
-            ok = inbound_join(p, in, body);
+            inbound_join(p, in, body);
         else if (ok)
             ok = in->peer ? inbound_frame(p, in, &f, body, now)
                           : inbound_hello(p, in, &f, body, now);
@@ -462,6 +461,7 @@ static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
         p->stats.bytes_in += consumed;
         buf_consume(&in->stream.in, consumed);
     }
+    if (in->closing) return; /* it was answered and has to go */
     if (in->stream.in.len == 0 && in->stream.in.cap > MIB) buf_done(&in->stream.in);
     p->env->ops->pause(p->env, &in->stream, false);
 }

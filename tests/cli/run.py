@@ -144,6 +144,20 @@ def a_directory_has_one_owner(directory):
     expect(code == 1 and other in said, f"another cluster's directory is not refused: {said}")
 
 
+def a_stranger_is_refused_and_nothing_else_happens(directory):
+    offset, there = free_offset(1), os.path.join(directory, "member")
+    with running(directory, "start", "--dir", there, *ports(offset)) as node:
+        node.wait_for("admin ")
+        stranger = os.path.join(directory, "stranger")
+        for _ in range(2):  # the second time with the incarnation it has
+            code, said = quorate("start", "--dir", stranger, "--join", f"127.0.0.1:{PEER_PORT + offset}",
+                                 *ports(free_offset(1)))
+            expect(code == 1 and "--peers" in said, f"--join is not refused with the remedy: {code} {said}")
+        client = Client("127.0.0.1", REDIS_PORT + offset)
+        expect(client.call("PING") in (b"PONG", "PONG"), "the member does not serve any more")
+        expect(node.stop() == 0, "SIGTERM does not end it with 0")
+
+
 def a_port_in_use_is_explained(directory):
     offset = free_offset(1)
     with socket.socket() as holder:
@@ -293,6 +307,7 @@ CASES = [
     ("wrong words are refused with the remedy", wrong_words_are_named),
     ("a bare start founds a cluster and keeps its id and data", bare_start_founds_a_cluster),
     ("a directory has one owner", a_directory_has_one_owner),
+    ("a stranger that asks to join is refused, and nothing else happens", a_stranger_is_refused_and_nothing_else_happens),
     ("a port in use is named with its process and the flag that helps", a_port_in_use_is_explained),
     ("every way to the disk serves", disk_choices_serve),
     ("variables and a file set the same names", variables_and_a_file_set_the_same_names),
