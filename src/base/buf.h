@@ -116,6 +116,12 @@ static inline struct reader reader_of(str s)
 }
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->at); }
 
+/* A decoder has read everything it wanted, and nothing is left over. */
+MUST_USE static inline err reader_end(const struct reader *r)
+{
+    return r->bad || reader_left(r) ? ERR_MALFORMED : OK;
+}
+
 static inline const u8 *reader_take(struct reader *r, size_t bytes) /* NULL when it overruns */
 {
     if (UNLIKELY(r->bad || bytes > reader_left(r))) {

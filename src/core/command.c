@@ -167,7 +167,7 @@ err core_command_decode(str bytes, struct core_command *out)
         default: get_list(&r, *f, out);
         }
     }
-    return r.bad || reader_left(&r) ? ERR_MALFORMED : OK;
+    return reader_end(&r);
 }
 
 /* ---- replies ---- */

@@ -26,7 +26,7 @@ static err measure(str body, u64 *args, bool *writes)
         entry_command_done(&cmd);
         if (!known_db) return ERR_MALFORMED;
     }
-    return r.bad || reader_left(&r) ? ERR_MALFORMED : OK;
+    return reader_end(&r);
 }
 
 static bool watches_hold(struct kv_call *c, struct reader *r)

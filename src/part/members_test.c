@@ -1,6 +1,5 @@
 #include "base/test.h"
 #include "part/part_internal.h"
-#include "raft/mutant_by_name.h"
 
 /* A replica of a group whose members are 1 on node 1, 2 on node 2 and 7 on node 3, whose directory
  * is known; only what members.c touches. */
@@ -65,7 +64,6 @@ static struct fixture *fixture_new(node_id self, replica_id replica)
     struct part *p = &x->p;
     struct raft_config c = members();
 
-    choose_mutant();
     p->options = (struct part_options){.id = 2,
                                        .self = self,
                                        .replica = replica,

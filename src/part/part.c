@@ -187,8 +187,6 @@ err part_turn(struct part *p, bool *more)
     if (!e) e = checkpoint_turn(p);
     if (!e) e = shipping_turn(p);
     if (!e && store_tidy(p->store, 256)) *more = true;
-    p->stats.sessions = session_count(p->sessions);
-    members_count(p);
     return e ? e : p->failed;
 }
 
@@ -232,8 +230,10 @@ u64 part_marker(const struct part *p)
 {
     return p->checkpoint.marker.index;
 }
-const struct part_stats *part_stats(const struct part *p)
+const struct part_stats *part_stats(struct part *p)
 {
+    p->stats.sessions = session_count(p->sessions);
+    members_count(p);
     return &p->stats;
 }
 bool part_is_damaged(const struct part *p)

@@ -144,7 +144,7 @@ struct part_stats {
     u64 config_index, config_changes;
     u32 voters, outgoing, learners, learners_caught_up; /* outgoing: a change is under way */
 };
-const struct part_stats *part_stats(const struct part *p);
+const struct part_stats *part_stats(struct part *p); /* as of now, until the next turn */
 
 /* For evidence: called for each applied entry with its reply (empty for entries without one). */
 typedef void (*part_observer_fn)(void *context, u64 index, u64 term, str entry, str reply);

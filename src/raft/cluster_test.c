@@ -1,7 +1,6 @@
 /* Whole clusters under random faults: many seeds, every claim checked after every step.
  * RAFT_SEEDS=a-b runs others, RAFT_TRACE=1 prints one. */
 #include "raft/cluster_members.h"
-#include "raft/mutant_by_name.h"
 
 #include "base/test.h"
 
@@ -422,7 +421,6 @@ int main(void)
     const struct CMUnitTest tests[] = {RUN(cluster, keeps_every_promise_under_random_faults),
                                        RUN(cluster, keeps_them_while_members_come_and_go)};
     signal(SIGABRT, on_abort);
-    choose_mutant();
     if (only) return _cmocka_run_group_tests("one", tests + (only[0] == 'm'), 1, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "raft/config_of.h"
-#include "raft/mutant_by_name.h"
 #include "raft/raft.h"
 
 #include <stdlib.h>
@@ -81,7 +80,6 @@ static inline struct fixture fixture_new(struct fixture_setup s)
     u64 last = count ? log[count - 1].pos.term : s.snapshot.term;
     struct raft_hard_state hs = {s.term ? s.term : last, s.vote, s.impaired};
 
-    choose_mutant();
     f.r = raft_new(&o);
     raft_boot_config(f.r, &c, s.snapshot.index);
     raft_boot_hard_state(f.r, &hs);

@@ -20,7 +20,6 @@
  *   show                     every replica in a line */
 #include "raft/cluster_host.h"
 #include "raft/config_of.h"
-#include "raft/mutant_by_name.h"
 
 #include "base/test.h"
 
@@ -386,7 +385,6 @@ static bool updating;
 TEST(scenario, every_story_is_told_as_it_is_written)
 {
     glob_t g;
-    choose_mutant();
     CHECK_EQ(glob("src/raft/scenarios/*.txt", 0, NULL, &g), 0); /* run from the repository's root */
     for (size_t i = 0; i < g.gl_pathc; i++) run_file(g.gl_pathv[i], updating);
     globfree(&g);

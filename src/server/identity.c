@@ -183,11 +183,6 @@ static err read_members(struct env *env, struct node_config *c)
     return e;
 }
 
-err identity_keep_members(struct env *env, const struct node_config *c)
-{
-    return write_members(env, c->members, c->member_count);
-}
-
 err identity_settle(struct env *env, struct node_config *c, const struct join_outcome *o,
                     struct identity *id)
 {

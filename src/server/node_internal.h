@@ -28,8 +28,6 @@ MUST_USE err identity_open(struct env *env, struct node_config *config, char *pr
 struct join_outcome;
 MUST_USE err identity_settle(struct env *env, struct node_config *config,
                              const struct join_outcome *o, struct identity *id);
-/* config's members, for the next start. */
-MUST_USE err identity_keep_members(struct env *env, const struct node_config *config);
 
 /* gateway.c, for the node. */
 struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot);

@@ -1,58 +1,22 @@
 /* The disks of all nodes fill up and the leader dies: reads go on without it, writes are refused for certain, and return
  * with the space. Whole nodes, with clients, over many seeds. */
-#include "base/mem.h"
 #include "base/test.h"
 #include "check/checkers.h"
 #include "check/history.h"
 #include "part/part.h"
 #include "server/node.h"
-#include "sim/client.h"
 #include "sim/cluster.h"
 #include "sim/disk.h"
 #include "sim/disk_internal.h"
-#include "sim/faults.h"
 #include "sim/host.h"
-#include "sim/net.h"
 #include "sim/observe.h"
+#include "sim/run.h"
 
 #include <stdio.h>
 
 #define SEEDS 12
 #define SETTLE (8 * NANOS_SEC)
 #define FINISH_MAX (2 * NANOS_SEC)
-
-static struct world *start(const struct sim_options *o, u64 seed)
-{
-    struct world *w = world_new(o, seed);
-
-    w->nodes = o->nodes ? o->nodes : 3;
-    w->history = mem_zalloc(sizeof *w->history);
-    history_init(w->history);
-    w->net = net_new(w);
-    w->observer = observer_new(w);
-    cluster_make_nodes(w);
-    w->faults = faults_new(w);
-    cluster_make_clients(w);
-    cluster_start(w);
-    world_run(w, 3 * NANOS_SEC);
-    return w;
-}
-
-static void end(struct world *w)
-{
-    for (u32 i = 0; i < w->nodes; i++) {
-        w->hosts[i]->restart_planned = true;
-        if (w->hosts[i]->node) host_crash(w->hosts[i], false, "the end of the world");
-    }
-    net_free(w->net);
-    for (u32 i = 0; i < w->host_count; i++) host_free(w->hosts[i]);
-    for (u32 i = 0; i < w->client_count; i++) client_free(w->clients[i]);
-    faults_free(w->faults);
-    observer_free(w->observer);
-    history_done(w->history);
-    mem_free(w->history);
-    world_free(w);
-}
 
 static bool is_read_only(const struct world *w)
 {
@@ -90,7 +54,10 @@ static void one_world(u64 seed)
     sim_options_defaults(&o);
     o.faults = "none";
     o.workloads = "registers";
-    struct world *w = start(&o, seed);
+    o.nodes = 3;
+    struct world *w = run_begin(&o, seed);
+    cluster_start(w);
+    world_run(w, 3 * NANOS_SEC);
     fill_up(w);
 
     u32 leader = observe_leader(w);
@@ -123,7 +90,7 @@ static void one_world(u64 seed)
     check_history(w->history, &f);
     CHECK_EQ(f.violations, 0);
     findings_done(&f);
-    end(w);
+    run_end(w);
 }
 
 TEST(full_disks, reads_survive_the_leader_and_writes_return_with_the_space)

@@ -183,7 +183,7 @@ static void tell(const struct world *w, const struct findings *f, struct run_res
         snprintf(out->text + used, sizeof out->text - used, "%.*s", STR_ARG(buf_str(&f->text)));
 }
 
-static void destroy(struct world *w)
+void run_end(struct world *w)
 {
     for (u32 i = 0; i < w->nodes; i++)
         if (w->hosts[i]->node) {
@@ -200,10 +200,9 @@ static void destroy(struct world *w)
     world_free(w);
 }
 
-void run_seed(const struct sim_options *options, u64 seed, struct run_result *out)
+struct world *run_begin(const struct sim_options *options, u64 seed)
 {
     struct world *w = world_new(options, seed);
-    struct findings f;
 
     bool five = chance_one_in(world_chance(w, CHANCE_SWARM), FIVE_NODES_ONE_IN);
     w->nodes = options->nodes ? options->nodes : five ? 5 : 3;
@@ -214,8 +213,15 @@ void run_seed(const struct sim_options *options, u64 seed, struct run_result *ou
     cluster_make_nodes(w);
     w->faults = faults_new(w);
     cluster_make_clients(w);
-    faults_say(w->faults);
+    return w;
+}
 
+void run_seed(const struct sim_options *options, u64 seed, struct run_result *out)
+{
+    struct world *w = run_begin(options, seed);
+    struct findings f;
+
+    faults_say(w->faults);
     run_phases(w);
     if (options->history_path) write_history(w);
     findings_init(&f);
@@ -230,5 +236,5 @@ void run_seed(const struct sim_options *options, u64 seed, struct run_result *ou
                                .simulated = w->now};
     tell(w, &f, out);
     findings_done(&f);
-    destroy(w);
+    run_end(w);
 }

@@ -99,12 +99,6 @@ enum frame_status frame_parse(str input, size_t bytes_max, struct frame *out, st
     return FRAME_READY;
 }
 
-/* A decoder has read everything and nothing is left over. */
-static err ended(const struct reader *r)
-{
-    return r->bad || reader_left(r) ? ERR_MALFORMED : OK;
-}
-
 void hello_encode(const struct hello *h, struct buf *out)
 {
     buf_append(out, h->cluster_id, 16);
@@ -133,7 +127,7 @@ err hello_decode(str body, struct hello *out)
     out->redis_port = reader_u16(&r);
     out->admin_port = reader_u16(&r);
     out->pid = reader_u64(&r);
-    return ended(&r);
+    return reader_end(&r);
 }
 
 void status_encode(const struct status *s, struct buf *out)
@@ -160,7 +154,7 @@ err status_decode(str body, struct status *out)
     out->applied = reader_u64(&r);
     out->redis_port = reader_u16(&r);
     out->blank = reader_u8(&r) != 0;
-    return ended(&r);
+    return reader_end(&r);
 }
 
 void forward_encode(const struct forward *f, struct buf *out)
@@ -181,7 +175,7 @@ err forward_decode(str body, struct forward *out)
     out->index = reader_u64(&r);
     out->replicas = reader_u32(&r);
     out->entry = reader_str(&r, reader_left(&r));
-    return ended(&r);
+    return reader_end(&r);
 }
 
 void forward_reply_encode(const struct forward_reply *f, struct buf *out)
@@ -200,7 +194,7 @@ err forward_reply_decode(str body, struct forward_reply *out)
     out->leader = reader_u32(&r);
     out->index = reader_u64(&r);
     out->reply = reader_str(&r, reader_left(&r));
-    return ended(&r);
+    return reader_end(&r);
 }
 
 void snapshot_chunk_encode(const struct snapshot_chunk *c, struct buf *out)
@@ -225,7 +219,7 @@ err snapshot_chunk_decode(str body, struct snapshot_chunk *out)
     out->seq = reader_u64(&r);
     out->last = reader_u8(&r) != 0;
     out->rows = reader_str(&r, reader_left(&r));
-    return ended(&r);
+    return reader_end(&r);
 }
 
 void snapshot_ack_encode(const struct snapshot_ack *a, struct buf *out)
@@ -244,5 +238,5 @@ err snapshot_ack_decode(str body, struct snapshot_ack *out)
     out->snap_id = reader_u64(&r);
     out->next_seq = reader_u64(&r);
     out->status = reader_u8(&r);
-    return ended(&r);
+    return reader_end(&r);
 }

@@ -15,11 +15,6 @@ static str get_text(struct reader *r)
     return reader_str(r, reader_u8(r));
 }
 
-static err ended(const struct reader *r)
-{
-    return r->bad || reader_left(r) ? ERR_MALFORMED : OK;
-}
-
 void join_request_encode(const struct join_request *j, struct buf *out)
 {
     buf_append(out, j->incarnation, 16);
@@ -44,7 +39,7 @@ err join_request_decode(str body, struct join_request *out)
     out->redis = get_text(&r);
     out->admin = get_text(&r);
     out->rack = get_text(&r);
-    return ended(&r);
+    return reader_end(&r);
 }
 
 void join_reply_encode(const struct join_reply *j, struct buf *out)
@@ -77,5 +72,5 @@ err join_reply_decode(str body, struct join_reply *out)
         out->members[i].node = reader_u32(&r);
         out->members[i].peer = get_text(&r);
     }
-    return ended(&r);
+    return reader_end(&r);
 }
