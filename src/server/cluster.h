@@ -1,0 +1,38 @@
+/* This node's part in the cluster: its copy of the map, the replicas the map puts here, its questions
+ * to the consistent core, and, while it leads the core, the controller that brings the cluster to where
+ * the planner wants it.
+ *
+ * The map is the core's own state where this node is one of its replicas, else a copy kept fresh by deltas
+ * from those who are. It may be old; whoever acts on it is fenced by epochs. */
+#pragma once
+
+#include "core/core.h"
+#include "core/planner.h"
+#include "server/node_internal.h"
+
+struct cluster;
+
+struct cluster *cluster_new(struct node *n);
+void cluster_free(struct cluster *c);
+
+/* The newest map known here. Before the cluster is founded core_cluster() of it is NULL. Borrowed for this
+ * turn: any event may replace it. Never NULL. */
+const struct core *cluster_map(const struct cluster *c);
+
+/* A command of the core, on its way to the core's leader. Embedded in the asker's object, which must stay
+ * until done or cluster_cancel. */
+struct cluster_request {
+    struct gateway_request gateway; /* first */
+    /* `failed`: one sentence instead of a reply (no leader, unknown outcome); else reply holds the core's answer,
+     * borrowed for the call. */
+    void (*done)(struct cluster_request *r, const struct core_reply *reply, str failed);
+};
+void cluster_ask(struct cluster *c, struct cluster_request *r, const struct core_command *cmd,
+                 nanos deadline); /* 0: the node's request timeout */
+void cluster_cancel(struct cluster *c, struct cluster_request *r);
+
+/* What is observed, as the planner is given it. Complete only on the core's leader; elsewhere what this node
+ * sees. Borrowed until the next turn. */
+const struct core_facts *cluster_facts(struct cluster *c);
+bool cluster_leads_core(const struct cluster *c);
+node_id cluster_core_leader(const struct cluster *c); /* 0: unknown */
