@@ -19,6 +19,7 @@
 #define CORE_GROUP            1 /* the partition that hosts the core itself */
 #define CORE_KEYSPACE         1 /* its keyspace, "core" */
 #define CORE_KEYSPACE_DEFAULT 2
+#define CORE_KEYSPACE_FIRST   16 /* of those made later: also the number Redis clients SELECT */
 
 #define CORE_NODES_MAX      1000 /* not removed; as many removed ones are remembered */
 #define CORE_KEYSPACES_MAX  1000
@@ -117,7 +118,7 @@ struct core_node {
 struct core_member {
     u32 replica; /* never reused in its group */
     u32 node;
-    struct core_uuid incarnation;
+    struct core_uuid incarnation; /* whose promises it keeps; nil: a founding member, whichever disk the node has */
     u8 role;
 };
 
@@ -189,6 +190,9 @@ enum core_update_mask { /* NODE_UPDATE: what of the spec to take over */
                         CORE_UPDATE_RACK = BIT(1),
                         CORE_UPDATE_VERSIONS = BIT(2),
                         CORE_UPDATE_READY = BIT(3), /* joining -> up */
+                        /* Its disk was replaced: the spec's incarnation is its one from now on. Replicas of
+                         * the old one are lost. */
+                        CORE_UPDATE_INCARNATION = BIT(4),
 };
 
 struct core_node_spec {
@@ -310,6 +314,12 @@ struct core_object {
 MUST_USE err core_map_decode(str bytes, struct core_map *out);
 bool core_map_next(struct core_map *m,
                    struct core_object *out); /* false: the end, or bytes too short */
+
+/* copy.c: a copy without rows, for who is no replica of the core: core_new(NULL), then pages and deltas in the order
+ * they were asked for, then done. Between take and done nothing may be read. An err: forget it (core_free)
+ * and begin with pages. */
+MUST_USE err core_copy_take(struct core *c, str map);
+MUST_USE err core_copy_done(struct core *c);
 
 void core_cluster_encode(const struct core_cluster *o, struct buf *out);
 void core_node_encode(const struct core_node *o, struct buf *out);

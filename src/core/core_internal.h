@@ -53,6 +53,11 @@ void core_drop_keyspace(struct core *c, struct core_keyspace *k); /* with its pa
 u32 core_span_index(const struct core_keyspace *k, bool is_range, u16 slot, str key);
 int core_span_compare(const struct core_part *a, const struct core_part *b);
 
+/* ---- load.c ---- */
+
+err core_load_row(struct core *c, str key, str row); /* one object more, in any order */
+MUST_USE err core_load_done(struct core *c); /* all are there: order and link them; ERR_CORRUPT */
+
 /* ---- apply.c: one command ---- */
 
 struct core_call {
@@ -132,6 +137,9 @@ u32 core_placer_next(struct core_placer *p, u32 want, struct core_node **out);
 
 struct core_member *core_part_member(const struct core_part *p, u32 replica);
 struct core_member *core_part_member_on(const struct core_part *p, u32 node);
+bool core_member_is_lost(const struct core *c, const struct core_member *m);
+bool core_part_lives_on(const struct core *c, const struct core_part *p, u32 node);
+void core_seat_founders(struct core_call *call, struct core_part *p);
 u32 core_part_voters(const struct core_part *p);
 struct core_member *core_part_add(struct core *c, struct core_part *p, const struct core_node *n,
                                   enum core_role role);

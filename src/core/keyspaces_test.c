@@ -62,9 +62,9 @@ TEST(keyspaces, what_cannot_be_kept_is_refused_with_what_is_needed)
     CHECK(says(&f, "odd number"));
     cmd.flags = CORE_ACCEPT_RISK;
     CHECK_EQ(fixture_do(&f, &cmd), CORE_OK);
-    CHECK(core_keyspace(f.core, 3)->accepted_risk);
+    CHECK(core_keyspace(f.core, CORE_KEYSPACE_FIRST)->accepted_risk);
     CHECK_EQ(fixture_do(&f, &cmd), CORE_EXISTS);
-    CHECK_EQ(result_u32(&f), 3);
+    CHECK_EQ(result_u32(&f), CORE_KEYSPACE_FIRST);
     cmd.name = STR("or ders");
     CHECK_EQ(fixture_do(&f, &cmd), CORE_INVALID);
     fixture_done(&f);

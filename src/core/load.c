@@ -11,7 +11,7 @@ struct loading {
     err failed;
 };
 
-static err load_row(struct core *c, str key, str value)
+err core_load_row(struct core *c, str key, str value)
 {
     struct core_node node;
     struct core_keyspace ks;
@@ -46,7 +46,7 @@ static bool visit_row(void *context, str key, str value)
 {
     struct loading *l = context;
 
-    l->failed = load_row(l->core, key, value);
+    l->failed = core_load_row(l->core, key, value);
     return l->failed == OK;
 }
 
@@ -92,11 +92,12 @@ static bool part_is_good(const struct core *c, const struct core_part *p)
     if (p->is_range != (k->settings[CORE_PARTITIONS] == 0)) return false;
     if (p->epoch > p->changed || p->changed > c->cluster.epoch) return false;
     for (u32 i = 0; i < p->member_count; i++) {
-        const struct core_node *n = core_find_node(c, p->members[i].node);
-        if (!n || memcmp(&n->incarnation, &p->members[i].incarnation, sizeof n->incarnation))
-            return false;
-        for (u32 j = 0; j < i; j++)
-            if (p->members[j].node == n->id) return false;
+        if (!core_find_node(c, p->members[i].node)) return false;
+        if (core_member_is_lost(c, &p->members[i])) continue;
+        for (u32 j = 0; j < i; j++) {
+            const struct core_member *m = &p->members[j];
+            if (m->node == p->members[i].node && !core_member_is_lost(c, m)) return false;
+        }
     }
     if (p->leader && !core_part_member(p, p->leader)) return false;
     if (p->op.in && !core_part_member(p, p->op.in)) return false;
@@ -123,6 +124,15 @@ static bool link_parts(struct core *c)
     return true;
 }
 
+err core_load_done(struct core *c)
+{
+    if (c->node_count) qsort((void *)c->nodes, c->node_count, sizeof(void *), nodes_by_id);
+    if (c->keyspace_count)
+        qsort((void *)c->keyspaces, c->keyspace_count, sizeof(void *), keyspaces_by_id);
+    if (c->part_count) qsort((void *)c->parts, c->part_count, sizeof(void *), parts_by_id);
+    return link_parts(c) ? OK : ERR_CORRUPT;
+}
+
 err core_load(struct core *c)
 {
     struct loading l = {.core = c};
@@ -135,14 +145,10 @@ err core_load(struct core *c)
         if (l.failed) return l.failed;
     } while (cursor);
     if (!c->founded) return c->node_count + c->keyspace_count + c->part_count ? ERR_CORRUPT : OK;
-    if (c->node_count) qsort((void *)c->nodes, c->node_count, sizeof(void *), nodes_by_id);
-    if (c->keyspace_count)
-        qsort((void *)c->keyspaces, c->keyspace_count, sizeof(void *), keyspaces_by_id);
-    if (c->part_count) qsort((void *)c->parts, c->part_count, sizeof(void *), parts_by_id);
-    if (!link_parts(c)) return ERR_CORRUPT;
+    err e = core_load_done(c);
     c->changes_after = c->cluster.epoch;
     c->cluster_changed = c->cluster.epoch;
-    return OK;
+    return e;
 }
 
 /* ---- for tests ---- */
@@ -157,7 +163,8 @@ void core_check(const struct core *c)
         u32 replicas = 0;
         assert(i == 0 || c->nodes[i - 1]->id < c->nodes[i]->id);
         for (u32 j = 0; j < c->part_count; j++)
-            replicas += core_part_member_on(c->parts[j], c->nodes[i]->id) != NULL;
+            for (u32 m = 0; m < c->parts[j]->member_count; m++)
+                replicas += c->parts[j]->members[m].node == c->nodes[i]->id;
         assert(replicas == c->nodes[i]->replicas);
         assert(c->nodes[i]->id < c->cluster.next_node);
     }

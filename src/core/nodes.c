@@ -121,6 +121,7 @@ void core_do_found(struct core_call *call)
     struct core *c = call->core;
     const struct core_command *cmd = call->cmd;
     u64 settings[CORE_KEYSPACE_SETTINGS];
+    struct core_keyspace *k;
 
     if (!founders_are_good(call)) return;
     u32 level_before = c->cluster.version;
@@ -140,8 +141,11 @@ void core_do_found(struct core_call *call)
     core_save_cluster(call);
     for (u32 i = 0; i < cmd->node_count; i++) core_admit_node(call, &cmd->nodes[i], CORE_UP);
     core_keyspace_settings_default(settings);
-    core_make_keyspace(call, STR("core"), settings);
-    core_make_keyspace(call, STR("default"), settings);
+    k = core_make_keyspace(call, STR("core"), settings);
+    core_seat_founders(call, k->parts[0]);
+    k = core_make_keyspace(call, STR("default"), settings);
+    core_seat_founders(call, k->parts[0]);
+    c->cluster.next_keyspace = (u32)u64_max(c->cluster.next_keyspace, CORE_KEYSPACE_FIRST);
 }
 
 /* ---- joining ---- */
@@ -198,6 +202,15 @@ static struct core_node *the_node(struct core_call *call)
     return NULL;
 }
 
+static bool is_another_nodes(struct core_call *call, const struct core_node *n, const struct core_uuid *u)
+{
+    const struct core_node *other = find_incarnation(call->core, u);
+
+    if (!other || other == n) return false;
+    core_refuse(call, CORE_EXISTS, "that disk is node %u: a directory belongs to one node", other->id);
+    return true;
+}
+
 void core_do_node_update(struct core_call *call)
 {
     struct core_node *n = the_node(call);
@@ -205,7 +218,7 @@ void core_do_node_update(struct core_call *call)
     u8 mask = call->cmd->mask;
 
     if (!n) return;
-    if (!uuid_is(&n->incarnation, &s.incarnation)) {
+    if (!uuid_is(&n->incarnation, &s.incarnation) && !(mask & CORE_UPDATE_INCARNATION)) {
         core_refuse(call, CORE_STALE,
                     "node %u is another life of that disk: an empty directory joins as a new node",
                     n->id);
@@ -219,8 +232,10 @@ void core_do_node_update(struct core_call *call)
         s.version_max = n->version_max;
     }
     if (!core_check_spec(call, &s)) return;
+    if (mask & CORE_UPDATE_INCARNATION && is_another_nodes(call, n, &s.incarnation)) return;
     struct core_node before = *n;
     take_spec(n, &s, mask);
+    if (mask & CORE_UPDATE_INCARNATION) n->incarnation = s.incarnation;
     if ((mask & CORE_UPDATE_READY) && n->state == CORE_JOINING) n->state = CORE_UP;
     if (memcmp(&before, n, sizeof before) != 0) core_save_node(call, n);
 }
@@ -297,7 +312,7 @@ static bool others_have_quorums(struct core_call *call, const struct core_node *
         if (!here || here->role != CORE_VOTER) continue;
         for (u32 j = 0; j < p->member_count; j++) {
             const struct core_member *m = &p->members[j];
-            if (m->role != CORE_VOTER || m->node == lost->id) continue;
+            if (m->role != CORE_VOTER || m->node == lost->id || core_member_is_lost(c, m)) continue;
             left += core_find_node(c, m->node)->state != CORE_REMOVED;
         }
         if (left >= voters / 2 + 1) continue;

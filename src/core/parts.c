@@ -54,7 +54,7 @@ static void begin_move(struct core_call *call, struct core_part *p)
 
     if (!n || n->state != CORE_UP)
         core_refuse(call, CORE_NO_SUCH, "node %u is not up: choose one that is", call->cmd->node);
-    else if (core_part_member_on(p, n->id) && !MUTANT(core_two_replicas_on_a_node))
+    else if (core_part_lives_on(c, p, n->id) && !MUTANT(core_two_replicas_on_a_node))
         core_refuse(
             call, CORE_UNSAFE,
             "node %u holds a replica of partition %llu already, and two on one node would be "

@@ -48,6 +48,7 @@ struct planner {
 void planner_look(struct planner *p);
 void planner_done(struct planner *p);
 struct seen_node *planner_node(const struct planner *p, u32 id);
+bool planner_lives(const struct planner *p, const struct core_member *m);
 bool part_caught_up(const struct seen_part *s, u32 replica);
 bool planner_quorum_holds(const struct planner *p, const struct seen_part *s, u32 in, u32 out);
 u32 planner_racks_of(struct planner *p, const struct seen_part *s, u32 without,

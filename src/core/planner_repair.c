@@ -22,10 +22,11 @@ static void undo(struct planner *p, struct seen_part *s, const struct seen_node 
 static void go_on(struct planner *p, struct seen_part *s)
 {
     const struct core_op *op = &s->part->op;
-    const struct seen_node *in = planner_node(p, core_part_member(s->part, op->in)->node);
+    const struct core_member *coming = core_part_member(s->part, op->in);
+    const struct seen_node *in = planner_node(p, coming->node);
     const struct core_member *out = op->out ? core_part_member(s->part, op->out) : NULL;
 
-    if (in->leaving || in->node->state != CORE_UP) {
+    if (in->leaving || in->node->state != CORE_UP || core_member_is_lost(p->core, coming)) {
         undo(p, s, in);
         return;
     }
@@ -70,7 +71,7 @@ static struct seen_node *find_place(struct planner *p, const struct seen_part *s
     for (u32 i = 0; i < p->node_count; i++) {
         struct seen_node *n = &p->nodes[i];
         if (!n->placeable || !planner_has_slot(p, n) || n->room < s->weight) continue;
-        if (core_part_member_on(s->part, n->node->id)) continue;
+        if (core_part_lives_on(p->core, s->part, n->node->id)) continue;
         if (best && n->load >= best->load && best_racks >= s->wanted) continue;
         u32 racks = planner_racks_of(p, s, out, n);
         if (MUTANT(core_plan_ignores_racks)) racks = 0;
@@ -87,7 +88,8 @@ static bool has_no_spare(const struct planner *p, const struct seen_part *s)
 {
     for (u32 i = 0; i < p->node_count; i++) {
         const struct seen_node *n = &p->nodes[i];
-        if (n->placeable && n->room >= s->weight && !core_part_member_on(s->part, n->node->id))
+        if (n->placeable && n->room >= s->weight &&
+            !core_part_lives_on(p->core, s->part, n->node->id))
             return false;
     }
     return true;
@@ -112,15 +114,30 @@ static bool leader_has_slot(const struct planner *p, const struct seen_part *s)
 
 static const struct core_member *gone_member(const struct planner *p, const struct seen_part *s)
 {
-    for (u32 i = 0; i < s->part->member_count; i++)
-        if (planner_node(p, s->part->members[i].node)->gone) return &s->part->members[i];
+    for (u32 i = 0; i < s->part->member_count; i++) {
+        const struct core_member *m = &s->part->members[i];
+        if (planner_node(p, m->node)->gone || core_member_is_lost(p->core, m)) return m;
+    }
     return NULL;
+}
+
+static void loss_text(const struct planner *p, const struct core_member *lost, char *out, size_t size)
+{
+    const struct seen_node *n = planner_node(p, lost->node);
+    char silent[32];
+
+    duration_text(n->silent_ms, silent, sizeof silent);
+    if (n->node->state == CORE_REMOVED)
+        snprintf(out, size, "was removed");
+    else if (core_member_is_lost(p->core, lost))
+        snprintf(out, size, "has another disk than before");
+    else
+        snprintf(out, size, "has been silent for %s, longer than replace-after", silent);
 }
 
 static void repair(struct planner *p, struct seen_part *s)
 {
     const struct core_member *lost = gone_member(p, s);
-    char silent[32];
 
     if (!lost && s->voters >= s->wanted) return;
     if (lost && s->voters > s->wanted) return; /* the surplus pass takes it away */
@@ -148,15 +165,11 @@ static void repair(struct planner *p, struct seen_part *s)
                         "partition %llu has %u of %u replicas: node %u gets one", id_of(s),
                         s->voters, s->wanted, to->node->id);
     } else {
-        const struct seen_node *n = planner_node(p, lost->node);
-        duration_text(n->silent_ms, silent, sizeof silent);
+        char why[96];
+        loss_text(p, lost, why, sizeof why);
         step = plan_add(p, s, CORE_PLAN_MOVE, CORE_WHY_REPAIR,
-                        "node %u %s%s%s: its replica of partition %llu is made anew on node %u",
-                        lost->node,
-                        n->node->state == CORE_REMOVED ? "was removed" : "has been silent for ",
-                        n->node->state == CORE_REMOVED ? "" : silent,
-                        n->node->state == CORE_REMOVED ? "" : ", longer than replace-after",
-                        id_of(s), to->node->id);
+                        "node %u %s: its replica of partition %llu is made anew on node %u",
+                        lost->node, why, id_of(s), to->node->id);
     }
     plan_move(p, s, step, to, lost);
 }
@@ -219,7 +232,9 @@ static u32 gladness(struct planner *p, const struct seen_part *s, const struct c
     const struct seen_node *n = planner_node(p, m->node);
     u32 all = planner_racks_of(p, s, 0, NULL);
 
-    return (n->gone ? 8u : 0) + (n->alive ? 0 : 4u) + (n->leaving ? 2u : 0) +
+    bool gone = n->gone || core_member_is_lost(p->core, m);
+
+    return (gone ? 8u : 0) + (n->alive ? 0 : 4u) + (n->leaving ? 2u : 0) +
            (planner_racks_of(p, s, m->replica, NULL) == all ? 1u : 0);
 }
 

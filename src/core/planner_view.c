@@ -25,6 +25,11 @@ struct seen_node *planner_node(const struct planner *p, u32 id)
     return &p->nodes[p->index_of[id]];
 }
 
+bool planner_lives(const struct planner *p, const struct core_member *m)
+{
+    return planner_node(p, m->node)->alive && !core_member_is_lost(p->core, m);
+}
+
 static void see_node(struct planner *p, struct seen_node *n, const struct core_node *node, u32 rack)
 {
     const struct core_node_fact *f = node_fact(p->facts, node->id);
@@ -63,7 +68,7 @@ static void see_part(struct planner *p, struct seen_part *s, const struct core_p
         struct seen_node *n = planner_node(p, m->node);
         if (m->role == CORE_VOTER) {
             s->voters++;
-            s->live += n->alive;
+            s->live += planner_lives(p, m);
         }
         if (m->replica != goes) n->load += s->weight;
         if (m->replica == part->leader) n->leaders++;
@@ -173,13 +178,13 @@ bool planner_quorum_holds(const struct planner *p, const struct seen_part *s, u3
     if (s->live < s->voters / 2 + 1) return false;
     if (in) {
         voters++;
-        live += planner_node(p, core_part_member(s->part, in)->node)->alive;
+        live += planner_lives(p, core_part_member(s->part, in));
     }
     if (out) {
         const struct core_member *m = core_part_member(s->part, out);
         if (m->role == CORE_VOTER) {
             voters--;
-            live -= planner_node(p, m->node)->alive;
+            live -= planner_lives(p, m);
         }
     }
     return voters > 0 && live >= voters / 2 + 1;

@@ -103,7 +103,7 @@ TEST(state, a_large_cluster_loads)
     fixture_restart(&f);
     CHECK_EQ(digest_of(&f), digest);
     CHECK_EQ(f.core->part_count, 5 * 4096 + 2);
-    CHECK_EQ(core_lookup_slot(f.core, 4, 8193)->slot_first, 8192);
+    CHECK_EQ(core_lookup_slot(f.core, CORE_KEYSPACE_FIRST + 1, 8193)->slot_first, 8192);
     fixture_done(&f);
 }
 
