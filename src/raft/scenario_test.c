@@ -23,6 +23,7 @@
 
 #include "base/test.h"
 
+#include <stdlib.h>
 #include <glob.h>
 
 #define NODES_MAX  6u
