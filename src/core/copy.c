@@ -81,5 +81,6 @@ err core_copy_done(struct core *c)
 {
     for (u32 i = 0; i < c->keyspace_count; i++) c->keyspaces[i]->part_count = 0;
     for (u32 i = 0; i < c->node_count; i++) c->nodes[i]->replicas = 0;
+    c->changes_after = c->cluster_changed = c->cluster.epoch; /* who asks it for changes is sent to the pages */
     return c->founded ? core_load_done(c) : OK;
 }

@@ -281,7 +281,8 @@ err part_boot(struct part *p, struct wal *wal)
      * the directory empty: a crash may have come before anything was written. */
     bool empty = !b->saw_anything && p->checkpoint.marker.index == 0;
     bool joins = p->options.members.count == 0; /* its number is new: it never promised anything */
-    if (empty && !joins && !MUTANT(blank_disk_votes)) b->hard.impaired = true;
+    bool fresh = joins || p->options.fresh;
+    if (empty && !fresh && !MUTANT(blank_disk_votes)) b->hard.impaired = true;
     if (b->suspect)
         b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
     if (b->damaged) cut_damaged(p, b);

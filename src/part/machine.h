@@ -47,3 +47,9 @@ struct machine { /* first member of each kind */
 struct kv;
 struct machine *kv_machine_new(struct kv *kv);
 struct kv *kv_machine_kv(struct machine *m); /* NULL: m is of another kind */
+
+/* The cluster's metadata over core (owned). A write's body is a command of it, its answer that command's reply; a read is
+ * answered with the map's epoch:u64. */
+struct core;
+struct machine *core_machine_new(struct core *core);
+struct core *core_machine_core(struct machine *m); /* NULL: m is of another kind */

@@ -148,11 +148,16 @@ void part_resign(struct part *p)
             best_match = s.match;
         }
     }
-    if (!best || !raft_is_leader(p->raft)) return;
-    struct raft_event ev = {.kind = RAFT_TRANSFER, .peer = best};
+    if (best && raft_is_leader(p->raft)) part_transfer(p, best);
+}
+
+void part_transfer(struct part *p, replica_id to)
+{
+    struct raft_event ev = {.kind = RAFT_TRANSFER, .peer = to};
+
     p->now = env_mono(p->env);
     err e = log_step(p, &ev);
-    (void)e; /* refused: not leader any more, which is what was wanted */
+    (void)e; /* refused: not leader any more, or who is meant cannot lead; whoever wanted it looks again */
 }
 
 err part_on_job(struct part *p, struct env_job *job)
@@ -236,6 +241,33 @@ const struct part_stats *part_stats(struct part *p)
     members_count(p);
     return &p->stats;
 }
+bool part_may_be_freed(const struct part *p)
+{
+    return !p->checkpoint.running && !p->shipping.in.committing &&
+           !store_checkpoint_running(p->store);
+}
+
+struct machine *part_machine(struct part *p)
+{
+    return p->machine;
+}
+
+#define ROW_BYTES_GUESS 128
+
+/* By the number of keys: nobody counts their bytes yet. */
+u64 part_bytes(struct part *p)
+{
+    struct kv *kv = part_kv(p);
+    u64 keys = 0;
+
+    for (u8 db = 0; kv && db < KV_DATABASES; db++) {
+        struct kv_db_stats s;
+        kv_db_stats(kv, db, &s);
+        keys += s.keys;
+    }
+    return keys * ROW_BYTES_GUESS;
+}
+
 bool part_is_damaged(const struct part *p)
 {
     return raft_hard_state(p->raft)->impaired;

@@ -76,7 +76,8 @@ struct part_options {
     replica_id replica;         /* which one this is; 0: a founding member, its number is its node's */
     u8 incarnation[16];         /* of this node's directory */
     struct raft_config members; /* who founded the group; none: this replica was added to it later */
-    bool blank;         /* the directory was made at this start */
+    /* The owner vouches that this replica has never run, so that an empty log is no lost one: it made no promise. */
+    bool fresh;
     /* tail kept for slow followers after a checkpoint; at six times that the next one is due */
     u64 log_bytes_keep;
     size_t snapshot_chunk_bytes;
@@ -126,7 +127,14 @@ bool part_stopping(struct part *p);
 /* Ask for leadership to move away (before a clean stop). */
 void part_resign(struct part *p);
 
+/* Hand leadership to this replica, if it can take it. */
+void part_transfer(struct part *p, replica_id to);
+/* No job of it is under way: part_free may be called while the node goes on. */
+bool part_may_be_freed(const struct part *p);
+
 struct raft *part_raft(struct part *p);
+struct machine *part_machine(struct part *p);
+u64 part_bytes(struct part *p); /* about so much a copy of it takes */
 struct kv *part_kv(struct part *p); /* NULL: another kind of machine */
 struct store *part_store(struct part *p);
 u64 part_applied(const struct part *p);

@@ -190,3 +190,9 @@ err raft_config_decode(str bytes, struct raft_config *out)
     *out = c;
     return OK;
 }
+
+bool raft_member_is_nameless(const struct raft_member *m)
+{
+    static const u8 none[sizeof m->incarnation];
+    return mem_equal(m->incarnation, none, sizeof none);
+}

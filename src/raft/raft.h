@@ -328,6 +328,7 @@ void raft_config_found(struct raft_config *c, node_id node);
 bool raft_config_put(struct raft_config *c, const struct raft_member *m);
 void raft_config_remove(struct raft_config *c, replica_id id);
 const struct raft_member *raft_config_find(const struct raft_config *c, replica_id id);
+bool raft_member_is_nameless(const struct raft_member *m); /* of incarnation zero: whichever disk its node has */
 u32 raft_config_count(const struct raft_config *c, u8 roles); /* members with any of these */
 bool raft_config_is_joint(const struct raft_config *c);
 bool raft_config_equal(const struct raft_config *a, const struct raft_config *b);

@@ -12,8 +12,15 @@
 
 struct cluster;
 
-struct cluster *cluster_new(struct node *n);
+struct replicas;
+struct cluster *cluster_new(struct node *n, struct replicas *replicas);
 void cluster_free(struct cluster *c);
+void cluster_turn(struct cluster *c, nanos now); /* before the partitions' turn */
+nanos cluster_deadline(const struct cluster *c);
+/* FRAME_MAP_PULL to FRAME_TRANSFER. */
+void cluster_on_frame(struct cluster *c, node_id from, const struct frame *f, str body);
+void cluster_on_join(struct cluster *c, u64 ticket, str body);
+u64 cluster_epoch(const struct cluster *c); /* of the map; 0: not founded */
 
 /* The newest map known here. Before the cluster is founded core_cluster() of it is NULL. Borrowed for this
  * turn: any event may replace it. Never NULL. */

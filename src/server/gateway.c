@@ -613,6 +613,14 @@ static void expire(struct gateway *g)
     }
 }
 
+void gateway_fail_all(struct gateway *g)
+{
+    if (!g) return;
+    take_back(g);
+    for (struct list *l; (l = list_first(&g->waiting));)
+        time_out(g, CONTAINER_OF(l, struct gateway_request, link), true);
+}
+
 static void refuse_unnumbered(struct gateway *g, struct gateway_request *r)
 {
     struct gateway_reply reply = {.bytes = str_of(overloaded), .failed = true};

@@ -142,7 +142,7 @@ static err pending_identity(struct env *env, struct identity *id)
 }
 
 /* The members as last heard of, for the next start: `members`, a line `id host:port` each. */
-static err write_members(struct env *env, const struct node_member *m, u32 count)
+err identity_write_members(struct env *env, const struct node_member *m, u32 count)
 {
     struct buf b = {0};
 
@@ -170,7 +170,7 @@ static err read_members(struct env *env, struct node_config *c)
 
     err e = env_file_read(env, "members", 64 * KIB, &b);
     buf_append_u8(&b, 0);
-    c->member_count = 0;
+    if (!e) c->member_count = 0;
     for (char *line = e ? NULL : strtok_r((char *)buf_bytes(&b), "\n", &rest); line;
          line = strtok_r(NULL, "\n", &rest)) {
         if (c->member_count == NODE_MEMBERS_MAX || !read_member(line, &c->members[c->member_count])) {
@@ -193,7 +193,7 @@ err identity_settle(struct env *env, struct node_config *c, const struct join_ou
     c->has_cluster_id = true;
     c->member_count = o->member_count;
     for (u32 i = 0; i < o->member_count; i++) c->members[i] = o->members[i];
-    err e = write_members(env, o->members, o->member_count);
+    err e = identity_write_members(env, o->members, o->member_count);
     return e ? e : write_identity(env, id); /* last: with it the node is a member */
 }
 
@@ -235,9 +235,10 @@ err identity_open(struct env *env, struct node_config *c, char *problem, size_t 
                  "--join HOST:PORT, or use another --dir");
         return ERR_WRONG_IDENTITY;
     }
-    if (!e && out->node && !c->member_count) {
+    if (!e && out->node) { /* who the members are by now matters more than who was named at the start */
         e = read_members(env, c);
-        if (e == ERR_NOT_FOUND) e = OK; /* a cluster of one */
+        out->has_joined = e == OK;
+        if (e == ERR_NOT_FOUND) e = OK; /* of one, or as named */
     }
     if (!e) e = raise_boot(env, &out->boot);
     if (e && !problem[0])

@@ -70,7 +70,7 @@ const struct join_outcome *joiner_outcome(const struct joiner *j)
     return &j->outcome;
 }
 
-static str print_address(char *out, size_t size, const char *host, u16 port)
+str address_print(char *out, size_t size, const char *host, u16 port)
 {
     const char *form = strchr(host, ':') ? "[%s]:%u" : "%s:%u";
     int n = snprintf(out, size, form, host, port);
@@ -81,11 +81,11 @@ static void ask(struct joiner *j)
 {
     const struct node_config *c = node_config_of(j->node);
     char peer[NODE_HOST_MAX + 8], redis[NODE_HOST_MAX + 8], admin[NODE_HOST_MAX + 8];
-    struct join_request r = {.version_min = FRAME_VERSION,
-                             .version_max = FRAME_VERSION,
-                             .peer = print_address(peer, sizeof peer, c->host, c->peer_port),
-                             .redis = print_address(redis, sizeof redis, c->host, c->redis_port),
-                             .admin = print_address(admin, sizeof admin, c->host, c->admin_port),
+    struct join_request r = {.version_min = QUORATE_LEVEL_MIN,
+                             .version_max = QUORATE_LEVEL_MAX,
+                             .peer = address_print(peer, sizeof peer, c->host, c->peer_port),
+                             .redis = address_print(redis, sizeof redis, c->host, c->redis_port),
+                             .admin = address_print(admin, sizeof admin, c->host, c->admin_port),
                              .rack = str_of(c->rack)};
     struct frame f = {.type = FRAME_JOIN};
 

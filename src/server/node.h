@@ -13,7 +13,14 @@
 struct node;
 struct gateway;
 
-#define NODE_MEMBERS_MAX RAFT_MEMBERS_MAX
+#define NODE_MEMBERS_MAX 64
+/* The levels of formats and commands this program serves: docs/formats/core.md. */
+#ifndef QUORATE_LEVEL_MIN
+#define QUORATE_LEVEL_MIN 1
+#endif
+#ifndef QUORATE_LEVEL_MAX
+#define QUORATE_LEVEL_MAX 1
+#endif
 #define NODE_HOST_MAX    64
 #define NODE_SEEDS_MAX   8
 #define NODE_RACK_MAX    64
@@ -41,8 +48,11 @@ typedef err (*node_open_kvs_fn)(void *context, struct kvs **out, char *problem,
 
 struct node_config {  /* node_config_defaults fills everything; the command line changes some */
     node_id self;     /* 0: a bare start; founds a one-node cluster as node 1 */
-    u32 founders; /* so many of the members, the first ones, found the group; 0: all */
-    u32 replica;  /* of this node in it; 0: its own number */
+    /* No consistent core: the default keyspace's group alone, whose members somebody else changes. For simulated
+     * groups. */
+    bool fixed_members;
+    u32 founders; /* then: so many of the members, the first ones, found the group; 0: all */
+    u32 replica;  /* then: of this node in it; 0: its own number */
     u32 member_count; /* 0: a cluster of one */
     struct node_member members[NODE_MEMBERS_MAX];
     /* To join: members of the cluster to ask (their id is not looked at). Then self, member_count and the

@@ -18,6 +18,7 @@ struct identity {
     node_id node; /* 0: asks to join */
     u32 boot;   /* of this start; durable before anything is served */
     bool blank; /* the directory was made at this start */
+    bool has_joined; /* its members were told to it: it is no founder's directory */
 };
 
 /* identity.c: lock the directory, read or write its identity, raise the boot epoch. */
@@ -29,9 +30,36 @@ struct join_outcome;
 MUST_USE err identity_settle(struct env *env, struct node_config *config,
                              const struct join_outcome *o, struct identity *id);
 
+MUST_USE err identity_write_members(struct env *env, const struct node_member *m, u32 count);
+
+/* The node's own files: boot.c, node.c. */
+struct replica_row;
+struct cluster;
+struct part_answer;
+MUST_USE err node_boot_member(struct node *n, char *problem, size_t size);
+void node_tell_start(struct node *n);
+void node_fail(struct node *n, const char *why, err e); /* it must stop; e OK: why says it all */
+bool node_is_blank(const struct node *n); /* its founding replicas have and had nothing */
+void node_on_answer(void *context, const struct part_answer *a);
+struct buf *node_on_peer_begin(void *context, node_id to, const struct frame *f);
+void node_on_peer_end(void *context);
+const u8 *node_on_incarnation(void *context, node_id node);
+void node_on_log(void *context, enum log_level level, const char *line);
+err node_on_frame(void *context, node_id from, const struct frame *f, str body);
+void node_on_lost(void *context, node_id peer, bool restarted);
+void node_on_join(void *context, u64 ticket, str body);
+
+/* For the cluster's files. */
+struct cluster *node_cluster(const struct node *n); /* NULL: not yet a member, or its members are fixed */
+void node_place_of(u64 part, u32 *keyspace_first, u32 *keyspace_count); /* its block of store keyspaces */
+MUST_USE err node_start_replica(struct node *n, const struct replica_row *row);
+void node_open_gateway(struct node *n, struct hosted *h);
+MUST_USE err node_set_members(struct node *n, const struct node_member *members, u32 count);
+
 /* gateway.c, for the node. */
 struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot);
 void gateway_free(struct gateway *g);
+void gateway_fail_all(struct gateway *g); /* the partition is gone: nothing is on the way any more */
 void gateway_on_answer(struct gateway *g,
                        const struct part_answer *a); /* from this node's partition */
 MUST_USE err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str body);

@@ -34,6 +34,7 @@ struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_ma
 
 static void hosted_free(struct hosted *h)
 {
+    if (h->erase) store_install_abort(h->erase); /* going down: it is found again at the next start */
     gateway_free(h->gateway);
     part_free(h->part); /* both accept NULL */
     store_free(h->store);
@@ -114,6 +115,18 @@ static void wake_at(struct parts *ps, struct hosted *h, nanos at)
     heap_fix(ps, h);
 }
 
+static void heap_remove(struct parts *ps, struct hosted *h)
+{
+    u32 last = ps->count - 1, at = h->heap_place;
+    struct hosted *moved = ps->heap[last];
+
+    if (moved == h) return;
+    heap_set(ps, at, moved);
+    ps->count--; /* as the caller does for good: the last place is free */
+    heap_fix(ps, moved);
+    ps->count++;
+}
+
 static void insert(struct parts *ps, struct hosted *h)
 {
     u32 at = place_of(ps, h->id);
@@ -131,33 +144,9 @@ static void insert(struct parts *ps, struct hosted *h)
     heap_fix(ps, h);
 }
 
-/* ---- boot ---- */
+/* ---- replicas come and go ---- */
 
-err parts_add(struct parts *ps, const struct part_options *options,
-              const struct parts_place *place)
-{
-    struct store_options so = {.part = options->id,
-                               .keyspace_first = place->keyspace_first,
-                               .keyspace_count = place->keyspace_count,
-                               .budget = &ps->budget};
-    struct hosted *h = mem_zalloc(sizeof *h);
-
-    h->id = options->id;
-    h->store = store_new(ps->kvs, &so);
-    err e = part_new(ps->env, h->store, place->machine(place->context, h->store), options,
-                     &ps->host, &h->part);
-    if (e) {
-        store_free(h->store);
-        mem_free(h);
-        return e;
-    }
-    list_init(&h->ready);
-    list_init(&h->on_log);
-    insert(ps, h);
-    return OK;
-}
-
-struct hosted *parts_add_remote(struct parts *ps, u64 id)
+static struct hosted *hosted_new(struct parts *ps, u64 id)
 {
     struct hosted *h = mem_zalloc(sizeof *h);
 
@@ -166,6 +155,123 @@ struct hosted *parts_add_remote(struct parts *ps, u64 id)
     list_init(&h->on_log);
     insert(ps, h);
     return h;
+}
+
+struct hosted *parts_add_remote(struct parts *ps, u64 id)
+{
+    return hosted_new(ps, id);
+}
+
+static struct store *open_store(struct parts *ps, u64 id, const struct parts_place *place)
+{
+    struct store_options so = {.part = id,
+                               .keyspace_first = place->keyspace_first,
+                               .keyspace_count = place->keyspace_count,
+                               .budget = &ps->budget};
+    return store_new(ps->kvs, &so);
+}
+
+err parts_add(struct parts *ps, const struct part_options *options,
+              const struct parts_place *place)
+{
+    struct store *store = open_store(ps, options->id, place);
+    struct part *p;
+
+    err e = part_new(ps->env, store, place->machine(place->context, store, place), options, &ps->host, &p);
+    if (e) {
+        store_free(store);
+        return e;
+    }
+    struct hosted *h = parts_find(ps, options->id);
+    if (!h) h = hosted_new(ps, options->id);
+    assert(!h->part && !h->store);
+    h->store = store;
+    h->part = p;
+    h->erased = false;
+    return OK;
+}
+
+err parts_start(struct parts *ps, const struct part_options *options,
+                const struct parts_place *place)
+{
+    err e = parts_add(ps, options, place);
+    if (e) return e;
+    struct hosted *h = parts_find(ps, options->id);
+    e = part_boot(h->part, ps->wal);
+    parts_touch(ps, h);
+    return e;
+}
+
+static void erase(struct parts *ps, struct hosted *h)
+{
+    struct store_install *in;
+
+    err e = store_install_new(h->store, &in);
+    if (e) { /* found again at the next start */
+        env_log(ps->env, LOG_ERROR, "partition %llu: its old rows cannot be deleted: %s",
+                (unsigned long long)h->id, err_text(e));
+        return;
+    }
+    h->erase = in;
+    store_install_prepare(in);
+    in->job.owner = h;
+    env_job_submit(ps->env, &in->job);
+}
+
+void parts_retire(struct parts *ps, struct hosted *h)
+{
+    assert(h->part);
+    h->retiring = true;
+    parts_touch(ps, h);
+}
+
+void parts_erase_rest(struct parts *ps, u64 id, const struct parts_place *place)
+{
+    struct hosted *h = parts_find(ps, id);
+
+    if (!h) h = hosted_new(ps, id);
+    h->store = open_store(ps, id, place);
+    erase(ps, h);
+}
+
+/* An install of nothing is the deletion of everything. */
+static void go_on_retiring(struct parts *ps, struct hosted *h)
+{
+    if (!h->retiring) return;
+    store_tidy(h->store, 4096);
+    if (!part_may_be_freed(h->part)) return;
+    part_free(h->part);
+    h->part = NULL;
+    h->retiring = false;
+    list_remove(&h->on_log);
+    wal_forget(ps->wal, h->id);
+    erase(ps, h);
+}
+
+static err on_erased(struct hosted *h)
+{
+    err e = store_install_done(h->erase);
+
+    h->erase = NULL;
+    if (e) return e;
+    store_free(h->store);
+    h->store = NULL;
+    h->erased = true;
+    return OK;
+}
+
+void parts_forget(struct parts *ps, struct hosted *h)
+{
+    u32 at = place_of(ps, h->id);
+
+    assert(!h->part && !h->store);
+    gateway_fail_all(h->gateway);
+    list_remove(&h->ready);
+    list_remove(&h->on_log);
+    heap_remove(ps, h);
+    memmove(&ps->items[at], &ps->items[at + 1], (ps->count - at - 1) * sizeof(void *));
+    ps->count--;
+    hosted_free(h);
 }
 
 node_id hosted_leader(const struct hosted *h)
@@ -187,6 +293,12 @@ void parts_on_damage(void *parts, const struct wal_damage *d)
         if (ps->items[i]->part) part_on_damage(ps->items[i]->part, d);
 }
 
+static bool is_hosted(void *context, u64 part)
+{
+    const struct hosted *h = parts_find(context, part);
+    return h && h->part;
+}
+
 err parts_boot(struct parts *ps, struct wal *wal)
 {
     err e = OK;
@@ -194,6 +306,7 @@ err parts_boot(struct parts *ps, struct wal *wal)
     ps->wal = wal;
     for (u32 i = 0; i < ps->count && !e; i++)
         if (ps->items[i]->part) e = part_boot(ps->items[i]->part, wal);
+    wal_forget_others(wal, is_hosted, ps);
     ps->durable_seen = wal_durable(wal);
     parts_touch_all(ps);
     return e;
@@ -236,6 +349,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
         gateway_turn(h->gateway, now);
         at = gateway_deadline(h->gateway);
     }
+    if (h->retiring) go_on_retiring(ps, h);
     if (!h->part) {
         wake_at(ps, h, at);
         return OK;
@@ -244,6 +358,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
     if (e) return e;
     if (h->gateway) at = gateway_deadline(h->gateway); /* answers have changed it */
     if (part_waits_for_log(h->part) && list_is_empty(&h->on_log)) list_push(&ps->on_log, &h->on_log);
+    if (h->retiring) at = u64_min(at, now + 20 * NANOS_MS);
     wake_at(ps, h, u64_min(part_deadline(h->part), at));
     return OK;
 }
@@ -270,7 +385,7 @@ err parts_turn(struct parts *ps, nanos now, bool *more)
     /* A store of a partition at rest gives memory back too while all of them hold too much. */
     if (ps->budget.bytes > ps->budget.bytes_max)
         for (u32 i = 0; i < ps->count; i++)
-            if (ps->items[i]->part) store_tidy(ps->items[i]->store, 64);
+            if (ps->items[i]->store) store_tidy(ps->items[i]->store, 64);
     *more |= !list_is_empty(&ps->ready);
     return OK;
 }
@@ -282,12 +397,12 @@ nanos parts_deadline(const struct parts *ps)
 
 err parts_on_job(struct parts *ps, struct env_job *job)
 {
-    struct part *p = job->owner;
-
     for (u32 i = 0; i < ps->count; i++) {
-        if (ps->items[i]->part != p) continue;
-        parts_touch(ps, ps->items[i]);
-        return part_on_job(p, job);
+        struct hosted *h = ps->items[i];
+        if (job->owner == h) return on_erased(h);
+        if (!h->part || job->owner != h->part) continue;
+        parts_touch(ps, h);
+        return part_on_job(h->part, job);
     }
     panic("a job without an owner: kind %u", job->kind);
 }

@@ -12,6 +12,9 @@
 /* Blocks of the store's keyspace ids, one to a partition (docs/formats/keys.md). */
 #define DEFAULT_KEYSPACE_FIRST 1u
 #define DEFAULT_KEYSPACE_COUNT 0x7fffffffu
+#define KEYSPACE_BLOCKS_FIRST  0x80000000u /* of partition 3, and so on */
+#define KEYSPACE_BLOCK_COUNT   16384u
+#define HOSTED_PARTS_MAX       131072u /* partition numbers below have blocks */
 
 struct parts;
 
@@ -22,7 +25,10 @@ struct hosted {
     struct gateway *gateway;
     node_id leader_hint; /* without a replica: who leads it, as far as anybody said; 0: nobody */
     bool founded;
+    bool erased; /* the replica that was here is gone, with its rows */
     /* the table's */
+    bool retiring;
+    struct store_install *erase; /* its rows are being deleted */
     struct list ready, on_log;
     nanos wake_at;
     u32 heap_place;
@@ -34,7 +40,8 @@ void parts_free(struct parts *ps);
 
 /* Boot: all of them before wal_open, whose callbacks are the two below; then parts_boot. A store of these
  * keyspace ids is made for it; `machine` makes the state machine over that store. */
-typedef struct machine *(*parts_machine_fn)(void *context, struct store *store);
+struct parts_place;
+typedef struct machine *(*parts_machine_fn)(void *context, struct store *store, const struct parts_place *place);
 struct parts_place {
     u32 keyspace_first, keyspace_count;
     parts_machine_fn machine;
@@ -42,6 +49,16 @@ struct parts_place {
 };
 MUST_USE err parts_add(struct parts *ps, const struct part_options *options,
                        const struct parts_place *place);
+/* The same while the node runs; the partition may be known without a replica. Its replica in the catalog is
+ * durable already. */
+MUST_USE err parts_start(struct parts *ps, const struct part_options *options,
+                         const struct parts_place *place);
+/* The replica is no member any more: it stops, then its rows go, then `erased` is true. Its gateway stays. */
+void parts_retire(struct parts *ps, struct hosted *h);
+/* Rows of a replica that was being deleted when the node stopped. */
+void parts_erase_rest(struct parts *ps, u64 id, const struct parts_place *place);
+/* The partition is gone: requests on the way to it are failed. It must hold no replica. */
+void parts_forget(struct parts *ps, struct hosted *h);
 void parts_on_replay(void *parts, const struct wal_replayed *r);
 void parts_on_damage(void *parts, const struct wal_damage *d);
 MUST_USE err parts_boot(struct parts *ps, struct wal *wal);

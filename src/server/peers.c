@@ -36,9 +36,10 @@ struct peer {
     bool gone; /* no member any more: freed when its links are down */
     struct link links[CHANNELS];
     u32 boot; /* 0: not met yet */
-    u8 incarnation[16];
+    struct hello hello; /* its latest */
     bool blank_said;
     nanos heard_at;
+    u32 map_epoch; /* of its map, as it said last: the low half */
     struct status status;
     u64 other_value_max; /* what its HELLO said when it was refused for it; 0: it was not */
 };
@@ -58,6 +59,7 @@ struct peers {
     struct env *env;
     struct listener listener;
     bool listening;
+    nanos started_at;
     struct peer_handlers handlers;
     u8 incarnation[16];
     u32 boot;
@@ -180,6 +182,7 @@ err peers_new(struct node *n, const u8 incarnation[16], u32 boot, const struct p
     p->env = node_env(n);
     p->handlers = *h;
     p->boot = boot;
+    p->started_at = node_now(n);
     mem_copy(p->incarnation, incarnation, 16);
     list_init(&p->inbound);
     prng_init(&p->prng, env_random(p->env), 7);
@@ -223,10 +226,10 @@ static void put_hello(struct peers *p, struct buf *out, node_id to, u8 channel)
     const struct node_config *c = config(p);
     struct frame f = {
         .type = FRAME_HELLO, .src_node = c->self, .src_boot = p->boot, .dst_node = to, .req = c->value_bytes_max};
-    struct hello h = {.version_min = FRAME_VERSION,
-                      .version_max = FRAME_VERSION,
+    struct hello h = {.version_min = QUORATE_LEVEL_MIN,
+                      .version_max = QUORATE_LEVEL_MAX,
                       .channel = channel,
-                      .blank = part_is_blank(node_part(p->node)),
+                      .blank = node_is_blank(p->node),
                       .redis_port = c->redis_port,
                       .admin_port = c->admin_port,
                       .pid = c->pid};
@@ -272,10 +275,10 @@ static void link_on_closed(struct peers *p, struct link *l, nanos now)
 /* A peer with a new boot: whatever the old one promised to answer is gone. */
 static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h, nanos now)
 {
-    bool same = q->boot == boot && mem_equal(q->incarnation, h->incarnation, 16);
+    bool same = q->boot == boot && mem_equal(q->hello.incarnation, h->incarnation, 16);
     if (q->boot && !same) p->handlers.on_lost(p->handlers.context, q->id, true);
     q->boot = boot;
-    mem_copy(q->incarnation, h->incarnation, 16);
+    q->hello = *h;
     q->heard_at = now;
     q->blank_said = h->blank;
     q->status.pid = h->pid;
@@ -313,8 +316,8 @@ static bool hello_fits(struct peers *p, const struct frame *f, const struct hell
         why = "it wants another node id than mine";
     else if (!peer_find(p, f->src_node))
         why = "its node id is not a member";
-    else if (h->version_min > FRAME_VERSION || h->version_max < FRAME_VERSION)
-        why = "no common version";
+    else if (h->version_min > QUORATE_LEVEL_MAX || h->version_max < QUORATE_LEVEL_MIN)
+        why = "no common level";
     if (!why) return values_fit(p, f->src_node, f->req, how);
     p->stats.refused++;
     env_log(p->env, LOG_WARN, "peer refused: %s how=%s node=%u wants=%u", why, how, f->src_node,
@@ -422,6 +425,7 @@ static bool inbound_frame(struct peers *p, struct inbound *in, const struct fram
     if (f->type == FRAME_STATUS) {
         struct status s;
         if (status_decode(body, &s)) return false;
+        q->map_epoch = f->map_epoch;
         q->status = s;
         q->blank_said = s.blank;
         return true;
@@ -641,14 +645,17 @@ bool peers_is_connected(const struct peers *p, node_id to)
 const u8 *peers_incarnation(const struct peers *p, node_id of)
 {
     const struct peer *q = peer_find(p, of);
-    return q && q->boot ? q->incarnation : NULL;
+    return q && q->boot ? q->hello.incarnation : NULL;
 }
 
 /* Over every connection and in both directions: each end of each can then tell by itself that it is
  * whole. */
-void peers_send_status(struct peers *p, const struct status *s)
+void peers_send_status(struct peers *p, const struct status *s, u64 map_epoch)
 {
-    struct frame f = {.type = FRAME_STATUS, .src_node = config(p)->self, .src_boot = p->boot};
+    struct frame f = {.type = FRAME_STATUS,
+                      .src_node = config(p)->self,
+                      .src_boot = p->boot,
+                      .map_epoch = (u32)map_epoch};
 
     for (u32 i = 0; i < p->count; i++)
         for (u32 ch = 0; ch < CHANNELS; ch++) {
@@ -691,7 +698,10 @@ u32 peers_view(const struct peers *p, struct peer_view *out, u32 max)
         out[n++] = (struct peer_view){
             .id = p->peer[i]->id,
             .alive = p->peer[i]->heard_at && now < p->peer[i]->heard_at + SILENCE_MAX,
+            .silent = now - u64_max(p->peer[i]->heard_at, p->started_at),
             .boot = p->peer[i]->boot,
+            .map_epoch = p->peer[i]->map_epoch,
+            .hello = p->peer[i]->boot ? &p->peer[i]->hello : NULL,
             .status = p->peer[i]->status,
             .other_value_max = p->peer[i]->other_value_max,
         };

@@ -42,13 +42,16 @@ void peers_answer_join(struct peers *p, u64 ticket, const struct join_reply *r);
 const u8 *peers_incarnation(const struct peers *p, node_id of); /* 16 bytes; NULL: not met yet */
 bool peers_is_connected(const struct peers *p, node_id to);
 
-void peers_send_status(struct peers *p, const struct status *s);
+void peers_send_status(struct peers *p, const struct status *s, u64 map_epoch);
 bool peers_all_blank(const struct peers *p); /* every other member has said its log is empty */
 
 struct peer_view {
     node_id id;
     bool alive;
+    nanos silent; /* since it was last heard; if never, since this node's start */
     u32 boot;
+    u32 map_epoch;             /* the low half of its map's epoch */
+    const struct hello *hello; /* its latest, borrowed for the turn; NULL: not met */
     struct status status; /* the latest heard */
     u64 other_value_max;  /* not 0: refused, because its --value-max is this and not ours */
 };

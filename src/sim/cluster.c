@@ -60,6 +60,7 @@ void cluster_make_nodes(struct world *w)
         h->config.admin_port = (u16)(ADMIN_PORT + i);
         h->config.open_kvs = engine_open;
         h->config.founders = w->options->founders;
+        h->config.fixed_members = w->options->founders || w->nodes > 3; /* more would give up replicas */
         w->hosts[w->host_count++] = h;
     }
     net_set_peer_ports(w->net, PEER_PORT, w->nodes);

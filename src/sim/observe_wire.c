@@ -7,12 +7,14 @@
 #include "base/mem.h"
 #include "sim/faults.h"
 #include "sim/net.h"
+#include "server/parts.h"
 
 #define LATENCY_MAX (2 * NANOS_SEC) /* of a frame that nothing holds back */
 
 enum { /* docs/formats/peer.md */
     AT_LEN = 0,
     AT_TYPE = 4,
+    AT_PART = 16,
     AT_SRC = 24, /* node, and behind it its boot */
     AT_DST = 32,
     AT_REQ = 40,
@@ -173,10 +175,11 @@ static void note_raft_frame(struct world *w, const u8 *f, nanos at)
 
 /* ---- requests and answers ---- */
 
-/* Node, boot and number; `side` is the header's place of the node that asked. */
+/* Node, boot, partition and number; `side` is the header's place of the node that asked. */
 static u64 asked_key(const u8 *f, u32 side)
 {
-    return hash_mix(hash_mix(get_u32(f + side), get_u32(f + side + 4)), get_u64(f + AT_REQ)) | 1;
+    u64 who = hash_mix(hash_mix(get_u32(f + side), get_u32(f + side + 4)), get_u64(f + AT_PART));
+    return hash_mix(who, get_u64(f + AT_REQ)) | 1;
 }
 
 static u64 *asked_find(const struct asked *a, u64 key)
@@ -216,10 +219,11 @@ void observe_frames(struct world *w, nanos at, str frames)
         size_t len = get_u32(frames.at + AT_LEN);
         if (len < FRAME_HEADER_BYTES || len > frames.len) return;
         u16 type = get_u16(frames.at + AT_TYPE);
-        if (type == FRAME_RAFT && len >= AT_SENT_AT + 8) note_raft_frame(w, frames.at, at);
+        bool watched = get_u64(frames.at + AT_PART) == PART_DEFAULT; /* the group whose members are looked at */
+        if (watched && type == FRAME_RAFT && len >= AT_SENT_AT + 8) note_raft_frame(w, frames.at, at);
         if (type == FRAME_FORWARD) note_asked(&w->observer->asked, asked_key(frames.at, AT_SRC));
         if (type == FRAME_FORWARD_REPLY) check_answer(w, frames.at);
-        if (type == FRAME_SNAPSHOT_CHUNK) faults_on_chunk(w, get_u32(frames.at + AT_SRC), get_u32(frames.at + AT_DST));
+        if (watched && type == FRAME_SNAPSHOT_CHUNK) faults_on_chunk(w, get_u32(frames.at + AT_SRC), get_u32(frames.at + AT_DST));
         frames = str_from(frames.at + len, frames.len - len);
     }
 }

@@ -94,6 +94,29 @@ static void note_hard_state(struct wal_part *part, const struct wal_segment *s,
     part->hard_lsn = lsn;
 }
 
+static void forget_uses(struct wal *w, u32 part)
+{
+    for (u32 i = 0; i < w->segments.count; i++) {
+        struct wal_segment *s = w->segments.at[i];
+        for (u32 j = 0; j < s->use_count; j++)
+            if (s->uses[j].part == part) s->uses[j].entry_last = s->uses[j].marker_last = 0;
+    }
+}
+
+void wal_reclaim_forget(struct wal *w, u64 part)
+{
+    u32 at = part_at(&w->parts, part);
+
+    forget_uses(w, at);
+    w->parts.parts[at].hard_seq = 0;
+}
+
+void wal_reclaim_forget_others(struct wal *w, bool (*is_known)(void *context, u64 part), void *context)
+{
+    for (u32 i = 0; i < w->parts.count; i++)
+        if (!is_known(context, w->parts.parts[i].id)) wal_reclaim_forget(w, w->parts.parts[i].id);
+}
+
 void wal_reclaim_note(struct wal *w, struct wal_segment *s, const struct wal_frame *f, str payload,
                       u64 lsn)
 {
@@ -101,7 +124,8 @@ void wal_reclaim_note(struct wal *w, struct wal_segment *s, const struct wal_fra
 
     if (f->type == WAL_PAD) return;
     u32 at = part_at(p, f->part);
-    if (f->repl > p->parts[at].repl) { /* its indexes begin anew: nothing of it is released */
+    if (f->repl > p->parts[at].repl) { /* its indexes begin anew, and the rows of the one before are gone */
+        if (p->parts[at].repl) forget_uses(w, at);
         p->parts[at].repl = f->repl;
         p->parts[at].released = 0;
     }

@@ -222,6 +222,16 @@ void wal_release(struct wal *w, u64 part, u64 index)
     wal_reclaim_release(w, part, index);
 }
 
+void wal_forget(struct wal *w, u64 part)
+{
+    wal_reclaim_forget(w, part);
+}
+
+void wal_forget_others(struct wal *w, bool (*is_known)(void *context, u64 part), void *context)
+{
+    wal_reclaim_forget_others(w, is_known, context);
+}
+
 u64 wal_bytes_live(const struct wal *w)
 {
     return wal_units_end(w) - w->segments.at[0]->start_lsn;

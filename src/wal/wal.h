@@ -114,6 +114,10 @@ u64 wal_staged(const struct wal *w);  /* end of what has been staged so far */
  * been staged again in a later durable unit, are recycled; wal rewrites those hard states by itself.
  */
 void wal_release(struct wal *w, u64 part, u64 index);
+/* Nothing of this part is needed any more, hard state included: its replica here is gone, durably. */
+void wal_forget(struct wal *w, u64 part);
+/* After recovery: what it found of parts that are not known here any more is not needed. */
+void wal_forget_others(struct wal *w, bool (*is_known)(void *context, u64 part), void *context);
 u64 wal_bytes_live(const struct wal *w);
 
 const struct wal_stats *wal_stats(const struct wal *w);

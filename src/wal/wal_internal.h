@@ -185,6 +185,8 @@ struct wal_parts {
 /* Remember what a frame, placed at `lsn` in `s`, means for reclaiming. */
 void wal_reclaim_note(struct wal *w, struct wal_segment *s, const struct wal_frame *f, str payload,
                       u64 lsn);
+void wal_reclaim_forget(struct wal *w, u64 part);
+void wal_reclaim_forget_others(struct wal *w, bool (*is_known)(void *context, u64 part), void *context);
 void wal_reclaim_release(struct wal *w, u64 part, u64 index);
 
 /* Stage again what keeps the oldest segment from going, if nothing else does. */

@@ -18,6 +18,10 @@ enum frame_type {
     FRAME_SNAPSHOT_ACK = 7,
     FRAME_JOIN = 8, /* wire/peer/join.h: in place of HELLO */
     FRAME_JOIN_REPLY = 9,
+    FRAME_MAP_PULL = 10, /* wire/peer/map.h, from here on */
+    FRAME_MAP = 11,
+    FRAME_REPORT = 12,
+    FRAME_TRANSFER = 13, /* part; body: replica:u32 that is to lead it */
 };
 
 struct frame {

@@ -1,0 +1,150 @@
+#include "server/replicas.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/mem.h"
+
+#define FILE_NAME      "replicas"
+#define FILE_BYTES_MAX (256 * MIB)
+#define FORMAT         1
+
+enum { FLAG_STARTED = BIT(0), FLAG_DELETING = BIT(1) };
+
+static const char magic[8] = {'Q', 'R', 'T', 'R', 'E', 'P', 'L', 'S'};
+
+static u32 place_of(const struct replicas *r, u64 part)
+{
+    u32 low = 0, high = r->count;
+
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (r->rows[middle].part < part)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct replica_row *replicas_find(const struct replicas *r, u64 part)
+{
+    u32 at = place_of(r, part);
+    return at < r->count && r->rows[at].part == part ? &r->rows[at] : NULL;
+}
+
+void replicas_add(struct replicas *r, const struct replica_row *row)
+{
+    u32 at = place_of(r, row->part);
+
+    r->dirty = true;
+    if (at < r->count && r->rows[at].part == row->part) {
+        r->rows[at] = *row;
+        return;
+    }
+    if (r->count == r->cap) {
+        r->cap = r->cap ? 2 * r->cap : 8;
+        r->rows = mem_resize_array(r->rows, r->cap, sizeof *r->rows);
+    }
+    memmove(&r->rows[at + 1], &r->rows[at], (r->count - at) * sizeof *r->rows);
+    r->rows[at] = *row;
+    r->count++;
+}
+
+void replicas_remove(struct replicas *r, u64 part)
+{
+    u32 at = place_of(r, part);
+
+    if (at == r->count || r->rows[at].part != part) return;
+    memmove(&r->rows[at], &r->rows[at + 1], (r->count - at - 1) * sizeof *r->rows);
+    r->count--;
+    r->dirty = true;
+}
+
+void replicas_done(struct replicas *r)
+{
+    mem_free(r->rows);
+    *r = (struct replicas){0};
+}
+
+/* ---- the file ---- */
+
+static void encode_row(const struct replica_row *row, struct buf *out)
+{
+    struct buf founders = {0};
+
+    if (row->founders.count) raft_config_encode(&row->founders, &founders);
+    buf_append_u64(out, row->part);
+    buf_append_u32(out, row->replica);
+    buf_append_u8(out, row->machine);
+    buf_append_u8(out, (u8)((row->started ? FLAG_STARTED : 0) | (row->deleting ? FLAG_DELETING : 0)));
+    buf_append_u32(out, row->keyspace_first);
+    buf_append_u32(out, row->keyspace_count);
+    buf_append_u16(out, (u16)founders.len);
+    buf_append_str(out, buf_str(&founders));
+    buf_done(&founders);
+}
+
+static err decode_row(struct reader *r, struct replica_row *row)
+{
+    *row = (struct replica_row){.part = reader_u64(r)};
+    row->replica = reader_u32(r);
+    row->machine = reader_u8(r);
+    u8 flags = reader_u8(r);
+    row->started = flags & FLAG_STARTED;
+    row->deleting = flags & FLAG_DELETING;
+    row->keyspace_first = reader_u32(r);
+    row->keyspace_count = reader_u32(r);
+    u16 len = reader_u16(r);
+    str founders = reader_str(r, len);
+    if (r->bad || !row->part || !row->replica) return ERR_CORRUPT;
+    return len && raft_config_decode(founders, &row->founders) ? ERR_CORRUPT : OK;
+}
+
+err replicas_save(struct replicas *r)
+{
+    struct buf b = {0};
+
+    if (!r->dirty) return OK;
+    buf_append(&b, magic, sizeof magic);
+    buf_append_u32(&b, FORMAT);
+    buf_append_u32(&b, r->count);
+    for (u32 i = 0; i < r->count; i++) encode_row(&r->rows[i], &b);
+    buf_append_u32(&b, crc32c(buf_bytes(&b), b.len));
+    err e = env_file_replace(r->env, FILE_NAME, buf_str(&b));
+    buf_done(&b);
+    r->dirty = e != OK;
+    return e;
+}
+
+static err decode(struct replicas *r, str bytes)
+{
+    struct replica_row row;
+
+    if (bytes.len < sizeof magic + 12 || !mem_equal(bytes.at, magic, sizeof magic)) return ERR_CORRUPT;
+    if (get_u32(bytes.at + bytes.len - 4) != crc32c(bytes.at, bytes.len - 4)) return ERR_CORRUPT;
+    struct reader in = reader_of(str_from(bytes.at + sizeof magic, bytes.len - sizeof magic - 4));
+    if (reader_u32(&in) != FORMAT) return ERR_UNSUPPORTED;
+    u32 count = reader_u32(&in);
+    for (u32 i = 0; i < count; i++) {
+        err e = decode_row(&in, &row);
+        if (e) return e;
+        if (r->count && r->rows[r->count - 1].part >= row.part) return ERR_CORRUPT;
+        replicas_add(r, &row);
+    }
+    return reader_end(&in) ? ERR_CORRUPT : OK;
+}
+
+err replicas_open(struct env *env, struct replicas *r, bool *found)
+{
+    struct buf b = {0};
+
+    *r = (struct replicas){.env = env};
+    err e = env_file_read(env, FILE_NAME, FILE_BYTES_MAX, &b);
+    *found = e == OK;
+    if (e == ERR_NOT_FOUND) return OK;
+    if (!e) e = decode(r, buf_str(&b));
+    r->dirty = false;
+    buf_done(&b);
+    return e;
+}

@@ -1,0 +1,34 @@
+/* Which replicas this directory holds: the file `replicas`, docs/formats/identity.md. A replica is in it, durably, before
+ * it is started, so that no start forgets one that has voted; and until its rows are deleted. */
+#pragma once
+
+#include "env/env.h"
+#include "raft/raft.h"
+
+enum replica_machine { REPLICA_CORE = 1, REPLICA_REDIS = 2 };
+
+struct replica_row {
+    u64 part;
+    replica_id replica;
+    u8 machine;
+    bool started;  /* it may have promised something: an empty log is a lost one */
+    bool deleting; /* it is no member any more: its rows go, then the row here */
+    u32 keyspace_first, keyspace_count; /* of the store */
+    struct raft_config founders;        /* count 0: it came to a running group */
+};
+
+struct replicas {
+    struct env *env;
+    struct replica_row *rows; /* by part */
+    u32 count, cap;
+    bool dirty;
+};
+
+/* found: was there a file? ERR_CORRUPT: it is not such a file. */
+MUST_USE err replicas_open(struct env *env, struct replicas *r, bool *found);
+void replicas_done(struct replicas *r);
+struct replica_row *replicas_find(const struct replicas *r, u64 part); /* NULL: none; until the next add or remove */
+void replicas_add(struct replicas *r, const struct replica_row *row);  /* in place of the one of that part */
+void replicas_remove(struct replicas *r, u64 part);
+/* Changes are in the file when it returns OK; nothing to do if there are none. */
+MUST_USE err replicas_save(struct replicas *r);

@@ -1,0 +1,116 @@
+/* What this node tells the leader of the core about the groups it leads: only what changed since it was told, so groups at
+ * rest cost nothing on the wire. */
+#include "server/cluster_internal.h"
+
+#define LOOK_EVERY   (250 * NANOS_MS)
+#define IN_REACH     1024   /* entries: a replica so little behind may vote or lead without holding writes up */
+#define BODY_BYTES   (256 * KIB)
+
+static u64 load_of(struct part *p, const struct group_report *before)
+{
+    (void)p, (void)before;
+    return 0;
+}
+
+static void see_caught_up(struct part *p, struct group_report *g)
+{
+    struct raft *r = part_raft(p);
+    const struct raft_config *config = raft_config(r);
+    u64 last = raft_last(r).index;
+
+    for (u32 i = 0; i < config->count && g->caught_up_count < REPORT_CAUGHT_UP_MAX; i++) {
+        struct raft_peer_status s;
+        replica_id id = config->members[i].id;
+        bool near = id == g->leader;
+        if (!near && raft_peer_status(r, id, &s))
+            near = !s.impaired && s.state != 2 && (s.caught_up || s.match + IN_REACH >= last) && s.match > 0;
+        if (near) g->caught_up[g->caught_up_count++] = id;
+    }
+}
+
+static struct group_report look(struct part *p, u64 part, const struct group_report *before)
+{
+    struct group_report g = {.part = part,
+                             .term = raft_term(part_raft(p)),
+                             .leader = raft_leader(part_raft(p)),
+                             .bytes = part_bytes(p),
+                             .load = load_of(p, before)};
+    see_caught_up(p, &g);
+    return g;
+}
+
+static bool differs(u64 a, u64 b)
+{
+    u64 gap = a > b ? a - b : b - a;
+    return gap > MIB && gap > a / 16;
+}
+
+static bool is_news(const struct group_report *g, const struct group_report *told)
+{
+    if (g->term != told->term || g->leader != told->leader || g->caught_up_count != told->caught_up_count)
+        return true;
+    if (memcmp(g->caught_up, told->caught_up, sizeof g->caught_up)) return true;
+    return differs(g->bytes, told->bytes) || differs(g->load, told->load);
+}
+
+static struct group_report *told_of(struct cluster *c, u64 part)
+{
+    u32 low = 0, high = c->reports.told_count;
+
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (c->reports.told[middle].part < part)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < c->reports.told_count && c->reports.told[low].part == part) return &c->reports.told[low];
+    if (c->reports.told_count == c->reports.told_cap) {
+        c->reports.told_cap = c->reports.told_cap ? 2 * c->reports.told_cap : 16;
+        c->reports.told = mem_resize_array(c->reports.told, c->reports.told_cap, sizeof *c->reports.told);
+    }
+    memmove(&c->reports.told[low + 1], &c->reports.told[low],
+            (c->reports.told_count - low) * sizeof *c->reports.told);
+    c->reports.told_count++;
+    c->reports.told[low] = (struct group_report){.part = part};
+    return &c->reports.told[low];
+}
+
+static bool send(struct cluster *c, node_id to)
+{
+    struct frame f = {.type = FRAME_REPORT};
+    struct buf *out = peers_begin(c->peers, to, &f, true);
+
+    if (!out) return false;
+    buf_append_str(out, buf_str(&c->reports.body));
+    peers_end(c->peers);
+    return true;
+}
+
+void reports_turn(struct cluster *c)
+{
+    node_id to = cluster_core_leader(c), self = node_config_of(c->node)->self;
+    struct hosted *core = cluster_core_hosted(c);
+    u64 term = core && core->part ? raft_term(part_raft(core->part)) : 0;
+
+    if (c->now < c->reports.next_at) return;
+    c->reports.next_at = c->now + LOOK_EVERY;
+    if (!to || !cluster_is_founded(c)) return;
+    if (to != c->reports.to || term != c->reports.to_term) c->reports.told_count = 0; /* it knows nothing */
+    c->reports.to = to;
+    c->reports.to_term = term;
+    buf_clear(&c->reports.body);
+    for (u32 i = 0; i < parts_count(c->parts) && c->reports.body.len < BODY_BYTES; i++) {
+        struct hosted *h = parts_at(c->parts, i);
+        if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
+        struct group_report *told = told_of(c, h->id);
+        struct group_report now = look(h->part, h->id, told);
+        if (!is_news(&now, told)) continue;
+        *told = now;
+        if (to == self)
+            controller_see(c, self, &now);
+        else
+            group_report_encode(&now, &c->reports.body);
+    }
+    if (c->reports.body.len && !send(c, to)) c->reports.told_count = 0;
+}

@@ -1,0 +1,266 @@
+/* What the map wants on this node, and what is here: replicas are started and deleted, ways to the other partitions are
+ * kept, and the connections are those to its nodes.
+ *
+ * The map may be old, so nothing is deleted because the map does not know it yet: numbers of replicas and partitions
+ * are given out in order and never again, and only what was given out and is not there any more is gone for ever. */
+#include "server/cluster_internal.h"
+
+#include <stdio.h>
+
+#define PASS_EVERY (20 * NANOS_MS) /* while the map keeps changing */
+#define SAVE_AFTER (500 * NANOS_MS)
+
+static const struct core_member *member_here(const struct cluster *c, const struct core_part *p)
+{
+    static const struct core_uuid nil;
+    node_id self = node_config_of(c->node)->self;
+
+    for (u32 i = 0; i < p->member_count; i++) {
+        const struct core_member *m = &p->members[i];
+        if (m->node != self) continue;
+        if (mem_equal(m->incarnation.bytes, nil.bytes, 16) ||
+            mem_equal(m->incarnation.bytes, cluster_incarnation(c), 16))
+            return m;
+    }
+    return NULL;
+}
+
+static bool has_replica(const struct core_part *p, replica_id id)
+{
+    for (u32 i = 0; i < p->member_count; i++)
+        if (p->members[i].replica == id) return true;
+    return false;
+}
+
+/* ---- replicas that come ---- */
+
+/* The members as they were when the partition was made: until the map has heard of a leader, none can have come or
+ * gone. After that a late founder comes as others do, without members, and learns them from the log. */
+static bool is_as_founded(const struct core_part *p)
+{
+    if (p->leader_term || p->next_replica != p->member_count + 1) return false;
+    for (u32 i = 0; i < p->member_count; i++)
+        if (p->members[i].role != CORE_VOTER) return false;
+    return true;
+}
+
+static void note_replica(struct cluster *c, const struct core_part *p, const struct core_member *m)
+{
+    struct replica_row row = {.part = p->id, .replica = m->replica, .machine = REPLICA_REDIS};
+
+    node_place_of(p->id, &row.keyspace_first, &row.keyspace_count);
+    if (p->id == PART_CORE) row.machine = REPLICA_CORE;
+    if (is_as_founded(p)) {
+        for (u32 i = 0; i < p->member_count; i++) {
+            struct raft_member r = {
+                .id = p->members[i].replica, .node = p->members[i].node, .roles = RAFT_VOTER};
+            mem_copy(r.incarnation, p->members[i].incarnation.bytes, 16);
+            raft_config_put(&row.founders, &r);
+        }
+        row.founders.next = p->next_replica;
+    }
+    replicas_add(c->replicas, &row);
+}
+
+static void start_noted(struct cluster *c)
+{
+    if (!c->replicas->dirty) return;
+    err e = replicas_save(c->replicas);
+    if (e) {
+        node_fail(c->node, "the catalog of replicas cannot be written", e);
+        return;
+    }
+    for (u32 i = 0; i < c->replicas->count; i++) {
+        const struct replica_row *row = &c->replicas->rows[i];
+        struct hosted *h = parts_find(c->parts, row->part);
+        if (row->deleting || (h && h->part)) continue;
+        e = node_start_replica(c->node, row);
+        if (e) {
+            node_fail(c->node, "a replica cannot be started", e);
+            return;
+        }
+        c->residents.starts_unsaved = true;
+    }
+    c->residents.started_lsn = wal_staged(node_wal(c->node));
+    c->residents.save_at = c->now + SAVE_AFTER;
+}
+
+/* A replica whose first hard state is durable may have promised something: the catalog says so from now on. */
+static void note_started(struct cluster *c)
+{
+    if (!c->residents.starts_unsaved || c->now < c->residents.save_at) return;
+    if (wal_durable(node_wal(c->node)) < c->residents.started_lsn) return;
+    for (u32 i = 0; i < c->replicas->count; i++) {
+        c->replicas->dirty |= !c->replicas->rows[i].started;
+        c->replicas->rows[i].started = true;
+    }
+    c->residents.starts_unsaved = false;
+    err e = replicas_save(c->replicas);
+    if (e) node_fail(c->node, "the catalog of replicas cannot be written", e);
+}
+
+/* ---- replicas that go ---- */
+
+static void retire(struct cluster *c, struct hosted *h)
+{
+    struct replica_row *row = replicas_find(c->replicas, h->id);
+
+    if (h->retiring) return;
+    env_log(c->env, LOG_INFO, "partition %llu: replica %u is no member any more and is deleted",
+            (unsigned long long)h->id, row ? row->replica : 0);
+    if (row && !row->deleting) {
+        row->deleting = true;
+        c->replicas->dirty = true;
+        err e = replicas_save(c->replicas);
+        if (e) {
+            node_fail(c->node, "the catalog of replicas cannot be written", e);
+            return;
+        }
+    }
+    parts_retire(c->parts, h);
+}
+
+static void forget_erased(struct cluster *c)
+{
+    for (u32 i = 0; i < parts_count(c->parts); i++) {
+        struct hosted *h = parts_at(c->parts, i);
+        if (!h->erased) continue;
+        h->erased = false;
+        replicas_remove(c->replicas, h->id);
+        c->residents.map = NULL; /* it may be wanted here again: look anew */
+    }
+    err e = replicas_save(c->replicas);
+    if (e) node_fail(c->node, "the catalog of replicas cannot be written", e);
+}
+
+/* ---- one partition of the map ---- */
+
+static void note_op(struct cluster *c, u64 part)
+{
+    if (c->residents.op_count == c->residents.op_cap) {
+        c->residents.op_cap = c->residents.op_cap ? 2 * c->residents.op_cap : 16;
+        c->residents.ops = mem_resize_array(c->residents.ops, c->residents.op_cap, sizeof(u64));
+    }
+    c->residents.ops[c->residents.op_count++] = part;
+}
+
+static node_id leader_of(const struct core_part *p)
+{
+    for (u32 i = 0; i < p->member_count; i++)
+        if (p->members[i].replica == p->leader) return p->members[i].node;
+    return 0;
+}
+
+static void carry_out_part(struct cluster *c, const struct core_part *p)
+{
+    const struct core_member *m = member_here(c, p);
+    struct hosted *h = parts_find(c->parts, p->id);
+
+    if (!h) h = parts_add_remote(c->parts, p->id);
+    if (!h->gateway) node_open_gateway(c->node, h);
+    if (!h->part && p->leader) h->leader_hint = leader_of(p);
+    if (h->part) {
+        const struct replica_row *row = replicas_find(c->replicas, p->id);
+        bool gone = row && row->replica < p->next_replica && !has_replica(p, row->replica);
+        if (gone) retire(c, h);
+    } else if (m && !h->store && !replicas_find(c->replicas, p->id)) {
+        note_replica(c, p, m);
+    }
+    if (p->op.kind != CORE_OP_NONE && h->part) note_op(c, p->id);
+}
+
+/* ---- partitions that are gone ---- */
+
+/* The upper half of a split has its number before it is in the map. */
+static bool is_expected(const struct core *map, u64 id)
+{
+    u32 count;
+    const struct core_part *const *parts = core_parts(map, &count);
+
+    for (u32 i = 0; i < count; i++)
+        if (parts[i]->op.kind == CORE_OP_SPLIT && parts[i]->op.other == id) return true;
+    return false;
+}
+
+static void forget_gone(struct cluster *c, const struct core *map)
+{
+    u64 next = core_cluster(map)->next_part;
+
+    for (u32 i = 0; i < parts_count(c->parts); i++) {
+        struct hosted *h = parts_at(c->parts, i);
+        if (h->id >= next || core_part(map, h->id) || is_expected(map, h->id)) continue;
+        if (h->part) {
+            retire(c, h);
+        } else if (!h->store && !replicas_find(c->replicas, h->id)) {
+            parts_forget(c->parts, h);
+            i--;
+        }
+    }
+}
+
+/* ---- nodes ---- */
+
+static void carry_out_nodes(struct cluster *c, const struct core *map)
+{
+    struct node_member members[NODE_MEMBERS_MAX];
+    u32 count, kept = 0;
+    const struct core_node *const *nodes = core_nodes(map, &count);
+
+    for (u32 i = 0; i < count && kept < NODE_MEMBERS_MAX; i++) {
+        const struct core_node *n = nodes[i];
+        struct node_member *m = &members[kept];
+        if (n->state == CORE_REMOVED) continue;
+        *m = (struct node_member){.id = n->id};
+        if (address_parse(core_str(&n->peer), m->host, &m->peer_port)) kept++;
+    }
+    err e = node_set_members(c->node, members, kept);
+    if (e) node_fail(c->node, "the list of members cannot be written", e);
+}
+
+static void watch_own_row(struct cluster *c, const struct core *map)
+{
+    const struct core_node *me = core_node(map, node_config_of(c->node)->self);
+    u32 level = core_cluster(map)->version;
+
+    if (me && me->state == CORE_REMOVED)
+        node_fail(c->node, "this node was removed from the cluster; start it with an empty --dir and --join", OK);
+    else if (level < QUORATE_LEVEL_MIN || level > QUORATE_LEVEL_MAX)
+        node_fail(c->node, "the cluster uses a level of formats that this program does not serve; install a newer one",
+                  OK);
+}
+
+static void carry_out(struct cluster *c, const struct core *map)
+{
+    u32 count;
+    const struct core_part *const *parts = core_parts(map, &count);
+
+    c->residents.op_count = 0;
+    watch_own_row(c, map);
+    carry_out_nodes(c, map);
+    for (u32 i = 0; i < count; i++) carry_out_part(c, parts[i]);
+    forget_gone(c, map);
+    start_noted(c);
+}
+
+void residents_turn(struct cluster *c)
+{
+    const struct core *map = cluster_map(c);
+    u64 epoch = cluster_epoch(c);
+
+    note_started(c);
+    forget_erased(c);
+    if (!epoch || c->now < c->residents.next_at) return;
+    if (map == c->residents.map && epoch == c->residents.epoch) return;
+    c->residents.map = map;
+    c->residents.epoch = epoch;
+    c->residents.next_at = c->now + PASS_EVERY;
+    carry_out(c, map);
+}
+
+nanos residents_deadline(const struct cluster *c)
+{
+    nanos at = c->residents.starts_unsaved ? c->residents.save_at : NANOS_NEVER;
+
+    bool is_new = cluster_epoch(c) != c->residents.epoch || cluster_map(c) != c->residents.map;
+    return cluster_is_founded(c) && is_new ? u64_min(at, c->residents.next_at) : at;
+}
