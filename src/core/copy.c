@@ -84,3 +84,20 @@ err core_copy_done(struct core *c)
     c->changes_after = c->cluster_changed = c->cluster.epoch; /* who asks it for changes is sent to the pages */
     return c->founded ? core_load_done(c) : OK;
 }
+
+struct core *core_copy_of(const struct core *c)
+{
+    struct core *copy;
+    struct buf page;
+
+    if (!c->founded) return NULL;
+    copy = core_new(NULL);
+    buf_init(&page, 0);
+    core_page(c, 0, 0, 0, SIZE_MAX, &page);
+    err e = core_copy_take(copy, buf_str(&page));
+    if (!e) e = core_copy_done(copy);
+    assert(!e); /* a map that could not be copied is no map */
+    copy->changes_after = copy->cluster_changed = copy->cluster.epoch;
+    buf_done(&page);
+    return copy;
+}

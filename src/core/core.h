@@ -70,6 +70,12 @@ enum core_keyspace_setting {
     CORE_KEYSPACE_SETTINGS
 };
 
+/* Their names, and values as people write them ("hash:8", "yes", "300"). */
+const char *core_setting_name(enum core_cluster_setting s);
+void core_setting_print(enum core_cluster_setting s, u64 value, struct buf *out);
+const char *core_keyspace_setting_name(enum core_keyspace_setting s);
+void core_keyspace_setting_print(enum core_keyspace_setting s, u64 value, struct buf *out);
+
 /* ---- the objects, as a map holds them ---- */
 
 enum core_object_kind { CORE_CLUSTER = 1, CORE_NODE = 2, CORE_KS = 3, CORE_PART = 4 };
@@ -314,6 +320,9 @@ struct core_object {
 MUST_USE err core_map_decode(str bytes, struct core_map *out);
 bool core_map_next(struct core_map *m,
                    struct core_object *out); /* false: the end, or bytes too short */
+
+/* A copy without rows: what commands would do is tried on it (core_apply). NULL: c is not founded. */
+struct core *core_copy_of(const struct core *c);
 
 /* copy.c: a copy without rows, for who is no replica of the core: core_new(NULL), then pages and deltas in the order
  * they were asked for, then done. Between take and done nothing may be read. An err: forget it (core_free)

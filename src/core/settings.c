@@ -164,3 +164,41 @@ bool core_keyspace_settings_take(struct core_call *call, u64 values[CORE_KEYSPAC
 {
     return take(call, keyspace_settings, CORE_KEYSPACE_SETTINGS, creating, values);
 }
+
+/* ---- as people read them ---- */
+
+static void print_value(const struct setting *s, u64 value, struct buf *out)
+{
+    if (s->is_partitions && value == 0)
+        buf_append_text(out, "range");
+    else if (s->is_partitions)
+        buf_printf(out, "hash:%llu", (unsigned long long)value);
+    else if (s->words && value <= s->most)
+        buf_append_text(out, s->words[value]);
+    else
+        buf_printf(out, "%llu", (unsigned long long)value);
+}
+
+const char *core_setting_name(enum core_cluster_setting s)
+{
+    assert(s < CORE_CLUSTER_SETTINGS);
+    return cluster_settings[s].name;
+}
+
+void core_setting_print(enum core_cluster_setting s, u64 value, struct buf *out)
+{
+    assert(s < CORE_CLUSTER_SETTINGS);
+    print_value(&cluster_settings[s], value, out);
+}
+
+const char *core_keyspace_setting_name(enum core_keyspace_setting s)
+{
+    assert(s < CORE_KEYSPACE_SETTINGS);
+    return keyspace_settings[s].name;
+}
+
+void core_keyspace_setting_print(enum core_keyspace_setting s, u64 value, struct buf *out)
+{
+    assert(s < CORE_KEYSPACE_SETTINGS);
+    print_value(&keyspace_settings[s], value, out);
+}

@@ -171,7 +171,8 @@ static void write_row(struct core *c, enum core_object_kind kind, u64 id)
 {
     u8 key[9];
 
-    store_put(c->store, CORE_STORE_KEYSPACE, row_key(key, kind, id), buf_str(&c->row), (str){0});
+    if (c->store) /* a copy has none */
+        store_put(c->store, CORE_STORE_KEYSPACE, row_key(key, kind, id), buf_str(&c->row), (str){0});
     if (c->row.cap > MIB) buf_done(&c->row);
 }
 
@@ -179,7 +180,7 @@ static void delete_row(struct core *c, enum core_object_kind kind, u64 id)
 {
     u8 key[9];
 
-    store_delete(c->store, CORE_STORE_KEYSPACE, row_key(key, kind, id));
+    if (c->store) store_delete(c->store, CORE_STORE_KEYSPACE, row_key(key, kind, id));
 }
 
 static void note_change(struct core *c, enum core_object_kind kind, u64 id)

@@ -69,5 +69,7 @@ nanos gateway_deadline(const struct gateway *g);
 bool gateway_is_idle(const struct gateway *g);
 
 struct parts *node_parts(const struct node *n);
+struct cluster;
 struct peers *node_peers(const struct node *n);
 const struct identity *node_identity(const struct node *n);
+struct cluster *node_cluster(const struct node *n); /* NULL: not yet a member of one */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "server/admin/admin_internal.h"
+#include "server/admin/cluster_fakes.h"
 
 #include "base/mem.h"
 #include "raft/raft.h"

@@ -186,7 +186,7 @@ TEST(admin, refuses_other_methods_and_bodies)
 
     fixture_send(f, a, "DELETE /healthz HTTP/1.1\r\n\r\n");
     const char *head = (const char *)buf_bytes(&a->got);
-    CHECK(strstr(head, "\r\nAllow: GET, HEAD\r\n"));
+    CHECK(strstr(head, "\r\nAllow: GET, HEAD, POST\r\n"));
     CHECK(got_start(a, "HTTP/1.1 405 Method Not Allowed\r\n"));
     CHECK(!a->asked_to_close);
     fixture_send(f, b, "GET /healthz HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello");

@@ -33,6 +33,7 @@ err admin_door_new(struct node *n, char *problem, size_t problem_size, struct ad
 
 static void client_free(struct admin_client *c)
 {
+    admin_ask_drop(c);
     c->door->stats.connected--;
     list_remove(&c->all);
     list_remove(&c->dirty);
@@ -105,7 +106,8 @@ void admin_door_on_event(struct admin_door *d, const struct env_event *ev)
     case ENV_DRAINED: admin_http_work(c); break;
     case ENV_ENDED: /* as of `printf ... | nc -N`: what is answered by now is still sent */
         admin_http_work(c);
-        c->closing = true;
+        c->ended = true;
+        c->closing = c->ask == NULL;
         admin_touch(c);
         break;
     case ENV_CLOSED: client_free(c); break;
@@ -128,6 +130,7 @@ static void drop_slow(struct admin_door *d)
             continue;
         }
         d->stats.timed_out++;
+        admin_ask_drop(c);
         c->closed = true;
         env_close(d->env, &c->stream, false);
     }

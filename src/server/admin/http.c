@@ -1,5 +1,5 @@
-/* HTTP/1.1 (RFC 9112) for GET and HEAD without a body, parsed by llhttp. Requests may be pipelined;
- * the parser is stopped after each so that the answers are written one by one. */
+/* HTTP/1.1 (RFC 9112), parsed by llhttp: GET and HEAD without a body, POST with a short one of parameters.
+ * Requests may be pipelined; the parser is stopped after each so that the answers are written one by one. */
 #include "server/admin/admin_internal.h"
 
 #include <stdio.h>
@@ -21,6 +21,9 @@ static int on_begin(llhttp_t *p)
 
     c->head_bytes = 0;
     c->url_bytes = 0;
+    c->body_bytes = 0;
+    c->name_bytes = 0;
+    c->from_browser = false;
     return 0;
 }
 
@@ -42,7 +45,28 @@ static int on_url(llhttp_t *p, const char *at, size_t bytes)
     return count_head(c, bytes);
 }
 
-static int on_header_bytes(llhttp_t *p, const char *at, size_t bytes)
+static int on_header_name(llhttp_t *p, const char *at, size_t bytes)
+{
+    struct admin_client *c = client_of(p);
+
+    for (size_t i = 0; i < bytes; i++) {
+        if (c->name_bytes < sizeof c->name) c->name[c->name_bytes] = at[i];
+        c->name_bytes += c->name_bytes <= sizeof c->name;
+    }
+    return count_head(c, bytes);
+}
+
+/* A browser names the page that asks; a page has nothing to command here (cross-site request forgery). */
+static int on_header_name_complete(llhttp_t *p)
+{
+    struct admin_client *c = client_of(p);
+
+    if (str_is_word(str_from(c->name, size_min(c->name_bytes, sizeof c->name)), "origin")) c->from_browser = true;
+    c->name_bytes = 0;
+    return 0;
+}
+
+static int on_header_value(llhttp_t *p, const char *at, size_t bytes)
 {
     (void)at;
     return count_head(client_of(p), bytes);
@@ -50,8 +74,22 @@ static int on_header_bytes(llhttp_t *p, const char *at, size_t bytes)
 
 static int on_headers_complete(llhttp_t *p)
 {
-    if (p->content_length > 0 || p->flags & F_CHUNKED)
-        return refuse(client_of(p), HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    struct admin_client *c = client_of(p);
+
+    if (p->flags & F_CHUNKED) return refuse(c, HTTP_STATUS_LENGTH_REQUIRED);
+    if (p->content_length > (p->method == HTTP_POST ? sizeof c->body : 0))
+        return refuse(c, HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    if (p->method == HTTP_POST && c->from_browser) return refuse(c, HTTP_STATUS_FORBIDDEN);
+    return 0;
+}
+
+static int on_body(llhttp_t *p, const char *at, size_t bytes)
+{
+    struct admin_client *c = client_of(p);
+
+    assert(c->body_bytes + bytes <= sizeof c->body);
+    mem_copy(c->body + c->body_bytes, at, bytes);
+    c->body_bytes += (u32)bytes;
     return 0;
 }
 
@@ -64,9 +102,11 @@ static int on_complete(llhttp_t *p)
 static const llhttp_settings_t settings = {
     .on_message_begin = on_begin,
     .on_url = on_url,
-    .on_header_field = on_header_bytes,
-    .on_header_value = on_header_bytes,
+    .on_header_field = on_header_name,
+    .on_header_field_complete = on_header_name_complete,
+    .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
     .on_message_complete = on_complete,
 };
 
@@ -84,12 +124,16 @@ static const char *reason_of(u32 status)
     } reasons[] = {
         {200, "OK"},
         {400, "Bad Request"},
+        {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {411, "Length Required"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {431, "Request Header Fields Too Large"},
         {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
@@ -103,7 +147,7 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
 
     buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status));
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->type, r->body.len);
-    if (r->status == 405) buf_append_text(out, "Allow: GET, HEAD\r\n");
+    if (r->allow) buf_printf(out, "Allow: %s\r\n", r->allow);
     if (!c->keep_alive)
         buf_append_text(out, "Connection: close\r\n");
     else if (c->parser.http_minor == 0)
@@ -115,23 +159,56 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
     admin_touch(c);
 }
 
+static bool take_params(struct admin_client *c, const char *query, struct admin_params *params)
+{
+    const char *end = c->url + c->url_bytes;
+
+    if (query && !admin_params_add(params, str_from(query + 1, (size_t)(end - query - 1)))) return false;
+    return admin_params_add(params, str_from(c->body, c->body_bytes));
+}
+
 static void answer_request(struct admin_client *c)
 {
-    struct admin_reply r = {.status = 200, .type = "text/plain; charset=utf-8"};
+    struct admin_reply reply = {.status = 200, .type = "text/plain; charset=utf-8"};
+    struct admin_params params = {.count = 0};
     const char *query = memchr(c->url, '?', c->url_bytes);
-    str path = str_from(c->url, query ? (size_t)(query - c->url) : c->url_bytes);
-    bool is_head = c->parser.method == HTTP_HEAD;
+    struct admin_request r = {
+        .door = c->door,
+        .client = c,
+        .is_post = c->parser.method == HTTP_POST,
+        .path = str_from(c->url, query ? (size_t)(query - c->url) : c->url_bytes),
+        .params = &params,
+        .reply = &reply,
+    };
+    bool is_answered = true;
 
-    buf_init(&r.body, 0);
+    buf_init(&reply.body, 0);
+    c->is_head = c->parser.method == HTTP_HEAD;
     c->door->stats.requests++;
-    if (c->parser.method != HTTP_GET && !is_head) {
-        r.status = 405;
-        buf_append_text(&r.body, "only GET and HEAD are answered here\n");
+    if (c->parser.method != HTTP_GET && !c->is_head && !r.is_post) {
+        reply.status = 405;
+        reply.allow = "GET, HEAD, POST";
+        buf_append_text(&reply.body, "only GET, HEAD and POST are answered here\n");
+    } else if (!take_params(c, query, &params)) {
+        admin_refuse(&reply, 400, "INVALID", "parameters are name=value&name=value, at most %d, with %%XX for other bytes",
+                     ADMIN_PARAMS_MAX);
     } else {
-        admin_answer(c->door, path, &r);
+        is_answered = admin_answer(&r);
     }
-    write_reply(c, &r, !is_head);
-    buf_done(&r.body);
+    if (is_answered)
+        write_reply(c, &reply, !c->is_head);
+    else
+        assert(c->ask);
+    buf_done(&reply.body);
+}
+
+void admin_http_answered(struct admin_client *c, const struct admin_reply *r)
+{
+    assert(!c->ask);
+    if (c->closed) return;
+    c->in_request = false;
+    write_reply(c, r, !c->is_head);
+    if (c->ended) c->closing = true;
 }
 
 static void answer_bad(struct admin_client *c)
@@ -152,7 +229,7 @@ void admin_http_work(struct admin_client *c)
 {
     struct buf *in = &c->stream.in;
 
-    while (in->len && !c->closing && !c->closed && c->stream.out.len < ADMIN_OUTPUT_PAUSE) {
+    while (in->len && !c->ask && !c->closing && !c->closed && c->stream.out.len < ADMIN_OUTPUT_PAUSE) {
         const char *from = (const char *)buf_bytes(in);
         if (!c->in_request) {
             c->in_request = true;
@@ -171,6 +248,6 @@ void admin_http_work(struct admin_client *c)
         buf_consume(in, (size_t)(llhttp_get_error_pos(&c->parser) - from));
         llhttp_resume(&c->parser);
         answer_request(c);
-        c->in_request = false;
+        c->in_request = c->ask != NULL; /* its time goes on */
     }
 }
