@@ -9,9 +9,12 @@ int demo_main(int argc, char **argv);
 int wal_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 int help_main(int argc, char **argv);
+int ks_main(int argc, char **argv);
 
 struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
 };
+struct noun;
+extern const struct noun ks_noun;
 extern const struct command commands_table[]; /* main.c; ends with a NULL name */

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cli/http_get.h"
+#include "cli/http.h"
 #include "cli/ports.h"
 #include "cli/settings.h"
 #include "cli/supervisor.h"

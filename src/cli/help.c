@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 #include "cli/settings.h"
+#include "cli/verbs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,8 @@ static int print_names(const char *command)
         settings_print_names(FOR_START, stdout);
     } else if (strcmp(command, "demo") == 0) {
         settings_print_names(FOR_DEMO, stdout);
+    } else if (strcmp(command, "ks") == 0) {
+        noun_print_names(&ks_noun);
     }
     return 0;
 }

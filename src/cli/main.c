@@ -10,6 +10,7 @@
 const struct command commands_table[] = {
     {"start", "run one node (alone: a durable one-node cluster)", start_main},
     {"demo", "run a local cluster of several nodes", demo_main},
+    {"ks", "make, list, change and drop keyspaces", ks_main},
     {"sim", "run whole clusters in the deterministic simulator", sim_main},
     {"check", "check a history of operations for linearizability", check_main},
     {"bench", "measure a running server", bench_main},
