@@ -2,6 +2,8 @@
  * result is the exit status: 0, 1 a failure, 2 a wrong command line. */
 #pragma once
 
+#include "base/types.h"
+
 #define QUORATE_VERSION "0.1.0"
 
 int start_main(int argc, char **argv);
@@ -10,11 +12,19 @@ int wal_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 int help_main(int argc, char **argv);
 int ks_main(int argc, char **argv);
+int node_main(int argc, char **argv);
+int group_main(int argc, char **argv);
+int settings_main(int argc, char **argv);
+int rebalance_main(int argc, char **argv);
 
+struct noun;
 struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
+    const struct noun *noun; /* for completion; NULL: it has no verbs */
 };
-struct noun;
-extern const struct noun ks_noun;
+extern const struct noun ks_noun, node_noun, group_noun, settings_noun, rebalance_noun, version_noun;
+struct json;
+void nodes_print(const struct json *j, u32 nodes, const char *indent);
+void groups_print(const struct json *j, u32 groups, const char *indent);
 extern const struct command commands_table[]; /* main.c; ends with a NULL name */

@@ -16,7 +16,9 @@ static void print_all(void)
            "  quorate demo                       a cluster of three nodes on this machine\n"
            "  redis-cli -p 6379 SET k v          ... written through the first\n"
            "  redis-cli -p 6381 GET k            ... and read through the third\n"
-           "  quorate start                      one node, data in ./quorate-data\n");
+           "  quorate start                      one node, data in ./quorate-data\n"
+           "  quorate ks create orders partitions=hash:32\n"
+           "  quorate node list                  who belongs to the cluster\n");
 }
 
 /* For shell completion: commands, or the flags of one, a name per line. */
@@ -28,8 +30,9 @@ static int print_names(const char *command)
         settings_print_names(FOR_START, stdout);
     } else if (strcmp(command, "demo") == 0) {
         settings_print_names(FOR_DEMO, stdout);
-    } else if (strcmp(command, "ks") == 0) {
-        noun_print_names(&ks_noun);
+    } else {
+        for (const struct command *c = commands_table; c->name; c++)
+            if (c->noun && strcmp(c->name, command) == 0) noun_print_names(c->noun);
     }
     return 0;
 }

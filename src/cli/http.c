@@ -61,8 +61,10 @@ static int dial(const struct http_request *q, struct http_answer *out)
         say(out, "%s: %s", q->place.host, gai_strerror(failed));
         return -1;
     }
-    for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) fd = dial_address(a, q->timeout_ms);
-    if (fd < 0) say(out, "nobody answers at %s:%u: %s", q->place.host, q->place.port, strerror(errno));
+    for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next)
+        fd = dial_address(a, q->timeout_ms);
+    if (fd < 0)
+        say(out, "nobody answers at %s:%u: %s", q->place.host, q->place.port, strerror(errno));
     freeaddrinfo(found);
     return fd;
 }
@@ -83,10 +85,12 @@ static bool send_request(int fd, const struct http_request *q)
 {
     struct buf text = {0};
 
-    buf_printf(&text, "%s %s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n", q->method, q->path, q->place.host,
-               q->place.port);
+    buf_printf(&text, "%s %s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n", q->method, q->path,
+               q->place.host, q->place.port);
     if (q->body.len || strcmp(q->method, "GET") != 0)
-        buf_printf(&text, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %zu\r\n", q->body.len);
+        buf_printf(&text,
+                   "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %zu\r\n",
+                   q->body.len);
     buf_append_text(&text, "\r\n");
     bool sent = send_all(fd, buf_str(&text), q->timeout_ms) && send_all(fd, q->body, q->timeout_ms);
     buf_done(&text);
@@ -152,7 +156,7 @@ static size_t parse_head(const struct buf *in, struct head *h)
 struct body {
     struct http_request *q;
     struct http_answer *out;
-    u64 left;         /* of the chunk, or of all */
+    u64 left; /* of the chunk, or of all */
     bool is_chunked, in_chunk, ended;
 };
 
@@ -217,13 +221,20 @@ static void read_answer(int fd, struct http_request *q, struct http_answer *out,
         head_bytes = parse_head(&in, h);
     }
     out->status = head_bytes ? h->status : 0;
-    struct body b = {.q = q, .out = out, .is_chunked = h->is_chunked, .left = h->has_length ? h->length : UINT64_MAX};
+    struct body b = {.q = q,
+                     .out = out,
+                     .is_chunked = h->is_chunked,
+                     .left = h->has_length ? h->length : UINT64_MAX};
     b.ended = h->has_length && h->length == 0;
     if (head_bytes) buf_consume(&in, head_bytes);
-    while (out->status && !b.ended && take_body(&b, &in) && !b.ended && more > 0) more = receive(fd, &in, q->timeout_ms);
+    while (out->status && !b.ended && take_body(&b, &in) && !b.ended && more > 0)
+        more = receive(fd, &in, q->timeout_ms);
     out->whole = b.ended || (!h->has_length && !h->is_chunked && more == 0);
-    if (!out->status) say(out, "no HTTP answer from %s:%u within %u ms", q->place.host, q->place.port, q->timeout_ms);
-    else if (!out->whole) say(out, "the answer of %s:%u broke off", q->place.host, q->place.port);
+    if (!out->status)
+        say(out, "no HTTP answer from %s:%u within %u ms", q->place.host, q->place.port,
+            q->timeout_ms);
+    else if (!out->whole)
+        say(out, "the answer of %s:%u broke off", q->place.host, q->place.port);
     buf_done(&in);
 }
 
@@ -235,7 +246,8 @@ static bool follow(struct http_request *q, const char *location, char *path, siz
     int used = 0;
 
     _Static_assert(NODE_HOST_MAX == 64, "the width below");
-    if (sscanf(location, "http://%63[^:/]:%u%n", host, &port, &used) != 2 || port > UINT16_MAX) return false;
+    if (sscanf(location, "http://%63[^:/]:%u%n", host, &port, &used) != 2 || port > UINT16_MAX)
+        return false;
     if (snprintf(path, size, "%s", location + used) >= (int)size) return false;
     snprintf(q->place.host, sizeof q->place.host, "%s", host);
     q->place.port = (u16)port;
@@ -252,10 +264,13 @@ void http_ask(struct http_request *q, struct http_answer *out)
         struct head h = {0};
         int fd = dial(q, out);
         if (fd < 0) return;
-        if (send_request(fd, q)) read_answer(fd, q, out, &h);
-        else say(out, "%s:%u closed the connection", q->place.host, q->place.port);
+        if (send_request(fd, q))
+            read_answer(fd, q, out, &h);
+        else
+            say(out, "%s:%u closed the connection", q->place.host, q->place.port);
         close(fd);
-        if ((out->status != 307 && out->status != 308) || !follow(q, h.location, path, sizeof path)) break;
+        if ((out->status != 307 && out->status != 308) || !follow(q, h.location, path, sizeof path))
+            break;
         http_answer_done(out);
     }
     q->path = NULL; /* it may be ours */

@@ -1,4 +1,5 @@
-/* A small blocking HTTP/1.1 client, to ask admin doors. One connection per request; host is a name or an address. */
+/* A small blocking HTTP/1.1 client, to ask admin doors. One connection per request; host is a name
+ * or an address. */
 #pragma once
 
 #include "base/buf.h"
@@ -17,14 +18,14 @@ struct http_request {
     const char *method;      /* GET, POST */
     const char *path;        /* with query */
     str body;
-    u32 timeout_ms;          /* without a byte from the other end */
-    http_take_fn take;       /* NULL: into answer */
+    u32 timeout_ms;    /* without a byte from the other end */
+    http_take_fn take; /* NULL: into answer */
     void *context;
 };
 
 struct http_answer {
-    u32 status;     /* 0: nobody answered, or not with HTTP; problem says why */
-    bool whole;     /* the body arrived to its end */
+    u32 status;      /* 0: nobody answered, or not with HTTP; problem says why */
+    bool whole;      /* the body arrived to its end */
     struct buf body; /* the caller's: http_answer_done */
     char problem[256];
 };

@@ -11,7 +11,8 @@ struct parser {
 
 static void skip_space(struct parser *p)
 {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t')) p->at++;
+    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t'))
+        p->at++;
 }
 
 static bool take(struct parser *p, u8 c)
@@ -95,8 +96,10 @@ static bool parse_string(struct parser *p)
             return true;
         }
         if (c < 0x20) return false;
-        if (c != '\\') buf_append_u8(out, c);
-        else if (!parse_escape(p, out)) return false;
+        if (c != '\\')
+            buf_append_u8(out, c);
+        else if (!parse_escape(p, out))
+            return false;
     }
     return false;
 }
@@ -116,7 +119,8 @@ static bool parse_word(struct parser *p)
         add(p, words[i].type);
         return true;
     }
-    if (word.len == 0 || !(word.at[0] == '-' || (word.at[0] >= '0' && word.at[0] <= '9'))) return false;
+    if (word.len == 0 || !(word.at[0] == '-' || (word.at[0] >= '0' && word.at[0] <= '9')))
+        return false;
     struct json_item *item = add(p, JSON_NUMBER);
     item->len = word.len;
     buf_append_str(&p->j->text, word);
@@ -211,7 +215,8 @@ u32 json_count(const struct json *j, u32 array)
 
 str json_str(const struct json *j, u32 item)
 {
-    if (item >= j->count || (j->items[item].type != JSON_STRING && j->items[item].type != JSON_NUMBER))
+    if (item >= j->count ||
+        (j->items[item].type != JSON_STRING && j->items[item].type != JSON_NUMBER))
         return str_from("", 0);
     return str_from(buf_bytes(&j->text) + j->items[item].at, j->items[item].len);
 }

@@ -1,15 +1,24 @@
-/* JSON (RFC 8259) as admin doors write it, parsed into a flat list of items: an item's children follow it. */
+/* JSON (RFC 8259) as admin doors write it, parsed into a flat list of items: an item's children
+ * follow it. */
 #pragma once
 
 #include "base/buf.h"
 
 #define JSON_DEPTH_MAX 16
 
-enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+    JSON_NULL,
+    JSON_FALSE,
+    JSON_TRUE,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 struct json_item {
     enum json_type type;
-    u32 after;     /* the item behind this one and all in it */
+    u32 after;      /* the item behind this one and all in it */
     size_t at, len; /* of a string or number, in text */
 };
 

@@ -5,8 +5,10 @@
 TEST(json, reads_what_admin_doors_write)
 {
     struct json j;
-    static const char text[] = "{\"epoch\":18446744073709551,\"a\":[],\"nodes\":[{\"id\":1,\"up\":true,\"rack\":\"r\\\"1\\u00e9\"},"
-                               " {\"id\":22,\"up\":false,\"op\":null,\"in\":{\"deep\":[1,[2,3],4]}}] , \"last\":\"x\"}\n";
+    static const char text[] =
+        "{\"epoch\":18446744073709551,\"a\":[],\"nodes\":[{\"id\":1,\"up\":true,\"rack\":"
+        "\"r\\\"1\\u00e9\"},"
+        " {\"id\":22,\"up\":false,\"op\":null,\"in\":{\"deep\":[1,[2,3],4]}}] , \"last\":\"x\"}\n";
 
     CHECK_OK(json_parse(&j, str_of(text)));
     CHECK_EQ(json_get_u64(&j, 0, "epoch"), 18446744073709551u);
@@ -30,12 +32,15 @@ TEST(json, reads_what_admin_doors_write)
 
 TEST(json, refuses_what_is_none)
 {
-    static const char *const bad[] = {"",       "{",        "}",         "[1,]",      "[,1]",   "{\"a\"}",       "{\"a\":}",
-                                      "{a:1}",  "[1 2]",    "[1]x",      "\"\\q\"",   "\"a",    "{\"a\":1,}",    "nul",
-                                      "[1}",    "{\"a\":1]", "{\"a\" 1}", "[\"\x01\"]", "\"\\u12\"", "[[[[[[[[[[[[[[[[[[[[1"};
+    static const char *const bad[] = {
+        "",          "{",         "}",          "[1,]",      "[,1]",
+        "{\"a\"}",   "{\"a\":}",  "{a:1}",      "[1 2]",     "[1]x",
+        "\"\\q\"",   "\"a",       "{\"a\":1,}", "nul",       "[1}",
+        "{\"a\":1]", "{\"a\" 1}", "[\"\x01\"]", "\"\\u12\"", "[[[[[[[[[[[[[[[[[[[[1"};
     struct json j;
 
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) CHECK_EQ(json_parse(&j, str_of(bad[i])), ERR_MALFORMED);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        CHECK_EQ(json_parse(&j, str_of(bad[i])), ERR_MALFORMED);
 }
 
 TEST(json, survives_every_cut_and_every_broken_byte)
@@ -44,7 +49,8 @@ TEST(json, survives_every_cut_and_every_broken_byte)
     u8 bytes[sizeof text];
     struct json j;
 
-    for (size_t cut = 0; cut < sizeof text - 1; cut++) CHECK_EQ(json_parse(&j, str_from(text, cut)), ERR_MALFORMED);
+    for (size_t cut = 0; cut < sizeof text - 1; cut++)
+        CHECK_EQ(json_parse(&j, str_from(text, cut)), ERR_MALFORMED);
     for (size_t at = 0; at < sizeof text - 1; at++) {
         for (u32 value = 0; value < 256; value++) {
             memcpy(bytes, text, sizeof text);

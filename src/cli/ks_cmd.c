@@ -11,8 +11,11 @@ static int ks_create(struct verb_call *call)
     if (!url_put(name, sizeof name, call->words[0])) name[0] = 0;
     snprintf(more, sizeof more, "name=%s", name);
     if (!call_post(call, "/v1/keyspaces", more)) return call_status(call);
-    if (call->dry_run) print_plan(call);
-    else printf("keyspace %s is made: SELECT %lu\n", call->words[0], json_get_u64(&call->answer, 0, "id"));
+    if (call->dry_run)
+        print_plan(call);
+    else
+        printf("keyspace %s is made: SELECT %lu\n", call->words[0],
+               json_get_u64(&call->answer, 0, "id"));
     return 0;
 }
 
@@ -20,19 +23,23 @@ static void add_keyspace(struct table *t, const struct json *j, u32 k)
 {
     table_str(t, json_get_str(j, k, "name"));
     u64 id = json_get_u64(j, k, "id");
-    if (id == CORE_KEYSPACE) table_cell(t, "-");
-    else if (id == CORE_KEYSPACE_DEFAULT) table_cell(t, "0-15");
-    else table_cell(t, "%lu", id);
+    if (id == CORE_KEYSPACE)
+        table_cell(t, "-");
+    else if (id == CORE_KEYSPACE_DEFAULT)
+        table_cell(t, "0-15");
+    else
+        table_cell(t, "%lu", id);
     table_str(t, json_get_str(j, k, "partitions"));
     table_cell(t, "%lu", json_get_u64(j, k, "groups"));
     table_cell(t, "%lu", json_get_u64(j, k, "led"));
-    table_cell(t, "%lu%s", json_get_u64(j, k, "replicas"), json_get_true(j, k, "accepted-risk") ? "!" : "");
+    table_cell(t, "%lu%s", json_get_u64(j, k, "replicas"),
+               json_get_true(j, k, "accepted-risk") ? "!" : "");
     table_str(t, json_get_str(j, k, "consistency"));
     table_str(t, json_get_str(j, k, "durability"));
     table_cell(t, "%s", units_bytes(json_get_u64(j, k, "value-bytes-max")).at);
 }
 
-static const char *const headers[] = {"NAME",     ">SELECT",     "PARTITIONS", ">GROUPS",   ">LED",
+static const char *const headers[] = {"NAME",      ">SELECT",     "PARTITIONS", ">GROUPS",   ">LED",
                                       ">REPLICAS", "CONSISTENCY", "DURABILITY", ">VALUE MAX"};
 
 static int ks_list(struct verb_call *call)
@@ -92,24 +99,26 @@ static int ks_pin(struct verb_call *call)
     char path[300];
 
     if (!path_of(call, path, sizeof path, "/pin")) return 2;
-    return call_command(call, path, "", "leaders of %s follow the pin as they can\n", call->words[0]);
+    return call_command(call, path, "", "leaders of %s follow the pin as they can\n",
+                        call->words[0]);
 }
 
 static const struct verb verbs[] = {
-    {"create", "NAME [name=value...]", "make one: partitions=hash:N or range, replicas=N, value-bytes-max=BYTES", 1, 1,
+    {"create", "NAME [name=value...]",
+     "make one: partitions=hash:N or range, replicas=N, value-bytes-max=BYTES", 1, 1,
      VERB_ROWS | VERB_POSTS | VERB_RISK, ks_create},
     {"list", "", "all keyspaces", 0, 0, 0, ks_list},
     {"show", "NAME", "one, with its settings", 1, 1, 0, ks_show},
     {"set", "NAME name=value...", "change settings: replicas, durability, value-bytes-max", 1, 1,
      VERB_ROWS | VERB_POSTS | VERB_RISK, ks_set},
     {"drop", "NAME", "delete it with everything in it", 1, 1, VERB_POSTS, ks_drop},
-    {"pin", "NAME node=N [group=ID]", "prefer a node for its leaders; node=0 takes the pin away", 1, 1,
-     VERB_ROWS | VERB_POSTS, ks_pin},
+    {"pin", "NAME node=N [group=ID]", "prefer a node for its leaders; node=0 takes the pin away", 1,
+     1, VERB_ROWS | VERB_POSTS, ks_pin},
 };
 
 const struct noun ks_noun = {
-    "ks", "Keyspaces: what SELECT chooses; each is cut into groups that are spread over the nodes.", verbs,
-    ARRAY_LEN(verbs),
+    "ks", "Keyspaces: what SELECT chooses; each is cut into groups that are spread over the nodes.",
+    verbs, ARRAY_LEN(verbs),
     "  quorate ks create orders partitions=hash:32\n"
     "  quorate ks create events partitions=range replicas=3\n"
     "  quorate ks list\n"

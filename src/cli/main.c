@@ -8,15 +8,19 @@
 #include <string.h>
 
 const struct command commands_table[] = {
-    {"start", "run one node (alone: a durable one-node cluster)", start_main},
-    {"demo", "run a local cluster of several nodes", demo_main},
-    {"ks", "make, list, change and drop keyspaces", ks_main},
-    {"sim", "run whole clusters in the deterministic simulator", sim_main},
-    {"check", "check a history of operations for linearizability", check_main},
-    {"bench", "measure a running server", bench_main},
-    {"wal", "verify or show a node's log", wal_main},
-    {"version", "print the version", version_main},
-    {"help", "explain a command", help_main},
+    {"start", "run one node (alone: a durable one-node cluster)", start_main, NULL},
+    {"demo", "run a local cluster of several nodes", demo_main, NULL},
+    {"ks", "make, list, change and drop keyspaces", ks_main, &ks_noun},
+    {"node", "list, drain and remove nodes", node_main, &node_noun},
+    {"group", "list, move, split and merge groups", group_main, &group_noun},
+    {"rebalance", "what is moved and why; pause and resume", rebalance_main, &rebalance_noun},
+    {"settings", "of the whole cluster", settings_main, &settings_noun},
+    {"sim", "run whole clusters in the deterministic simulator", sim_main, NULL},
+    {"check", "check a history of operations for linearizability", check_main, NULL},
+    {"bench", "measure a running server", bench_main, NULL},
+    {"wal", "verify or show a node's log", wal_main, NULL},
+    {"version", "print the version; raise the cluster's level", version_main, &version_noun},
+    {"help", "explain a command", help_main, NULL},
     {0},
 };
 

@@ -1,6 +1,6 @@
 #include "base/test.h"
 
-#include "cli/http_get.h"
+#include "cli/http.h"
 #include "cli/ports.h"
 #include "cli/supervisor.h"
 

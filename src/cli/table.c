@@ -33,14 +33,18 @@ static const char *header(const struct table *t, u32 column)
     return t->headers[column] + (t->headers[column][0] == '>');
 }
 
-static void print_row(const struct table *t, const char *const *cells, const int *widths, const char *indent, FILE *to)
+static void print_row(const struct table *t, const char *const *cells, const int *widths,
+                      const char *indent, FILE *to)
 {
     fputs(indent, to);
     for (u32 i = 0; i < t->columns; i++) {
         bool is_last = i + 1 == t->columns;
-        if (t->headers[i][0] == '>') fprintf(to, "%*s%s", widths[i], cells[i], is_last ? "" : "  ");
-        else if (is_last) fputs(cells[i], to);
-        else fprintf(to, "%-*s  ", widths[i], cells[i]);
+        if (t->headers[i][0] == '>')
+            fprintf(to, "%*s%s", widths[i], cells[i], is_last ? "" : "  ");
+        else if (is_last)
+            fputs(cells[i], to);
+        else
+            fprintf(to, "%-*s  ", widths[i], cells[i]);
     }
     fputc('\n', to);
 }
@@ -87,10 +91,14 @@ struct units_text units_ms(u64 ms)
 {
     struct units_text out;
 
-    if (ms < 1000) snprintf(out.at, sizeof out.at, "%lu ms", ms);
-    else if (ms < 120 * 1000) snprintf(out.at, sizeof out.at, "%.1f s", (double)ms / 1e3);
-    else if (ms < 120 * 60 * 1000) snprintf(out.at, sizeof out.at, "%lu min", ms / 60000);
-    else snprintf(out.at, sizeof out.at, "%.1f h", (double)ms / 3.6e6);
+    if (ms < 1000)
+        snprintf(out.at, sizeof out.at, "%lu ms", ms);
+    else if (ms < 120 * 1000)
+        snprintf(out.at, sizeof out.at, "%.1f s", (double)ms / 1e3);
+    else if (ms < 120 * 60 * 1000)
+        snprintf(out.at, sizeof out.at, "%lu min", ms / 60000);
+    else
+        snprintf(out.at, sizeof out.at, "%.1f h", (double)ms / 3.6e6);
     return out;
 }
 
@@ -98,8 +106,11 @@ struct units_text units_count(u64 n)
 {
     struct units_text out;
 
-    if (n < 10000) snprintf(out.at, sizeof out.at, "%lu", n);
-    else if (n < 1000000) snprintf(out.at, sizeof out.at, "%.1fk", (double)n / 1e3);
-    else snprintf(out.at, sizeof out.at, "%.1fM", (double)n / 1e6);
+    if (n < 10000)
+        snprintf(out.at, sizeof out.at, "%lu", n);
+    else if (n < 1000000)
+        snprintf(out.at, sizeof out.at, "%.1fk", (double)n / 1e3);
+    else
+        snprintf(out.at, sizeof out.at, "%.1fM", (double)n / 1e6);
     return out;
 }

@@ -1,4 +1,5 @@
-/* Columns for a terminal: a header, then cells row by row; a column is as wide as its widest cell. */
+/* Columns for a terminal: a header, then cells row by row; a column is as wide as its widest cell.
+ */
 #pragma once
 
 #include "base/buf.h"
@@ -9,8 +10,9 @@
 
 struct table {
     u32 columns;
-    const char *headers[TABLE_COLUMNS_MAX]; /* one that begins with '>' is for numbers, to the right */
-    struct buf cells; /* each ends with a NUL */
+    const char
+        *headers[TABLE_COLUMNS_MAX]; /* one that begins with '>' is for numbers, to the right */
+    struct buf cells;                /* each ends with a NUL */
     u32 count;
 };
 
@@ -23,6 +25,6 @@ void table_print(struct table *t, const char *indent, FILE *to); /* and empty it
 struct units_text {
     char at[32];
 };
-struct units_text units_bytes(u64 bytes);   /* 0 B, 4.0 KB, 1.5 GB: units of 1024 */
-struct units_text units_ms(u64 ms);         /* 250 ms, 3.2 s, 5 min, 2.5 h */
-struct units_text units_count(u64 n);       /* 950, 12.3k, 4.1M */
+struct units_text units_bytes(u64 bytes); /* 0 B, 4.0 KB, 1.5 GB: units of 1024 */
+struct units_text units_ms(u64 ms);       /* 250 ms, 3.2 s, 5 min, 2.5 h */
+struct units_text units_count(u64 n);     /* 950, 12.3k, 4.1M */

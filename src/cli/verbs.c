@@ -29,13 +29,17 @@ static void print_help(const struct noun *noun)
     }
     printf("\n%s\n\n", noun->summary);
     for (u32 i = 0; i < noun->verb_count; i++)
-        if (noun->verbs[i].name) printf("  %-10s %s\n", noun->verbs[i].name, noun->verbs[i].summary);
+        if (noun->verbs[i].name)
+            printf("  %-10s %s\n", noun->verbs[i].name, noun->verbs[i].summary);
     printf("\n    --node HOST:PORT   the admin address of any node (default: 127.0.0.1:%d)\n"
            "    --json             print the node's answer as it is\n",
            ADMIN_PORT);
-    if (flags & VERB_POSTS) printf("    --dry-run          say what would happen, and do nothing\n");
-    if (flags & VERB_FORCE) printf("    --force            the node is lost and will never come back\n");
-    if (flags & VERB_RISK) printf("    --accept-risk      fewer or an even number of replicas, knowingly\n");
+    if (flags & VERB_POSTS)
+        printf("    --dry-run          say what would happen, and do nothing\n");
+    if (flags & VERB_FORCE)
+        printf("    --force            the node is lost and will never come back\n");
+    if (flags & VERB_RISK)
+        printf("    --accept-risk      fewer or an even number of replicas, knowingly\n");
     printf("\nExamples:\n%s", noun->examples);
 }
 
@@ -94,9 +98,12 @@ static int take_node(struct verb_call *call, char **args, int count)
 {
     const char *text = NULL;
 
-    if (strncmp(args[0], "--node=", 7) == 0) text = args[0] + 7;
-    else if (strcmp(args[0], "--node") == 0) text = count > 1 ? args[1] : "";
-    else return 0;
+    if (strncmp(args[0], "--node=", 7) == 0)
+        text = args[0] + 7;
+    else if (strcmp(args[0], "--node") == 0)
+        text = count > 1 ? args[1] : "";
+    else
+        return 0;
     if (!value_host_port(text, call->place.host, &call->place.port)) return -1;
     return args[0][6] == '=' ? 1 : 2;
 }
@@ -114,17 +121,22 @@ static int take_args(struct verb_call *call, char **args, int count)
         }
         const char *arg = args[i++];
         if (arg[0] == '-') {
-            if (!flag_is(call, arg)) return refuse(call, "%s is not taken here; see quorate %s --help", arg, call->noun->name);
+            if (!flag_is(call, arg))
+                return refuse(call, "%s is not taken here; see quorate %s --help", arg,
+                              call->noun->name);
         } else if (v->flags & VERB_ROWS && strchr(arg, '=')) {
-            if (call->row_count == VERB_ROWS_MAX) return refuse(call, "at most %d settings at once", VERB_ROWS_MAX);
+            if (call->row_count == VERB_ROWS_MAX)
+                return refuse(call, "at most %d settings at once", VERB_ROWS_MAX);
             call->rows[call->row_count++] = arg;
         } else if (call->word_count < v->words_max) {
             call->words[call->word_count++] = arg;
         } else {
-            return refuse(call, "%s is one word too many; see quorate %s --help", arg, call->noun->name);
+            return refuse(call, "%s is one word too many; see quorate %s --help", arg,
+                          call->noun->name);
         }
     }
-    if (call->word_count < v->words_min) return refuse(call, "%s is missing; see quorate %s --help", v->args, call->noun->name);
+    if (call->word_count < v->words_min)
+        return refuse(call, "%s is missing; see quorate %s --help", v->args, call->noun->name);
     return 0;
 }
 
@@ -145,8 +157,10 @@ int noun_main(const struct noun *noun, int argc, char **argv)
         if (name) used = 2;
     }
     if (!call.verb) {
-        if (argc < 2) print_help(noun);
-        else refuse(&call, "there is no %s here; see quorate %s --help", argv[1], noun->name);
+        if (argc < 2)
+            print_help(noun);
+        else
+            refuse(&call, "there is no %s here; see quorate %s --help", argv[1], noun->name);
         return 2;
     }
     int wrong = take_args(&call, argv + used, argc - used);
@@ -180,7 +194,8 @@ bool url_put(char *out, size_t size, const char *word)
 }
 
 /* Units people write, where the core wants a plain number. */
-static void plain_value(const char *name, size_t name_len, const char *value, char *out, size_t size)
+static void plain_value(const char *name, size_t name_len, const char *value, char *out,
+                        size_t size)
 {
     str n = str_from(name, name_len);
     u64 number;
@@ -213,16 +228,19 @@ static bool take_answer(struct verb_call *call, struct http_answer *a)
     call->status = ok ? 0 : 1;
     json_done(&call->answer);
     if (a->status == 0) {
-        refuse(call, "%s; is a node running there? --node HOST:PORT names another admin address", a->problem);
+        refuse(call, "%s; is a node running there? --node HOST:PORT names another admin address",
+               a->problem);
     } else if (!a->whole) {
         refuse(call, "%s", a->problem);
     } else if (call->json) {
         fwrite(body.at, 1, body.len, stdout);
     } else if (json_parse(&call->answer, body) != OK) {
-        refuse(call, "%s:%u answers %u: %.*s", call->place.host, call->place.port, a->status, STR_ARG(body));
+        refuse(call, "%s:%u answers %u: %.*s", call->place.host, call->place.port, a->status,
+               STR_ARG(body));
         call->status = 1;
     } else if (!ok) {
-        str error = json_get_str(&call->answer, 0, "error"), reason = json_get_str(&call->answer, 0, "reason");
+        str error = json_get_str(&call->answer, 0, "error"),
+            reason = json_get_str(&call->answer, 0, "reason");
         refuse(call, "%.*s: %.*s", STR_ARG(error), STR_ARG(reason));
     }
     return call->status == 0 && !call->json;
@@ -294,7 +312,8 @@ static void print_step(const struct json *j, u32 step)
     u64 to = json_get_u64(j, step, "to-node"), from = json_get_u64(j, step, "from-node");
     u64 bytes = json_get_u64(j, step, "bytes");
 
-    printf("  %.*s group %lu", STR_ARG(json_get_str(j, step, "kind")), json_get_u64(j, step, "group"));
+    printf("  %.*s group %lu", STR_ARG(json_get_str(j, step, "kind")),
+           json_get_u64(j, step, "group"));
     if (from) printf(" from node %lu", from);
     if (to) printf(" to node %lu", to);
     if (bytes) printf(", %s", units_bytes(bytes).at);
@@ -310,12 +329,18 @@ void print_plan(const struct verb_call *call)
 
     if (call->dry_run) printf("nothing was done; it would be accepted\n");
     if (!json_get_true(j, 0, "complete"))
-        printf("node %lu leads the core and sees more: this is what the asked node sees\n", json_get_u64(j, 0, "core-leader"));
-    if (json_get_true(j, 0, "paused")) printf("rebalancing is paused: nothing new begins until quorate rebalance resume\n");
+        printf("node %lu leads the core and sees more: this is what the asked node sees\n",
+               json_get_u64(j, 0, "core-leader"));
+    if (json_get_true(j, 0, "paused"))
+        printf("rebalancing is paused: nothing new begins until quorate rebalance resume\n");
     printf("%s\n", json_count(j, steps) ? "next steps:" : "nothing has to be moved");
     for (u32 i = json_each(j, steps, 0); i; i = json_each(j, steps, i)) print_step(j, i);
-    if (running) printf("under way: %lu moves, %s to go\n", running, units_bytes(json_get_u64(j, 0, "bytes-running")).at);
+    if (running)
+        printf("under way: %lu moves, %s to go\n", running,
+               units_bytes(json_get_u64(j, 0, "bytes-running")).at);
     if (wanted) printf("to be moved in all: %s\n", units_bytes(wanted).at);
-    for (u32 i = json_each(j, blocked, 0); i; i = json_each(j, blocked, i)) printf("blocked: %.*s\n", STR_ARG(json_str(j, i)));
-    if (all_blocked > json_count(j, blocked)) printf("... and %lu more\n", all_blocked - json_count(j, blocked));
+    for (u32 i = json_each(j, blocked, 0); i; i = json_each(j, blocked, i))
+        printf("blocked: %.*s\n", STR_ARG(json_str(j, i)));
+    if (all_blocked > json_count(j, blocked))
+        printf("... and %lu more\n", all_blocked - json_count(j, blocked));
 }

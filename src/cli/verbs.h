@@ -1,5 +1,5 @@
-/* `quorate NOUN VERB WORDS name=value --flags`: commands that ask a node's admin door. A noun is a table of verbs, a
- * file each. */
+/* `quorate NOUN VERB WORDS name=value --flags`: commands that ask a node's admin door. A noun is a
+ * table of verbs, a file each. */
 #pragma once
 
 #include "cli/http.h"
@@ -45,14 +45,15 @@ struct noun {
 int noun_main(const struct noun *noun, int argc, char **argv);
 void noun_print_names(const struct noun *noun); /* for completion */
 
-/* GET: the answer in call->answer. False: it was refused or nobody answered, and that is said; or --json,
- * and it is printed. The exit status is then call_status. */
+/* GET: the answer in call->answer. False: it was refused or nobody answered, and that is said; or
+ * --json, and it is printed. The exit status is then call_status. */
 bool call_get(struct verb_call *call, const char *path);
 /* POST with the call's rows and flags and `more` (encoded, may be empty). */
 bool call_post(struct verb_call *call, const char *path, const char *more);
 int call_status(const struct verb_call *call);
 /* A POST whose answer is only that it is done: prints `done`, or with --dry-run the plan. */
-int call_command(struct verb_call *call, const char *path, const char *more, const char *done, ...) PRINTF_LIKE(4, 5);
+int call_command(struct verb_call *call, const char *path, const char *more, const char *done, ...)
+    PRINTF_LIKE(4, 5);
 
 /* A word as one segment of a path or one value; false: too long. */
 bool url_put(char *out, size_t size, const char *word);

@@ -1,16 +1,11 @@
 #include "cli/commands.h"
+#include "cli/verbs.h"
 
 #include <stdio.h>
 
 int version_main(int argc, char **argv)
 {
-    if (argc > 1) {
-        printf(
-            "Usage: quorate version\n\nPrint the version, and what the binary was built with.\n\n"
-            "Example:\n  quorate version\n");
-        (void)argv;
-        return 0;
-    }
+    if (argc > 1) return noun_main(&version_noun, argc, argv);
     printf("quorate %s", QUORATE_VERSION);
 #ifdef QUORATE_MUTANTS
     printf(" +mutants");

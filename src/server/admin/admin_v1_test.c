@@ -1,4 +1,5 @@
-/* /v1: the map as JSON, commands to the core, refusals, unknown outcomes, and what would be done. */
+/* /v1: the map as JSON, commands to the core, refusals, unknown outcomes, and what would be done.
+ */
 #include "server/admin/admin_fakes.h"
 
 #include "base/test.h"
@@ -26,15 +27,17 @@ static void world_done(struct world *w)
     mem_free(w);
 }
 
-/* One request; the core answers it at once unless it is slow. The status, and the body in `body`. */
-static u32 ask(struct world *w, const char *method, const char *target, const char *params, const char **body)
+/* One request; the core answers it at once unless it is slow. The status, and the body in `body`.
+ */
+static u32 ask(struct world *w, const char *method, const char *target, const char *params,
+               const char **body)
 {
     char text[2048];
     unsigned status = 0;
 
     buf_clear(&w->end->got);
-    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", method, target,
-             strlen(params), params);
+    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+             method, target, strlen(params), params);
     fixture_send(w->door, w->end, text);
     if (w->cluster.waiting && !w->cluster.slow) {
         fake_cluster_answer(&w->cluster);
@@ -56,10 +59,11 @@ TEST(v1, creates_a_keyspace_and_lists_it)
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces", "name=orders&partitions=hash%3A8", &body), 200);
     CHECK_STR(str_of(body), "{\"epoch\":2,\"id\":16}\n");
     CHECK_EQ(ask(w, "GET", "/v1/keyspaces/orders", "", &body), 200);
-    CHECK_STR(str_of(body), "{\"epoch\":2,\"keyspace\":{\"name\":\"orders\",\"id\":16,\"replicas\":3,"
-                            "\"partitions\":\"hash:8\",\"consistency\":\"linearizable\",\"durability\":\"disk\","
-                            "\"value-bytes-max\":16777216,\"groups\":8,\"led\":0,\"accepted-risk\":false,"
-                            "\"changed\":2}}\n");
+    CHECK_STR(str_of(body),
+              "{\"epoch\":2,\"keyspace\":{\"name\":\"orders\",\"id\":16,\"replicas\":3,"
+              "\"partitions\":\"hash:8\",\"consistency\":\"linearizable\",\"durability\":\"disk\","
+              "\"value-bytes-max\":16777216,\"groups\":8,\"led\":0,\"accepted-risk\":false,"
+              "\"changed\":2}}\n");
     CHECK_EQ(ask(w, "GET", "/v1/keyspaces", "", &body), 200);
     CHECK(strstr(body, "\"name\":\"core\""));
     CHECK(strstr(body, "\"name\":\"default\""));
@@ -73,12 +77,14 @@ TEST(v1, passes_a_refusal_of_the_core_on_as_a_conflict)
     const char *body;
 
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces", "name=orders&replicas=3", &body), 409);
-    CHECK(strstr(body, "{\"error\":\"UNSAFE\",\"reason\":\"replicas=3 needs as many nodes and 1 is up: "));
+    CHECK(strstr(
+        body, "{\"error\":\"UNSAFE\",\"reason\":\"replicas=3 needs as many nodes and 1 is up: "));
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces", "name=orders&replicas=3&accept-risk=1", &body), 200);
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces", "name=orders&replicas=1", &body), 409);
     CHECK(strstr(body, "{\"error\":\"EXISTS\""));
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces/orders", "colour=red", &body), 409);
-    CHECK(strstr(body, "{\"error\":\"INVALID\",\"reason\":\"there is no setting colour here; there are: replicas, "));
+    CHECK(strstr(body, "{\"error\":\"INVALID\",\"reason\":\"there is no setting colour here; there "
+                       "are: replicas, "));
     world_done(w);
 }
 
@@ -89,7 +95,8 @@ TEST(v1, says_what_it_does_not_know)
 
     w->cluster.failed = "NOQUORUM no leader of the core is known";
     CHECK_EQ(ask(w, "POST", "/v1/settings", "paused=yes", &body), 503);
-    CHECK_STR(str_of(body), "{\"error\":\"NOQUORUM\",\"reason\":\"no leader of the core is known\"}\n");
+    CHECK_STR(str_of(body),
+              "{\"error\":\"NOQUORUM\",\"reason\":\"no leader of the core is known\"}\n");
     w->cluster.failed = "-UNKNOWN it may be done\r\n";
     CHECK_EQ(ask(w, "POST", "/v1/settings", "paused=yes", &body), 504);
     CHECK_STR(str_of(body), "{\"error\":\"UNKNOWN\",\"reason\":\"it may be done\"}\n");
@@ -130,7 +137,8 @@ TEST(v1, refuses_what_makes_no_sense_before_it_asks_the_core)
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         u32 status = ask(w, cases[i].method, cases[i].target, cases[i].params, &body);
-        if (status != cases[i].status) print_error("%s %s: %u %s\n", cases[i].target, cases[i].params, status, body);
+        if (status != cases[i].status)
+            print_error("%s %s: %u %s\n", cases[i].target, cases[i].params, status, body);
         CHECK_EQ(status, cases[i].status);
     }
     CHECK_EQ(w->cluster.asked, 0);
@@ -142,23 +150,33 @@ TEST(v1, shows_nodes_groups_and_settings)
     struct world *w = world_open(2);
     const char *body;
     static const struct core_node_fact nodes[] = {{.node = 2, .silent_ms = 1500, .disk_used = 7}};
-    static const struct core_part_fact parts[] = {{.part = 2, .bytes = 42, .caught_up_count = 1, .caught_up = {1}}};
+    static const struct core_part_fact parts[] = {
+        {.part = 2, .bytes = 42, .caught_up_count = 1, .caught_up = {1}}};
 
-    w->cluster.facts = (struct core_facts){.nodes = nodes, .node_count = 1, .parts = parts, .part_count = 1};
+    w->cluster.facts = (struct core_facts){
+        .nodes = nodes, .node_count = 1, .parts = parts, .part_count = 1};
     CHECK_EQ(ask(w, "GET", "/v1/nodes", "", &body), 200);
-    CHECK(strstr(body, "{\"epoch\":1,\"self\":1,\"core-leader\":1,\"nodes\":[{\"id\":1,\"state\":\"up\",\"peer\":\"h1:1\""));
+    CHECK(strstr(body, "{\"epoch\":1,\"self\":1,\"core-leader\":1,\"nodes\":[{\"id\":1,\"state\":"
+                       "\"up\",\"peer\":\"h1:1\""));
     CHECK(strstr(body, "\"alive\":false,\"silent-ms\":1500,\"busy\":false,\"disk-used\":7"));
     CHECK_EQ(ask(w, "GET", "/v1/groups?keyspace=default", "", &body), 200);
-    CHECK(strstr(body, "{\"epoch\":1,\"groups\":[{\"id\":2,\"keyspace\":\"default\",\"slot-first\":0,\"slot-last\":16383,"));
-    CHECK(strstr(body, "\"bytes\":42,\"load\":0,\"members\":[{\"replica\":1,\"node\":1,\"role\":\"voter\",\"caught-up\":true},"
-                       "{\"replica\":2,\"node\":2,\"role\":\"voter\",\"caught-up\":false}],\"operation\":null}"));
+    CHECK(strstr(body, "{\"epoch\":1,\"groups\":[{\"id\":2,\"keyspace\":\"default\",\"slot-first\":"
+                       "0,\"slot-last\":16383,"));
+    CHECK(strstr(
+        body,
+        "\"bytes\":42,\"load\":0,\"members\":[{\"replica\":1,\"node\":1,\"role\":\"voter\","
+        "\"caught-up\":true},"
+        "{\"replica\":2,\"node\":2,\"role\":\"voter\",\"caught-up\":false}],\"operation\":null}"));
     CHECK_EQ(ask(w, "GET", "/v1/cluster", "", &body), 200);
-    CHECK(strstr(body, "\"version\":1,\"self\":1,\"core-leader\":1,\"nodes\":2,\"keyspaces\":2,\"groups\":2,\"led\":0,"
+    CHECK(strstr(body, "\"version\":1,\"self\":1,\"core-leader\":1,\"nodes\":2,\"keyspaces\":2,"
+                       "\"groups\":2,\"led\":0,"
                        "\"operations\":0,\"settings\":{\"replace-after\":300,"));
     CHECK_EQ(ask(w, "POST", "/v1/settings", "replace-after=10&paused=yes", &body), 200);
     CHECK_EQ(ask(w, "GET", "/v1/settings", "", &body), 200);
-    CHECK(strstr(body, "{\"epoch\":2,\"settings\":{\"replace-after\":10,\"moves-per-node\":2,\"moves-at-once\":64,"
-                       "\"paused\":\"yes\","));
+    CHECK(strstr(
+        body,
+        "{\"epoch\":2,\"settings\":{\"replace-after\":10,\"moves-per-node\":2,\"moves-at-once\":64,"
+        "\"paused\":\"yes\","));
     world_done(w);
 }
 
@@ -166,20 +184,26 @@ TEST(v1, tells_what_a_command_would_do_without_doing_it)
 {
     struct world *w = world_open(3);
     const char *body;
-    struct core_node_fact nodes[] = {{.node = 1, .alive = true}, {.node = 2, .alive = true}, {.node = 3, .alive = true},
+    struct core_node_fact nodes[] = {{.node = 1, .alive = true},
+                                     {.node = 2, .alive = true},
+                                     {.node = 3, .alive = true},
                                      {.node = 4, .alive = true}};
-    struct core_part_fact parts[] = {{.part = 1, .bytes = 10, .caught_up_count = 3, .caught_up = {1, 2, 3}},
-                                     {.part = 2, .bytes = 5000, .caught_up_count = 3, .caught_up = {1, 2, 3}},
-                                     {.part = 3, .bytes = 700, .caught_up_count = 3, .caught_up = {1, 2, 3}}};
+    struct core_part_fact parts[] = {
+        {.part = 1, .bytes = 10, .caught_up_count = 3, .caught_up = {1, 2, 3}},
+        {.part = 2, .bytes = 5000, .caught_up_count = 3, .caught_up = {1, 2, 3}},
+        {.part = 3, .bytes = 700, .caught_up_count = 3, .caught_up = {1, 2, 3}}};
 
     fake_cluster_join(&w->cluster, 4);
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces", "name=orders", &body), 200);
-    w->cluster.facts = (struct core_facts){.nodes = nodes, .node_count = 4, .parts = parts, .part_count = 3};
+    w->cluster.facts = (struct core_facts){
+        .nodes = nodes, .node_count = 4, .parts = parts, .part_count = 3};
     const struct core_part *p = core_part(w->cluster.core, 3);
     char target[64];
     snprintf(target, sizeof target, "/v1/nodes/%u/drain?dry-run=1", p->members[0].node);
     CHECK_EQ(ask(w, "POST", target, "", &body), 200);
-    CHECK(strstr(body, "{\"dry-run\":true,\"epoch\":4,\"complete\":true,\"core-leader\":1,\"paused\":false,"));
+    CHECK(strstr(
+        body,
+        "{\"dry-run\":true,\"epoch\":4,\"complete\":true,\"core-leader\":1,\"paused\":false,"));
     CHECK(strstr(body, "{\"kind\":\"move\",\"why\":\"drain\",\"group\":3,"));
     CHECK(strstr(body, "\"bytes\":700,"));
     CHECK_EQ(core_cluster(w->cluster.core)->epoch, 4);
@@ -189,7 +213,9 @@ TEST(v1, tells_what_a_command_would_do_without_doing_it)
     CHECK(strstr(body, "{\"error\":\"NOSUCH\""));
     CHECK_EQ(ask(w, "POST", "/v1/keyspaces/orders/drop", "dry-run=1", &body), 200);
     CHECK_EQ(ask(w, "GET", "/v1/plan", "", &body), 200);
-    CHECK(strstr(body, "{\"epoch\":4,\"complete\":true,\"core-leader\":1,\"paused\":false,\"moves-running\":0,"));
+    CHECK(strstr(
+        body,
+        "{\"epoch\":4,\"complete\":true,\"core-leader\":1,\"paused\":false,\"moves-running\":0,"));
     world_done(w);
 }
 
@@ -235,7 +261,9 @@ TEST(v1, takes_no_command_from_a_page_in_a_browser)
 {
     struct world *w = world_open(1);
 
-    fixture_send(w->door, w->end, "POST /v1/nodes/1/drain HTTP/1.1\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n");
+    fixture_send(w->door, w->end,
+                 "POST /v1/nodes/1/drain HTTP/1.1\r\nOrigin: "
+                 "http://evil.example\r\nContent-Length: 0\r\n\r\n");
     buf_append_u8(&w->end->got, 0);
     CHECK(strstr((const char *)buf_bytes(&w->end->got), "HTTP/1.1 403 Forbidden\r\n"));
     CHECK_EQ(w->cluster.asked, 0);
@@ -254,8 +282,13 @@ TEST(v1, has_no_map_before_it_is_a_member)
     world_done(w);
 }
 
-TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it), RUN(v1, passes_a_refusal_of_the_core_on_as_a_conflict),
-          RUN(v1, says_what_it_does_not_know), RUN(v1, refuses_what_makes_no_sense_before_it_asks_the_core),
-          RUN(v1, shows_nodes_groups_and_settings), RUN(v1, tells_what_a_command_would_do_without_doing_it),
-          RUN(v1, answers_in_order_while_a_command_is_under_way), RUN(v1, forgets_a_command_whose_client_is_gone),
-          RUN(v1, takes_no_command_from_a_page_in_a_browser), RUN(v1, has_no_map_before_it_is_a_member))
+TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it),
+          RUN(v1, passes_a_refusal_of_the_core_on_as_a_conflict),
+          RUN(v1, says_what_it_does_not_know),
+          RUN(v1, refuses_what_makes_no_sense_before_it_asks_the_core),
+          RUN(v1, shows_nodes_groups_and_settings),
+          RUN(v1, tells_what_a_command_would_do_without_doing_it),
+          RUN(v1, answers_in_order_while_a_command_is_under_way),
+          RUN(v1, forgets_a_command_whose_client_is_gone),
+          RUN(v1, takes_no_command_from_a_page_in_a_browser),
+          RUN(v1, has_no_map_before_it_is_a_member))

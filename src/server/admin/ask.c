@@ -1,4 +1,5 @@
-/* A command of the core, from a POST: on its way to the core's leader, and its answer to the client. */
+/* A command of the core, from a POST: on its way to the core's leader, and its answer to the
+ * client. */
 #include "server/admin/admin_internal.h"
 
 #include "base/mem.h"
@@ -25,7 +26,8 @@ static void put_result(struct buf *out, bool *first, const struct core_command *
     }
 }
 
-void admin_put_core_reply(struct admin_reply *out, const struct core_command *cmd, const struct core_reply *reply)
+void admin_put_core_reply(struct admin_reply *out, const struct core_command *cmd,
+                          const struct core_reply *reply)
 {
     bool first = true;
 
@@ -49,7 +51,8 @@ static void put_failure(struct admin_reply *out, str failed)
         u32 status;
     } words[] = {{"NOQUORUM", 503}, {"OVERLOADED", 503}, {"UNKNOWN", 504}};
 
-    while (failed.len && (failed.at[0] == '-' || failed.at[0] == ' ')) failed = str_from(failed.at + 1, failed.len - 1);
+    while (failed.len && (failed.at[0] == '-' || failed.at[0] == ' '))
+        failed = str_from(failed.at + 1, failed.len - 1);
     while (failed.len && failed.at[failed.len - 1] <= ' ') failed.len--;
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         size_t len = strlen(words[i].word);

@@ -1,5 +1,5 @@
-/* For the tests of this folder: the cluster as a core over no store, that answers what it is asked at once or, told
- * so, not yet. A `struct cluster *` is the fake itself. */
+/* For the tests of this folder: the cluster as a core over no store, that answers what it is asked
+ * at once or, told so, not yet. A `struct cluster *` is the fake itself. */
 #pragma once
 
 #include "server/cluster.h"
@@ -64,7 +64,8 @@ static inline void fake_cluster_answer(struct fake_cluster *f)
     buf_done(&bytes);
 }
 
-void cluster_ask(struct cluster *c, struct cluster_request *r, const struct core_command *cmd, nanos deadline)
+void cluster_ask(struct cluster *c, struct cluster_request *r, const struct core_command *cmd,
+                 nanos deadline)
 {
     struct fake_cluster *f = fake_of(c);
 
@@ -112,7 +113,8 @@ static inline struct core_node_spec fake_cluster_spec(u32 number)
 /* Founded with `count` nodes that are up, at h1:1, h2:1 and so on. */
 static inline void fake_cluster_found(struct fake_cluster *f, u32 count)
 {
-    struct core_command cmd = {.op = CORE_FOUND, .uuid = {{0xab}}, .version = 1, .node_count = count};
+    struct core_command cmd = {
+        .op = CORE_FOUND, .uuid = {{0xab}}, .version = 1, .node_count = count};
 
     *f = (struct fake_cluster){.core = core_new(NULL), .leads = true};
     for (u32 i = 0; i < count; i++) cmd.nodes[i] = fake_cluster_spec(i + 1);
@@ -123,7 +125,8 @@ static inline void fake_cluster_found(struct fake_cluster *f, u32 count)
 /* One more node, up. */
 static inline void fake_cluster_join(struct fake_cluster *f, u32 number)
 {
-    struct core_command cmd = {.op = CORE_NODE_JOIN, .nodes = {fake_cluster_spec(number)}, .node_count = 1};
+    struct core_command cmd = {
+        .op = CORE_NODE_JOIN, .nodes = {fake_cluster_spec(number)}, .node_count = 1};
 
     fake_cluster_apply(f, &cmd);
     cmd.op = CORE_NODE_UPDATE;

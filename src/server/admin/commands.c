@@ -9,7 +9,8 @@ static bool is_yes(struct admin_request *r, const char *name)
 {
     str value = admin_param(r->params, name);
 
-    return str_equal(value, STR("1")) || str_equal(value, STR("yes")) || str_equal(value, STR("true"));
+    return str_equal(value, STR("1")) || str_equal(value, STR("yes")) ||
+           str_equal(value, STR("true"));
 }
 
 /* The parameters that have no other meaning are settings. */
@@ -18,9 +19,10 @@ static bool take_rows(struct admin_request *r, struct core_command *cmd)
     for (u32 i = 0; i < r->params->count; i++) {
         struct admin_param *p = &r->params->rows[i];
         if (p->used) continue;
-        if (cmd->row_count == CORE_ROWS_MAX || p->name.len > CORE_TEXT_BYTES_MAX || p->value.len > CORE_TEXT_BYTES_MAX) {
-            admin_refuse(r->reply, 400, "INVALID", "at most %d settings of %d bytes in one request", CORE_ROWS_MAX,
-                         CORE_TEXT_BYTES_MAX);
+        if (cmd->row_count == CORE_ROWS_MAX || p->name.len > CORE_TEXT_BYTES_MAX ||
+            p->value.len > CORE_TEXT_BYTES_MAX) {
+            admin_refuse(r->reply, 400, "INVALID", "at most %d settings of %d bytes in one request",
+                         CORE_ROWS_MAX, CORE_TEXT_BYTES_MAX);
             return false;
         }
         p->used = true;
@@ -38,8 +40,8 @@ static bool take_number(struct admin_request *r, const char *name, u64 max, u64 
     if (!admin_param_is_given(r->params, name)) return true;
     str text = admin_param(r->params, name);
     if (!str_to_i64(text, &n) || n < 0 || (u64)n > max) {
-        admin_refuse(r->reply, 400, "INVALID", "%s=%.*s is no number from 0 to %llu", name, STR_ARG(text),
-                     (unsigned long long)max);
+        admin_refuse(r->reply, 400, "INVALID", "%s=%.*s is no number from 0 to %llu", name,
+                     STR_ARG(text), (unsigned long long)max);
         return false;
     }
     *out = (u64)n;
@@ -55,8 +57,9 @@ static bool take_id(struct admin_request *r, const char *what, u64 max, u64 *out
         *out = (u64)n;
         return true;
     }
-    admin_refuse(r->reply, 400, "INVALID", "%.*s is not the number of a %s; quorate %s list shows them",
-                 STR_ARG(r->name), what, what);
+    admin_refuse(r->reply, 400, "INVALID",
+                 "%.*s is not the number of a %s; quorate %s list shows them", STR_ARG(r->name),
+                 what, what);
     return false;
 }
 
@@ -65,8 +68,8 @@ static const struct core_keyspace *the_keyspace(struct admin_request *r, const s
     const struct core_keyspace *k = core_keyspace_named(map, r->name);
 
     if (!k)
-        admin_refuse(r->reply, 404, "NOSUCH", "there is no keyspace %.*s; quorate ks list shows them",
-                     STR_ARG(r->name));
+        admin_refuse(r->reply, 404, "NOSUCH",
+                     "there is no keyspace %.*s; quorate ks list shows them", STR_ARG(r->name));
     return k;
 }
 
@@ -78,7 +81,8 @@ bool admin_make_ks_create(struct admin_request *r, const struct core *map, struc
     cmd->op = CORE_KS_CREATE;
     cmd->name = admin_param(r->params, "name");
     if (cmd->name.len == 0 || cmd->name.len > CORE_NAME_BYTES_MAX) {
-        admin_refuse(r->reply, 400, "INVALID", "name=NAME is needed, of 1 to %d bytes", CORE_NAME_BYTES_MAX);
+        admin_refuse(r->reply, 400, "INVALID", "name=NAME is needed, of 1 to %d bytes",
+                     CORE_NAME_BYTES_MAX);
         return false;
     }
     if (is_yes(r, "accept-risk")) cmd->flags |= CORE_ACCEPT_RISK;
@@ -112,7 +116,9 @@ bool admin_make_ks_pin(struct admin_request *r, const struct core *map, struct c
     const struct core_keyspace *k = the_keyspace(r, map);
     u64 node;
 
-    if (!k || !take_number(r, "node", UINT32_MAX, &node) || !take_number(r, "group", INT64_MAX, &cmd->part)) return false;
+    if (!k || !take_number(r, "node", UINT32_MAX, &node) ||
+        !take_number(r, "group", INT64_MAX, &cmd->part))
+        return false;
     cmd->op = CORE_KS_PIN;
     cmd->keyspace = k->id;
     cmd->node = (u32)node;
@@ -159,13 +165,14 @@ static const struct core_part *the_group(struct admin_request *r, const struct c
     if (!take_id(r, "group", INT64_MAX, &id)) return NULL;
     const struct core_part *p = core_part(map, id);
     if (!p)
-        admin_refuse(r->reply, 404, "NOSUCH", "there is no group %llu; quorate group list shows them",
+        admin_refuse(r->reply, 404, "NOSUCH",
+                     "there is no group %llu; quorate group list shows them",
                      (unsigned long long)id);
     return p;
 }
 
-static bool begin_op(struct admin_request *r, const struct core *map, enum core_op_kind kind, struct core_command *cmd,
-                     const struct core_part **part)
+static bool begin_op(struct admin_request *r, const struct core *map, enum core_op_kind kind,
+                     struct core_command *cmd, const struct core_part **part)
 {
     const struct core_part *p = the_group(r, map);
 
@@ -178,13 +185,15 @@ static bool begin_op(struct admin_request *r, const struct core *map, enum core_
     return true;
 }
 
-/* to=NODE: where the new replica goes; from=NODE: whose it replaces. Only `from`: that replica goes. */
+/* to=NODE: where the new replica goes; from=NODE: whose it replaces. Only `from`: that replica
+ * goes. */
 bool admin_make_move(struct admin_request *r, const struct core *map, struct core_command *cmd)
 {
     const struct core_part *p;
     u64 to, from;
 
-    if (!take_number(r, "to", UINT32_MAX, &to) || !take_number(r, "from", UINT32_MAX, &from)) return false;
+    if (!take_number(r, "to", UINT32_MAX, &to) || !take_number(r, "from", UINT32_MAX, &from))
+        return false;
     if (!to && !from) {
         admin_refuse(r->reply, 400, "INVALID", "to=NODE, from=NODE or both are needed");
         return false;
@@ -194,8 +203,10 @@ bool admin_make_move(struct admin_request *r, const struct core *map, struct cor
     for (u32 i = 0; from && i < p->member_count; i++)
         if (p->members[i].node == from) cmd->replica = p->members[i].replica;
     if (from && !cmd->replica) {
-        admin_refuse(r->reply, 409, "NOSUCH", "group %llu has no replica on node %llu; quorate group show %llu shows them",
-                     (unsigned long long)p->id, (unsigned long long)from, (unsigned long long)p->id);
+        admin_refuse(r->reply, 409, "NOSUCH",
+                     "group %llu has no replica on node %llu; quorate group show %llu shows them",
+                     (unsigned long long)p->id, (unsigned long long)from,
+                     (unsigned long long)p->id);
         return false;
     }
     return true;
@@ -211,7 +222,8 @@ bool admin_make_split(struct admin_request *r, const struct core *map, struct co
     if (p->is_range) {
         cmd->key = admin_param(r->params, "at");
         if (cmd->key.len > 0 && cmd->key.len <= CORE_KEY_BYTES_MAX) return true;
-        admin_refuse(r->reply, 400, "INVALID", "group %llu is a range of keys: at=KEY, of 1 to %d bytes, is needed",
+        admin_refuse(r->reply, 400, "INVALID",
+                     "group %llu is a range of keys: at=KEY, of 1 to %d bytes, is needed",
                      (unsigned long long)p->id, CORE_KEY_BYTES_MAX);
         return false;
     }
@@ -236,7 +248,8 @@ bool admin_make_merge(struct admin_request *r, const struct core *map, struct co
     if (!begin_op(r, map, CORE_OP_MERGE, cmd, &p)) return false;
     const struct core_part *right = right_of(map, p);
     if (!right) {
-        admin_refuse(r->reply, 409, "NOSUCH", "group %llu is the last of its keyspace: it has no right neighbour to take in",
+        admin_refuse(r->reply, 409, "NOSUCH",
+                     "group %llu is the last of its keyspace: it has no right neighbour to take in",
                      (unsigned long long)p->id);
         return false;
     }
@@ -262,7 +275,8 @@ bool admin_make_version(struct admin_request *r, const struct core *map, struct 
 
     if (!take_number(r, "to", UINT32_MAX, &wanted)) return false;
     for (u32 i = 0; i < count; i++)
-        if (nodes[i]->state != CORE_REMOVED && nodes[i]->version_max < highest) highest = nodes[i]->version_max;
+        if (nodes[i]->state != CORE_REMOVED && nodes[i]->version_max < highest)
+            highest = nodes[i]->version_max;
     cmd->op = CORE_VERSION_RAISE;
     cmd->version = wanted ? (u32)wanted : highest;
     return true;

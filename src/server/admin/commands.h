@@ -1,12 +1,14 @@
-/* What a POST asks for, as a command of the core. False: the reply says why not. The command borrows from the
- * request. */
+/* What a POST asks for, as a command of the core. False: the reply says why not. The command
+ * borrows from the request. */
 #pragma once
 
 #include "server/admin/admin_internal.h"
 
-typedef bool (*admin_make_fn)(struct admin_request *r, const struct core *map, struct core_command *cmd);
+typedef bool (*admin_make_fn)(struct admin_request *r, const struct core *map,
+                              struct core_command *cmd);
 
-bool admin_make_ks_create(struct admin_request *r, const struct core *map, struct core_command *cmd);
+bool admin_make_ks_create(struct admin_request *r, const struct core *map,
+                          struct core_command *cmd);
 bool admin_make_ks_set(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_ks_drop(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_ks_pin(struct admin_request *r, const struct core *map, struct core_command *cmd);

@@ -9,9 +9,10 @@ const struct core *admin_map(struct admin_request *r)
     const struct core *map = cluster ? cluster_map(cluster) : NULL;
 
     if (map && core_cluster(map)) return map;
-    admin_refuse(r->reply, 503, "NOTFOUNDED",
-                 "this node has no map of a cluster yet: it is starting or joining; ask another, or "
-                 "look into its log");
+    admin_refuse(
+        r->reply, 503, "NOTFOUNDED",
+        "this node has no map of a cluster yet: it is starting or joining; ask another, or "
+        "look into its log");
     return NULL;
 }
 
@@ -88,8 +89,8 @@ void admin_get_keyspace(struct admin_request *r)
     if (!map) return;
     const struct core_keyspace *k = core_keyspace_named(map, r->name);
     if (!k) {
-        admin_refuse(r->reply, 404, "NOSUCH", "there is no keyspace %.*s; quorate ks list shows them",
-                     STR_ARG(r->name));
+        admin_refuse(r->reply, 404, "NOSUCH",
+                     "there is no keyspace %.*s; quorate ks list shows them", STR_ARG(r->name));
         return;
     }
     struct buf *out = begin(r, map, &first);
@@ -190,10 +191,13 @@ static const struct core_part_fact *fact_of_part(const struct core_facts *facts,
 
     while (low < high) {
         u32 middle = low + (high - low) / 2;
-        if (facts->parts[middle].part < id) low = middle + 1;
-        else high = middle;
+        if (facts->parts[middle].part < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return facts && low < facts->part_count && facts->parts[low].part == id ? &facts->parts[low] : NULL;
+    return facts && low < facts->part_count && facts->parts[low].part == id ? &facts->parts[low]
+                                                                            : NULL;
 }
 
 static bool is_caught_up(const struct core_part_fact *fact, u32 replica)
@@ -203,7 +207,8 @@ static bool is_caught_up(const struct core_part_fact *fact, u32 replica)
     return false;
 }
 
-static void put_member(struct buf *out, const struct core_member *m, const struct core_part_fact *fact)
+static void put_member(struct buf *out, const struct core_member *m,
+                       const struct core_part_fact *fact)
 {
     bool first = true;
 
@@ -224,7 +229,8 @@ static u32 node_of(const struct core_part *p, u32 replica)
 
 static void put_op(struct buf *out, const struct core_part *p)
 {
-    static const char *const kinds[CORE_OP_KINDS] = {"none", "move", "remove", "split", "merge", "merged"};
+    static const char *const kinds[CORE_OP_KINDS] = {"none",  "move",  "remove",
+                                                     "split", "merge", "merged"};
     static const char *const steps[CORE_STEPS] = {"none", "begun", "prepared", "swap", "undo"};
     bool first = true;
 
@@ -238,7 +244,8 @@ static void put_op(struct buf *out, const struct core_part *p)
     if (p->op.in) json_put_number(out, &first, "to-node", node_of(p, p->op.in));
     if (p->op.out) json_put_number(out, &first, "from-node", node_of(p, p->op.out));
     if (p->op.other) json_put_number(out, &first, "other", p->op.other);
-    if (p->op.kind == CORE_OP_SPLIT && !p->is_range) json_put_number(out, &first, "slot", p->op.slot);
+    if (p->op.kind == CORE_OP_SPLIT && !p->is_range)
+        json_put_number(out, &first, "slot", p->op.slot);
     if (p->op.kind == CORE_OP_SPLIT && p->is_range) json_put_text(out, &first, "key", p->op.key);
     json_put_number(out, &first, "begun", p->op.begun);
     buf_append_u8(out, '}');
@@ -293,8 +300,8 @@ void admin_get_groups(struct admin_request *r)
     const struct core_facts *facts = cluster_facts(node_cluster(r->door->node));
     const struct core_part *const *all = core_parts(map, &count);
     if (keyspace.len && !k) {
-        admin_refuse(r->reply, 404, "NOSUCH", "there is no keyspace %.*s; quorate ks list shows them",
-                     STR_ARG(keyspace));
+        admin_refuse(r->reply, 404, "NOSUCH",
+                     "there is no keyspace %.*s; quorate ks list shows them", STR_ARG(keyspace));
         return;
     }
     struct buf *out = begin(r, map, &first);

@@ -1,4 +1,5 @@
-/* application/x-www-form-urlencoded (WHATWG URL, section 5): of a query and of a POST's body alike. */
+/* application/x-www-form-urlencoded (WHATWG URL, section 5): of a query and of a POST's body alike.
+ */
 #include "server/admin/admin_internal.h"
 
 static i32 hex_digit(u8 c)

@@ -1,16 +1,17 @@
-/* What the planner would do: on the map as it is (GET /v1/plan), and on a copy that a command was tried on (dry-run=1). */
+/* What the planner would do: on the map as it is (GET /v1/plan), and on a copy that a command was
+ * tried on (dry-run=1). */
 #include "server/admin/admin_internal.h"
 
 #include "base/mem.h"
 
 static const char *const plan_kinds[CORE_PLAN_KINDS] = {
-    [CORE_PLAN_MOVE] = "move",   [CORE_PLAN_SWAP] = "swap",         [CORE_PLAN_UNDO] = "undo",
+    [CORE_PLAN_MOVE] = "move",     [CORE_PLAN_SWAP] = "swap",         [CORE_PLAN_UNDO] = "undo",
     [CORE_PLAN_REMOVE] = "remove", [CORE_PLAN_TRANSFER] = "transfer", [CORE_PLAN_SPLIT] = "split",
     [CORE_PLAN_MERGE] = "merge",
 };
 static const char *const plan_whys[] = {
-    [CORE_WHY_REPAIR] = "repair", [CORE_WHY_DRAIN] = "drain",     [CORE_WHY_SURPLUS] = "surplus",
-    [CORE_WHY_RACK] = "rack",     [CORE_WHY_BALANCE] = "balance", [CORE_WHY_PIN] = "pin",
+    [CORE_WHY_REPAIR] = "repair", [CORE_WHY_DRAIN] = "drain",       [CORE_WHY_SURPLUS] = "surplus",
+    [CORE_WHY_RACK] = "rack",     [CORE_WHY_BALANCE] = "balance",   [CORE_WHY_PIN] = "pin",
     [CORE_WHY_SIZE] = "size",     [CORE_WHY_PROGRESS] = "progress",
 };
 
@@ -33,16 +34,19 @@ static void put_step(struct buf *out, const struct core *map, const struct core_
     json_put_text(out, &first, "why", str_of(plan_whys[s->why]));
     json_put_number(out, &first, "group", s->part);
     if (s->node) json_put_number(out, &first, "to-node", s->node);
-    if (from) json_put_number(out, &first, s->kind == CORE_PLAN_TRANSFER ? "to-node" : "from-node", from);
+    if (from)
+        json_put_number(out, &first, s->kind == CORE_PLAN_TRANSFER ? "to-node" : "from-node", from);
     if (s->other) json_put_number(out, &first, "other", s->other);
     json_put_number(out, &first, "bytes", s->bytes);
     json_put_text(out, &first, "reason", str_of(s->reason));
     buf_append_u8(out, '}');
 }
 
-static void put_plan(struct buf *out, bool *first, const struct core *map, const struct core_plan *plan)
+static void put_plan(struct buf *out, bool *first, const struct core *map,
+                     const struct core_plan *plan)
 {
-    u32 shown = plan->blocked_count < CORE_PLAN_BLOCKED_MAX ? plan->blocked_count : CORE_PLAN_BLOCKED_MAX;
+    u32 shown = plan->blocked_count < CORE_PLAN_BLOCKED_MAX ? plan->blocked_count
+                                                            : CORE_PLAN_BLOCKED_MAX;
 
     json_put_number(out, first, "moves-running", plan->moves_running);
     json_put_number(out, first, "bytes-running", plan->bytes_running);
@@ -73,7 +77,8 @@ static void put_planned(struct admin_request *r, bool *first, const struct core 
     core_plan_make(map, facts, plan);
     json_put_bool(&r->reply->body, first, "complete", cluster_leads_core(cluster));
     json_put_number(&r->reply->body, first, "core-leader", cluster_core_leader(cluster));
-    json_put_bool(&r->reply->body, first, "paused", facts->paused || core_cluster(map)->settings[CORE_PAUSED]);
+    json_put_bool(&r->reply->body, first, "paused",
+                  facts->paused || core_cluster(map)->settings[CORE_PAUSED]);
     put_plan(&r->reply->body, first, map, plan);
     mem_free(plan);
 }

@@ -29,8 +29,8 @@ static void get_ready(struct admin_request *q)
     r->status = 503;
     for (u32 i = 0; i < view.member_count; i++)
         if (view.members[i].other_value_max)
-            buf_printf(&r->body, "node %u is refused: its --value-max is %llu, here it is %llu\n", view.members[i].id,
-                       (unsigned long long)view.members[i].other_value_max,
+            buf_printf(&r->body, "node %u is refused: its --value-max is %llu, here it is %llu\n",
+                       view.members[i].id, (unsigned long long)view.members[i].other_value_max,
                        (unsigned long long)node_config_of(d->node)->value_bytes_max);
     if (!view.leader)
         buf_append_text(&r->body,
@@ -68,21 +68,28 @@ static const struct route {
     {"/metrics", get_metrics, NULL, "counters, Prometheus text"},
     {"/readyz", get_ready, NULL, "200 while commands can be served"},
     {"/v1/cluster", admin_get_summary, NULL, "the cluster in numbers, and its settings"},
-    {"/v1/groups", admin_get_groups, NULL, "partitions: span, members, leader, what is under way; keyspace=NAME, id=N"},
+    {"/v1/groups", admin_get_groups, NULL,
+     "partitions: span, members, leader, what is under way; keyspace=NAME, id=N"},
     {"/v1/groups/*/merge", NULL, admin_make_merge, "take the right neighbour in"},
     {"/v1/groups/*/move", NULL, admin_make_move, "to=NODE from=NODE"},
     {"/v1/groups/*/split", NULL, admin_make_split, "at=SLOT or at=KEY"},
-    {"/v1/keyspaces", admin_get_keyspaces, admin_make_ks_create, "all of them; POST name=NAME and settings makes one"},
+    {"/v1/keyspaces", admin_get_keyspaces, admin_make_ks_create,
+     "all of them; POST name=NAME and settings makes one"},
     {"/v1/keyspaces/*", admin_get_keyspace, admin_make_ks_set, "one; POST changes its settings"},
     {"/v1/keyspaces/*/drop", NULL, admin_make_ks_drop, "with everything in it"},
-    {"/v1/keyspaces/*/pin", NULL, admin_make_ks_pin, "node=N (0: none), group=N (0: all): where leaders should be"},
-    {"/v1/nodes", admin_get_nodes, NULL, "nodes: addresses, state, what was heard of them; removed=1: all"},
+    {"/v1/keyspaces/*/pin", NULL, admin_make_ks_pin,
+     "node=N (0: none), group=N (0: all): where leaders should be"},
+    {"/v1/nodes", admin_get_nodes, NULL,
+     "nodes: addresses, state, what was heard of them; removed=1: all"},
     {"/v1/nodes/*/drain", NULL, admin_make_drain, "its replicas go to others"},
-    {"/v1/nodes/*/remove", NULL, admin_make_remove, "for good; force=1: it is lost and will not come back"},
+    {"/v1/nodes/*/remove", NULL, admin_make_remove,
+     "for good; force=1: it is lost and will not come back"},
     {"/v1/nodes/*/undrain", NULL, admin_make_undrain, "it takes replicas again"},
-    {"/v1/plan", admin_get_plan, NULL, "what the rebalancer would do next, what it cannot do, and the remedies"},
+    {"/v1/plan", admin_get_plan, NULL,
+     "what the rebalancer would do next, what it cannot do, and the remedies"},
     {"/v1/settings", admin_get_settings, admin_make_settings, "of the cluster; POST changes them"},
-    {"/v1/version", admin_get_summary, admin_make_version, "POST raises the level to=N; it never goes back"},
+    {"/v1/version", admin_get_summary, admin_make_version,
+     "POST raises the level to=N; it never goes back"},
 };
 
 /* Does the path fit, and what is in the place of the `*`? */
@@ -108,7 +115,8 @@ static void answer_not_found(struct admin_reply *out)
     out->status = 404;
     buf_append_text(&out->body, "not found; there are\n");
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
-        buf_printf(&out->body, "  %-4s %-22s %s\n", routes[i].get ? "GET" : "POST", routes[i].path, routes[i].what);
+        buf_printf(&out->body, "  %-4s %-22s %s\n", routes[i].get ? "GET" : "POST", routes[i].path,
+                   routes[i].what);
 }
 
 static void answer_bad_method(struct admin_request *r, const struct route *route)
@@ -128,7 +136,8 @@ static bool answer_post(struct admin_request *r, const struct route *route)
     if (!map || !route->make(r, map, &cmd)) return true;
     str unknown = admin_param_unknown(r->params);
     if (unknown.len) {
-        admin_refuse(r->reply, 400, "INVALID", "%.*s means nothing here: %s", STR_ARG(unknown), route->what);
+        admin_refuse(r->reply, 400, "INVALID", "%.*s means nothing here: %s", STR_ARG(unknown),
+                     route->what);
         return true;
     }
     if (dry_run) {
