@@ -42,6 +42,7 @@ static void freeze(struct part *p)
     struct buf marker;
 
     assert(!p->checkpoint.running);
+    p->checkpoint.pressed = false;
     buf_init(&l.bytes, 0);
     buf_init(&marker, 0);
     marker_encode(p, &marker);
@@ -72,7 +73,7 @@ static bool is_due(const struct part *p)
     if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
         return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
-    if (p->checkpoint.wanted || p->checkpoint.stopping || p->checkpoint.no_space) return true;
+    if (p->checkpoint.wanted || p->checkpoint.pressed || p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||
            wal_bytes_live(p->wal) > p->options.wal_bytes_max ||
@@ -155,6 +156,11 @@ bool checkpoint_lacks_space(const struct part *p)
 {
     return p->checkpoint.no_space && (store_dirty_bytes(p->store) > p->options.dirty_bytes_max / 2 ||
                                       raft_tail_bytes(p->raft) > p->options.raft.tail_bytes_max / 2);
+}
+
+void part_checkpoint(struct part *p)
+{
+    p->checkpoint.pressed = true;
 }
 
 bool part_stopping(struct part *p)

@@ -122,6 +122,8 @@ MUST_USE err part_turn(struct part *p, bool *more);
 nanos part_deadline(const struct part *p);
 bool part_waits_for_log(const struct part *p); /* it has a turn's work when more of the log is durable */
 
+/* A checkpoint soon, though none is due: all partitions together hold too much. */
+void part_checkpoint(struct part *p);
 /* A clean stop: checkpoint what is applied; true when done. */
 bool part_stopping(struct part *p);
 /* Ask for leadership to move away (before a clean stop). */

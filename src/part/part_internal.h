@@ -149,6 +149,7 @@ struct part {
         nanos last_at;
         bool stopping;
         bool wanted; /* a write waits for room in the tail */
+        bool pressed; /* the node holds too much in memory */
         bool no_space; /* the latest one found none */
         nanos retry_at;
     } checkpoint;

@@ -262,7 +262,8 @@ static void make_alone(struct node_config *c)
 err node_boot_member(struct node *n, char *problem, size_t size)
 {
     struct peer_handlers handlers = {
-        .context = n, .on_frame = node_on_frame, .on_lost = node_on_lost, .on_join = node_on_join};
+        .context = n, .on_frame = node_on_frame, .on_lost = node_on_lost, .on_join = node_on_join,
+        .is_removed = node_is_removed, .on_removed = node_on_removed};
 
     make_alone(&n->config);
     err e = open_state(n, problem, size);

@@ -127,6 +127,19 @@ void node_on_lost(void *context, node_id peer, bool restarted)
     }
 }
 
+bool node_is_removed(void *context, node_id node)
+{
+    const struct node *n = context;
+    const struct core_node *row = n->cluster ? core_node(cluster_map(n->cluster), node) : NULL;
+
+    return row && row->state == CORE_REMOVED;
+}
+
+void node_on_removed(void *context)
+{
+    node_fail(context, NODE_REMOVED_TEXT, OK);
+}
+
 void node_on_join(void *context, u64 ticket, str body)
 {
     struct node *n = context;

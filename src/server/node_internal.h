@@ -38,6 +38,7 @@ struct cluster;
 struct part_answer;
 MUST_USE err node_boot_member(struct node *n, char *problem, size_t size);
 void node_tell_start(struct node *n);
+#define NODE_REMOVED_TEXT "this node was removed from the cluster; to come back, start it with an empty --dir and --join"
 void node_fail(struct node *n, const char *why, err e); /* it must stop; e OK: why says it all */
 bool node_is_blank(const struct node *n); /* its founding replicas have and had nothing */
 void node_on_answer(void *context, const struct part_answer *a);
@@ -48,6 +49,8 @@ void node_on_log(void *context, enum log_level level, const char *line);
 err node_on_frame(void *context, node_id from, const struct frame *f, str body);
 void node_on_lost(void *context, node_id peer, bool restarted);
 void node_on_join(void *context, u64 ticket, str body);
+bool node_is_removed(void *context, node_id node);
+void node_on_removed(void *context);
 
 /* For the cluster's files. */
 struct cluster *node_cluster(const struct node *n); /* NULL: not yet a member, or its members are fixed */

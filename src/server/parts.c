@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "server/node_internal.h"
 
+#define PRESS_EVERY (50 * NANOS_MS)
+
 struct parts {
     struct env *env;
     struct kvs *kvs;
@@ -16,6 +18,7 @@ struct parts {
     struct hosted **heap; /* by wake_at, earliest first; all of them */
     struct list ready, on_log;
     u64 durable_seen;
+    nanos pressed_at; /* when a checkpoint was last asked for to make room */
 };
 
 struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_max,
@@ -363,6 +366,26 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
     return OK;
 }
 
+/* A store of a partition at rest gives memory back too while all of them hold too much; and what only a checkpoint
+ * frees, it frees where there is most of it, one after the other. */
+static void make_room(struct parts *ps, nanos now)
+{
+    struct hosted *most = NULL;
+    size_t bytes = 0;
+
+    for (u32 i = 0; i < ps->count; i++) {
+        struct hosted *h = ps->items[i];
+        if (h->store) store_tidy(h->store, 64);
+        if (!h->part || store_dirty_bytes(h->store) <= bytes) continue;
+        most = h;
+        bytes = store_dirty_bytes(h->store);
+    }
+    if (bytes < ps->budget.bytes_max / 64 || now < ps->pressed_at + PRESS_EVERY) return;
+    ps->pressed_at = now;
+    part_checkpoint(most->part);
+    parts_touch(ps, most);
+}
+
 err parts_turn(struct parts *ps, nanos now, bool *more)
 {
     struct list batch;
@@ -382,10 +405,7 @@ err parts_turn(struct parts *ps, nanos now, bool *more)
         }
         if (again) parts_touch(ps, h);
     }
-    /* A store of a partition at rest gives memory back too while all of them hold too much. */
-    if (ps->budget.bytes > ps->budget.bytes_max)
-        for (u32 i = 0; i < ps->count; i++)
-            if (ps->items[i]->store) store_tidy(ps->items[i]->store, 64);
+    if (ps->budget.bytes > ps->budget.bytes_max) make_room(ps, now);
     *more |= !list_is_empty(&ps->ready);
     return OK;
 }

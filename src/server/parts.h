@@ -25,6 +25,8 @@ struct hosted {
     struct gateway *gateway;
     node_id leader_hint; /* without a replica: who leads it, as far as anybody said; 0: nobody */
     bool founded;
+    u64 requests, load; /* reports.c: counted so far, and per second */
+    nanos requests_at;
     bool erased; /* the replica that was here is gone, with its rows */
     /* the table's */
     bool retiring;

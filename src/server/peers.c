@@ -333,6 +333,10 @@ static bool link_frame(struct peers *p, struct link *l, const struct frame *f, s
 
     l->heard_at = now;
     if (l->state == LINK_UP) return f->type == FRAME_STATUS && f->src_node == l->peer->id;
+    if (f->type == FRAME_JOIN_REPLY && f->dst_node == config(p)->self && f->src_node == l->peer->id) {
+        p->handlers.on_removed(p->handlers.context);
+        return false;
+    }
     if (f->type != FRAME_HELLO || hello_decode(body, &h) || !hello_fits(p, f, &h, "dialled") ||
         f->src_node != l->peer->id)
         return false;
@@ -371,13 +375,29 @@ static void inbound_close(struct peers *p, struct inbound *in)
     env_close(p->env, &in->stream, false);
 }
 
+/* A node of this cluster that was removed, and may not have heard of it. */
+static void tell_refused(struct peers *p, struct inbound *in, node_id node)
+{
+    struct frame f = {.type = FRAME_JOIN_REPLY, .src_node = config(p)->self, .src_boot = p->boot, .dst_node = node};
+    struct join_reply r = {.status = JOIN_REFUSED, .reason = STR("it was removed from the cluster")};
+
+    if (!p->handlers.is_removed(p->handlers.context, node)) return;
+    size_t place = frame_begin(&in->stream.out, &f);
+    join_reply_encode(&r, &in->stream.out);
+    frame_end(&in->stream.out, place);
+    env_flush(p->env, &in->stream);
+}
+
 static bool inbound_hello(struct peers *p, struct inbound *in, const struct frame *f, str body,
                           nanos now)
 {
     struct hello h;
 
-    if (f->type != FRAME_HELLO || hello_decode(body, &h) || !hello_fits(p, f, &h, "accepted"))
+    if (f->type != FRAME_HELLO || hello_decode(body, &h)) return false;
+    if (!hello_fits(p, f, &h, "accepted")) {
+        if (mem_equal(h.cluster_id, config(p)->cluster_id, 16)) tell_refused(p, in, f->src_node);
         return false;
+    }
     in->peer = peer_find(p, f->src_node);
     in->channel = h.channel;
     met(p, in->peer, f->src_boot, &h, now);

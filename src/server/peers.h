@@ -17,6 +17,9 @@ struct peer_handlers { /* calls into the node, within its turn */
     void (*on_lost)(void *context, node_id peer, bool restarted);
     /* a stranger asks to join; answer with peers_answer_join, any time later */
     void (*on_join)(void *context, u64 ticket, str body);
+    /* Was this node a member once? Then it is told so. And the other side of that. */
+    bool (*is_removed)(void *context, node_id node);
+    void (*on_removed)(void *context);
 };
 
 MUST_USE err peers_new(struct node *n, const u8 incarnation[16], u32 boot,

@@ -5,11 +5,19 @@
 #define LOOK_EVERY   (250 * NANOS_MS)
 #define IN_REACH     1024   /* entries: a replica so little behind may vote or lead without holding writes up */
 #define BODY_BYTES   (256 * KIB)
+#define LOAD_LEAST   100 /* requests per second that are worth a word */
 
-static u64 load_of(struct part *p, const struct group_report *before)
+/* Requests per second, evened over a few looks. */
+static void see_load(struct cluster *c, struct hosted *h)
 {
-    (void)p, (void)before;
-    return 0;
+    const struct part_stats *s = part_stats(h->part);
+    u64 requests = s->proposed + s->reads_lease + s->reads_index, more = requests - h->requests;
+    nanos since = c->now - h->requests_at;
+
+    if (h->requests_at && since && requests >= h->requests)
+        h->load = (3 * h->load + more * NANOS_SEC / since) / 4;
+    h->requests = requests;
+    h->requests_at = c->now;
 }
 
 static void see_caught_up(struct part *p, struct group_report *g)
@@ -28,21 +36,22 @@ static void see_caught_up(struct part *p, struct group_report *g)
     }
 }
 
-static struct group_report look(struct part *p, u64 part, const struct group_report *before)
+static struct group_report look(const struct hosted *h)
 {
-    struct group_report g = {.part = part,
-                             .term = raft_term(part_raft(p)),
-                             .leader = raft_leader(part_raft(p)),
-                             .bytes = part_bytes(p),
-                             .load = load_of(p, before)};
-    see_caught_up(p, &g);
+    struct raft *r = part_raft(h->part);
+    struct group_report g = {.part = h->id,
+                             .term = raft_term(r),
+                             .leader = raft_leader(r),
+                             .bytes = part_bytes(h->part),
+                             .load = h->load};
+    see_caught_up(h->part, &g);
     return g;
 }
 
-static bool differs(u64 a, u64 b)
+static bool differs(u64 a, u64 b, u64 least)
 {
     u64 gap = a > b ? a - b : b - a;
-    return gap > MIB && gap > a / 16;
+    return gap > least && gap > a / 16;
 }
 
 static bool is_news(const struct group_report *g, const struct group_report *told)
@@ -50,7 +59,7 @@ static bool is_news(const struct group_report *g, const struct group_report *tol
     if (g->term != told->term || g->leader != told->leader || g->caught_up_count != told->caught_up_count)
         return true;
     if (memcmp(g->caught_up, told->caught_up, sizeof g->caught_up)) return true;
-    return differs(g->bytes, told->bytes) || differs(g->load, told->load);
+    return differs(g->bytes, told->bytes, MIB) || differs(g->load, told->load, LOAD_LEAST);
 }
 
 static struct group_report *told_of(struct cluster *c, u64 part)
@@ -104,7 +113,8 @@ void reports_turn(struct cluster *c)
         struct hosted *h = parts_at(c->parts, i);
         if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
         struct group_report *told = told_of(c, h->id);
-        struct group_report now = look(h->part, h->id, told);
+        see_load(c, h);
+        struct group_report now = look(h);
         if (!is_news(&now, told)) continue;
         *told = now;
         if (to == self)

@@ -223,7 +223,7 @@ static void watch_own_row(struct cluster *c, const struct core *map)
     u32 level = core_cluster(map)->version;
 
     if (me && me->state == CORE_REMOVED)
-        node_fail(c->node, "this node was removed from the cluster; start it with an empty --dir and --join", OK);
+        node_fail(c->node, NODE_REMOVED_TEXT, OK);
     else if (level < QUORATE_LEVEL_MIN || level > QUORATE_LEVEL_MAX)
         node_fail(c->node, "the cluster uses a level of formats that this program does not serve; install a newer one",
                   OK);
