@@ -46,6 +46,9 @@ void kv_reply_wrong_arity(struct resp_writer *w, const char *name);
 /* The keys among a command's arguments. Returns how many; fills at most `max` indexes into argv. */
 u32 kv_command_keys(const struct kv_command *cmd, const str *argv, u32 argc, u32 *indexes, u32 max);
 
+/* A cursor as SCAN reads it: what C's strtoul makes of the text. */
+bool kv_scan_cursor(str text, u64 *out);
+
 /* Redis's glob patterns: * ? [abc] [a-z] [^a], and \ before a byte to be taken as it is. */
 bool glob_match(str pattern, str text);
 

@@ -47,27 +47,29 @@ static void reply_items(struct walk *k)
     buf_append_str(k->call->w.out, buf_str(k->items.out));
 }
 
-/* What C's strtoul makes of it: an optional sign, then digits; a negative number counts from 2^64. */
-static bool get_cursor(struct kv_call *c, str arg, u64 *out)
+/* An optional sign, then digits; a negative number counts from 2^64. */
+bool kv_scan_cursor(str arg, u64 *out)
 {
     size_t i = arg.len && (arg.at[0] == '-' || arg.at[0] == '+');
-    bool good = arg.len == 0 || i < arg.len;
     u64 value = 0;
 
+    if (i && i == arg.len) return false;
     for (size_t at = i; at < arg.len; at++) {
         u64 digit = (u64)arg.at[at] - '0';
         if (digit > 9 || __builtin_mul_overflow(value, (u64)10, &value) ||
-            __builtin_add_overflow(value, digit, &value)) {
-            good = false;
-            break;
-        }
-    }
-    if (!good) {
-        resp_error(&c->w, "ERR invalid cursor");
-        return false;
+            __builtin_add_overflow(value, digit, &value))
+            return false;
     }
     *out = i && arg.at[0] == '-' ? 0 - value : value;
     return true;
+}
+
+static bool get_cursor(struct kv_call *c, str arg, u64 *out)
+{
+    bool good = kv_scan_cursor(arg, out);
+
+    if (!good) resp_error(&c->w, "ERR invalid cursor");
+    return good;
 }
 
 static bool get_scan_options(struct kv_call *c, struct walk *k, i64 *count)

@@ -71,6 +71,9 @@ void gateway_turn(struct gateway *g, nanos now);
 nanos gateway_deadline(const struct gateway *g);
 bool gateway_is_idle(const struct gateway *g);
 
+/* The newest map known here, borrowed for this turn; NULL or not founded: there is none yet. */
+struct core;
+const struct core *node_map(const struct node *n);
 struct parts *node_parts(const struct node *n);
 struct cluster;
 struct peers *node_peers(const struct node *n);

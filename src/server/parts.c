@@ -18,6 +18,7 @@ struct parts {
     struct hosted **heap; /* by wake_at, earliest first; all of them */
     struct list ready, on_log;
     u64 durable_seen;
+    u64 changes; /* of which partitions there are */
     nanos pressed_at; /* when a checkpoint was last asked for to make room */
 };
 
@@ -78,6 +79,11 @@ struct hosted *parts_find(struct parts *ps, u64 id)
 u32 parts_count(const struct parts *ps)
 {
     return ps->count;
+}
+
+u64 parts_changes(const struct parts *ps)
+{
+    return ps->changes;
 }
 
 struct hosted *parts_at(struct parts *ps, u32 i)
@@ -144,6 +150,7 @@ static void insert(struct parts *ps, struct hosted *h)
     ps->items[at] = h;
     h->wake_at = 0;
     h->heap_place = ps->count++;
+    ps->changes++;
     heap_fix(ps, h);
 }
 
@@ -268,12 +275,13 @@ void parts_forget(struct parts *ps, struct hosted *h)
     u32 at = place_of(ps, h->id);
 
     assert(!h->part && !h->store);
-    gateway_fail_all(h->gateway);
-    list_remove(&h->ready);
-    list_remove(&h->on_log);
     heap_remove(ps, h);
     memmove(&ps->items[at], &ps->items[at + 1], (ps->count - at - 1) * sizeof(void *));
     ps->count--;
+    ps->changes++;
+    gateway_fail_all(h->gateway); /* whoever asks anew upon that must not find it any more */
+    list_remove(&h->ready);
+    list_remove(&h->on_log);
     hosted_free(h);
 }
 

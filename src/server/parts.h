@@ -71,6 +71,8 @@ struct hosted *parts_find(struct parts *ps, u64 id); /* NULL: never heard of */
 node_id hosted_leader(const struct hosted *h);       /* 0: unknown */
 u32 parts_count(const struct parts *ps);
 struct hosted *parts_at(struct parts *ps, u32 i); /* by id */
+/* One more whenever a partition comes or goes: what was found before may be gone. */
+u64 parts_changes(const struct parts *ps);
 
 void parts_touch(struct parts *ps, struct hosted *h); /* it has work in this turn */
 void parts_touch_all(struct parts *ps);

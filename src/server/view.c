@@ -37,6 +37,10 @@ struct parts *node_parts(const struct node *n)
 {
     return n->parts;
 }
+const struct core *node_map(const struct node *n)
+{
+    return n->cluster ? cluster_map(n->cluster) : NULL;
+}
 struct cluster *node_cluster(const struct node *n)
 {
     return n->cluster;

@@ -19,6 +19,7 @@ struct client *redis_client_new(struct redis_door *d, bool rejected)
     struct client *c = mem_zalloc(sizeof *c);
 
     c->door = d;
+    c->keyspace = routes_hold(d->routes, CORE_KEYSPACE_DEFAULT);
     c->stream.owner = c;
     c->stream.kind = NODE_REDIS;
     buf_init(&c->stream.in, INPUT_SMALL_BYTES);
@@ -56,6 +57,8 @@ void redis_client_free(struct client *c)
     c->gone = true;
     redis_admission_release(c);
     redis_transaction_drop(c);
+    redis_orders_done(c);
+    routes_release(c->keyspace);
     if (c->parser) redis_door_parser_give(c->door, c->parser, false);
     list_remove(&c->all);
     list_remove(&c->ready);
@@ -130,11 +133,21 @@ bool redis_client_set_name(char **name, str value)
     return true;
 }
 
+void redis_client_enter(struct client *c, u32 keyspace)
+{
+    struct keyspace_routes *k = routes_hold(c->door->routes, keyspace);
+
+    routes_release(c->keyspace);
+    c->keyspace = k;
+}
+
 void redis_client_reset(struct client *c)
 {
     redis_transaction_drop(c);
     redis_client_set_name(&c->name, str_from("", 0));
+    redis_client_enter(c, CORE_KEYSPACE_DEFAULT);
     c->db = 0;
+    c->asked_map = c->asking = c->readonly = false;
     c->proto = 2;
     c->reply_off = c->reply_skip = c->reply_skip_next = false;
     c->no_evict = c->no_touch = false;
@@ -152,7 +165,7 @@ static enum stop stop_reason(const struct client *c)
     if (c->queued >= PIPELINE_DEPTH_MAX) return STOP_PIPELINE;
     if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
     if (c->queued && unsent + c->reply_room > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
-    if (gateway_is_full(c->door->gateway)) return STOP_GATEWAY;
+    if (redis_door_is_full(c->door, c)) return STOP_GATEWAY;
     return GO;
 }
 
@@ -251,12 +264,14 @@ u32 redis_client_parse(struct client *c, u32 max)
 void redis_client_ended(struct client *c)
 {
     struct slot *s = c->barrier;
+    nanos at = node_now(c->door->node) + c->door->config->request_timeout;
 
     c->ended = true;
     /* A client that is gone for good looks the same: do not wait for ever on its behalf. */
     if (s && s->asked && s->req.kind == GATEWAY_WAIT && s->req.deadline == NANOS_NEVER)
-        gateway_hasten(c->door->gateway, &s->req,
-                       node_now(c->door->node) + c->door->config->request_timeout);
+        gateway_hasten(s->gateway, &s->req, at);
+    else if (s && s->gather)
+        redis_gather_hasten(s, at);
     redis_client_wake(c);
     redis_client_touch(c);
 }

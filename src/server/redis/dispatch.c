@@ -175,13 +175,11 @@ void redis_command_run(struct call *call)
     struct client *c = call->client;
 
     call->w = redis_reply_begin(c);
-    size_t from = call->w.out->len;
     call->command->handler(call);
     if (!call->later) {
         redis_reply_end(c, &call->w, call->request_bytes);
         return;
     }
-    assert(call->w.out->len == from);
     call->door->replying = false;
 }
 
@@ -229,16 +227,33 @@ static bool answers_briefly(const struct kv_command *cmd, const str *argv, u32 a
     return true;
 }
 
+static void submit_elsewhere(struct client *c, const struct kv_command *cmd, const struct place *p,
+                             const struct entry *header, const str *argv, u32 argc,
+                             size_t request_bytes)
+{
+    if (p->verdict == PLACE_EVERYWHERE &&
+        redis_submit_whole(c, cmd, header, argv, argc, request_bytes))
+        return;
+    struct resp_writer w = redis_reply_begin(c);
+    redis_place_refuse(c, p, &w);
+    redis_reply_end(c, &w, request_bytes);
+}
+
 void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
                        const str *argv, u32 argc, size_t request_bytes)
 {
     bool is_write = cmd->flags & KV_WRITE;
 
     if (c->gone && !is_write) return; /* nobody would see the answer */
+    struct place p = redis_place(c, cmd, argv, argc);
+    if (UNLIKELY(p.verdict != PLACE_HERE)) {
+        submit_elsewhere(c, cmd, &p, header, argv, argc, request_bytes);
+        return;
+    }
     struct slot *s = redis_slot_push(c, request_bytes);
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
     if (answers_briefly(cmd, argv, argc)) redis_slot_expect_short(s);
-    redis_slot_ask(s, is_write ? GATEWAY_WRITE : GATEWAY_READ,
+    redis_slot_ask(s, p.hosted, is_write ? GATEWAY_WRITE : GATEWAY_READ,
                    redis_command_entry(c->door, is_write, header, c->db, argv, argc));
 }
 
@@ -261,6 +276,7 @@ bool redis_dispatch(struct client *c, const str *argv, u32 argc, size_t request_
     } else if (ref.data) {
         struct entry header = {.op = ENTRY_COMMAND, .flags = redis_client_entry_flags(c)};
         redis_submit_data(c, ref.data, &header, argv, argc, request_bytes);
+        c->asking = false;
     } else {
         redis_command_run(&call);
     }

@@ -13,7 +13,7 @@ static const struct door_command *const families[] = {
     redis_connection_commands,  redis_client_command_rows, redis_server_commands,
     redis_config_commands,      redis_info_commands,       redis_debug_commands,
     redis_transaction_commands, redis_session_commands,    redis_wait_commands,
-    redis_introspect_commands,
+    redis_introspect_commands,  redis_cluster_commands,
 };
 
 static void index_commands(struct redis_door *d)
@@ -55,8 +55,10 @@ err redis_door_new(struct node *n, char *problem, size_t problem_size, struct re
     *out = NULL;
     d->node = n;
     d->env = node_env(n);
-    d->gateway = node_gateway(n);
     d->config = node_config_of(n);
+    d->routes = routes_new(n);
+    d->keyspace = routes_hold(d->routes, CORE_KEYSPACE_DEFAULT);
+    d->asked_bytes_max = size_max(d->config->memory_bytes / 10, 2 * d->config->value_bytes_max);
     d->clients_max = d->config->clients_max;
     d->stop_at = d->sleep_until = NANOS_NEVER;
     list_init(&d->clients);
@@ -94,6 +96,8 @@ void redis_door_free(struct redis_door *d)
     buf_done(&d->scratch);
     buf_done(&d->exec);
     rcblock_unref(d->entries);
+    routes_release(d->keyspace);
+    routes_free(d->routes);
     mem_free((void *)d->commands);
     mem_free(d);
 }
@@ -143,6 +147,28 @@ void redis_door_count_error(struct redis_door *d, str reply)
     d->error_name_count++;
     memcpy(e->name, reply.at + 1, len);
     e->count = 1;
+}
+
+void redis_door_count_asked(struct redis_door *d, enum gateway_kind kind, size_t bytes, int sign)
+{
+    u32 *count = kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others;
+
+    *count += (u32)sign;
+    bytes += sizeof(struct gateway_request);
+    d->asked_bytes = sign > 0 ? d->asked_bytes + bytes : d->asked_bytes - bytes;
+}
+
+/* The limits of one gateway hold for all of them together, since they share the node's memory. */
+bool redis_door_is_full(const struct redis_door *d, const struct client *c)
+{
+    u64 part;
+
+    if (d->asked_bytes >= d->asked_bytes_max || d->asked_writes >= ASKED_WRITES_MAX ||
+        d->asked_others > ASKED_OTHERS_MAX)
+        return true;
+    if (routes_count(d->routes, c->keyspace) != 1) return false;
+    struct hosted *h = routes_at(d->routes, c->keyspace, 0, &part);
+    return h && gateway_is_full(h->gateway);
 }
 
 void redis_door_reset_stats(struct redis_door *d)
@@ -244,13 +270,15 @@ static void wake_sleepers(struct redis_door *d)
  * waited to get in counts. */
 static void feed_starved(struct redis_door *d)
 {
-    LIST_EACH(at, &d->starved)
+    LIST_EACH_SAFE(at, &d->starved)
     {
         struct client *c = CONTAINER_OF(at, struct client, ready);
+        if (redis_door_is_full(d, c)) continue;
+        list_remove(&c->ready);
+        list_push(&d->ready, &c->ready);
         if (d->timed_out_at < c->starved_at) continue;
         redis_client_late(c, u64_max(c->starved_at + d->config->request_timeout, 1));
     }
-    list_splice(&d->ready, &d->starved);
 }
 
 bool redis_door_turn(struct redis_door *d)
@@ -259,7 +287,7 @@ bool redis_door_turn(struct redis_door *d)
     struct list *at;
 
     wake_sleepers(d);
-    if (!list_is_empty(&d->starved) && !gateway_is_full(d->gateway)) feed_starved(d);
+    if (!list_is_empty(&d->starved)) feed_starved(d);
     while (left && (at = list_first(&d->ready))) {
         struct client *c = CONTAINER_OF(at, struct client, ready);
         list_remove(at);

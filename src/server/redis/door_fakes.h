@@ -1,22 +1,33 @@
-/* For the tests of this folder: a door between clients made of buffers and a gateway that only
- * takes notes. The functions of the node and the gateway are replaced at link time by the ones
- * below; a `struct node *` and a `struct gateway *` are the fixture itself. Requests wait until the
+/* For the tests of this folder: a door between clients made of buffers and gateways that only
+ * take notes. The functions of the node, its partitions and their gateways are replaced at link time by
+ * the ones below; a `struct node *` and a `struct parts *` are the fixture itself. There is one partition,
+ * PART_DEFAULT, and no map, unless the test founds a cluster (door_cluster.h). Requests wait until the
  * test answers them (fixture_answer), in any order, or until a real keyspace in memory does
  * (fixture_serve). */
 #pragma once
 
+#include "server/node_internal.h"
 #include "server/redis/redis_internal.h"
 
 #include <stdio.h>
 
 #define FIXTURE_CONNECTIONS 1100
 #define FIXTURE_REQUESTS    4096
+#define FIXTURE_PARTS       128
 
 struct far_end {           /* the client's side of a connection */
     struct stream *stream; /* NULL after the door was told that it is gone */
     struct buf got;        /* what the door has sent */
     bool asked_to_close, flushed_first, refused;
     bool reads_nothing; /* flushed bytes stay in out */
+};
+
+struct fixture;
+struct fake_gateway {
+    struct fixture *fixture;
+    struct hosted hosted;
+    struct store *store; /* fixture_open_keyspace */
+    struct kv *kv;
 };
 
 struct fixture {
@@ -31,13 +42,18 @@ struct fixture {
     struct far_end ends[FIXTURE_CONNECTIONS];
     u32 end_count;
     struct gateway_request *requests[FIXTURE_REQUESTS]; /* in order of submission; NULL: answered */
+    u64 asked_part[FIXTURE_REQUESTS];
+    struct fake_gateway *parts[FIXTURE_PARTS]; /* by id */
+    u32 part_count;
+    u64 parts_changes;
+    const struct core *map; /* NULL: not founded */
+    u64 unreachable;        /* a node that is not connected */
     u32 request_count, cancelled;
     char log_line[512];
 
     struct kvs_image *image; /* fixture_open_keyspace */
     struct kvs *kvs;
-    struct store *store;
-    struct kv *kv;
+    struct kv *kv; /* of the first partition */
     u64 index;
 };
 
@@ -56,9 +72,50 @@ const struct node_config *node_config_of(const struct node *n)
 {
     return &((struct fixture *)(void *)n)->config;
 }
-struct gateway *node_gateway(const struct node *n)
+struct parts *node_parts(const struct node *n)
 {
-    return (struct gateway *)(void *)n;
+    return (struct parts *)(void *)n;
+}
+struct peers *node_peers(const struct node *n)
+{
+    return (struct peers *)(void *)n;
+}
+const struct core *node_map(const struct node *n)
+{
+    return ((struct fixture *)(void *)n)->map;
+}
+bool peers_is_connected(const struct peers *p, node_id to)
+{
+    return ((struct fixture *)(void *)p)->unreachable != to;
+}
+u64 parts_changes(const struct parts *ps)
+{
+    return ((struct fixture *)(void *)ps)->parts_changes;
+}
+struct hosted *parts_find(struct parts *ps, u64 id)
+{
+    struct fixture *f = (struct fixture *)(void *)ps;
+
+    for (u32 i = 0; i < f->part_count; i++)
+        if (f->parts[i]->hosted.id == id) return &f->parts[i]->hosted;
+    return NULL;
+}
+node_id hosted_leader(const struct hosted *h)
+{
+    return h->leader_hint;
+}
+
+static inline struct fake_gateway *fixture_add_part(struct fixture *f, u64 id)
+{
+    struct fake_gateway *g = mem_zalloc(sizeof *g);
+
+    assert(f->part_count < FIXTURE_PARTS);
+    g->fixture = f;
+    g->hosted.id = id;
+    g->hosted.gateway = (struct gateway *)(void *)g;
+    f->parts[f->part_count++] = g;
+    f->parts_changes++;
+    return g;
 }
 nanos node_now(const struct node *n)
 {
@@ -73,19 +130,21 @@ void node_view(const struct node *n, struct node_view *out)
     *out = ((struct fixture *)(void *)n)->view;
 }
 
-void redis_door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out)
+void redis_door_db_stats(const struct hosted *h, u8 db, struct kv_db_stats *out)
 {
-    struct fixture *f = (struct fixture *)(void *)d->node;
+    const struct fake_gateway *g = CONTAINER_OF(h, struct fake_gateway, hosted);
 
     *out = (struct kv_db_stats){0};
-    if (f->kv) kv_db_stats(f->kv, db, out);
+    if (g->kv) kv_db_stats(g->kv, db, out);
 }
 
 void gateway_submit(struct gateway *g, struct gateway_request *req)
 {
-    struct fixture *f = (struct fixture *)(void *)g;
+    struct fake_gateway *fake = (struct fake_gateway *)(void *)g;
+    struct fixture *f = fake->fixture;
 
     assert(f->request_count < FIXTURE_REQUESTS);
+    f->asked_part[f->request_count] = fake->hosted.id;
     f->requests[f->request_count++] = req;
 }
 
@@ -97,7 +156,7 @@ void gateway_hasten(struct gateway *g, struct gateway_request *req, nanos deadli
 
 void gateway_cancel(struct gateway *g, struct gateway_request *req)
 {
-    struct fixture *f = (struct fixture *)(void *)g;
+    struct fixture *f = ((struct fake_gateway *)(void *)g)->fixture;
 
     for (u32 i = 0; i < f->request_count; i++) {
         if (f->requests[i] != req) continue;
@@ -111,7 +170,7 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req)
 
 bool gateway_is_full(const struct gateway *g)
 {
-    return ((struct fixture *)(void *)g)->gateway_full;
+    return ((const struct fake_gateway *)(const void *)g)->fixture->gateway_full;
 }
 
 /* --- the world --- */
@@ -237,6 +296,7 @@ static inline struct fixture *fixture_new(void)
     for (u32 i = 0; i < 3; i++)
         f->view.members[i] = (struct node_peer_view){
             .id = i + 1, .alive = true, .term = 7, .commit = 42, .applied = 41};
+    fixture_add_part(f, PART_DEFAULT);
     return f;
 }
 

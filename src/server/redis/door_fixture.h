@@ -31,12 +31,13 @@ static inline void fixture_free(struct fixture *f)
     for (u32 i = 0; i < f->request_count; i++)
         CHECK(!f->requests[i]); /* all answered or cancelled */
     for (u32 i = 0; i < f->end_count; i++) buf_done(&f->ends[i].got);
-    if (f->kv) {
-        kv_free(f->kv);
-        store_free(f->store);
-        f->kvs->ops->close(f->kvs);
-        kvs_image_free(f->image);
+    for (u32 i = 0; i < f->part_count; i++) {
+        kv_free(f->parts[i]->kv); /* NULL is accepted */
+        store_free(f->parts[i]->store);
+        mem_free(f->parts[i]);
     }
+    if (f->kvs) f->kvs->ops->close(f->kvs);
+    kvs_image_free(f->image);
     mem_free(f);
 }
 
@@ -112,18 +113,32 @@ static inline bool fixture_got(struct far_end *e, const char *text)
 
 static inline void fixture_open_keyspace(struct fixture *f)
 {
-    struct store_options so = {.part = 1, .memory_bytes_max = 256 * MIB};
-    struct kv_options ko = {.value_bytes_max = f->config.value_bytes_max,
-                            .step_budget = 1000 * 1000};
-
     f->image = kvs_image_new();
     f->kvs = kvs_memory_open(f->image);
-    f->store = store_new(f->kvs, &so);
-    f->kv = kv_new(f->store, &ko);
+    for (u32 i = 0; i < f->part_count; i++) {
+        struct store_options so = {.part = f->parts[i]->hosted.id,
+                                   .keyspace_first = 1 + i * 1000,
+                                   .keyspace_count = 1000,
+                                   .memory_bytes_max = 256 * MIB};
+        struct kv_options ko = {.keyspace_first = so.keyspace_first,
+                                .keyspace_count = so.keyspace_count,
+                                .value_bytes_max = f->config.value_bytes_max,
+                                .step_budget = 1000 * 1000};
+        f->parts[i]->store = store_new(f->kvs, &so);
+        f->parts[i]->kv = kv_new(f->parts[i]->store, &ko);
+    }
+    f->kv = f->parts[0]->kv;
     f->index = 100;
 }
 
-static inline void fixture_serve_watch(struct fixture *f, const struct entry *e, struct buf *out)
+static inline struct kv *fixture_kv_of(struct fixture *f, u32 request)
+{
+    struct hosted *h = parts_find((struct parts *)(void *)f, f->asked_part[request]);
+    return CONTAINER_OF(h, struct fake_gateway, hosted)->kv;
+}
+
+static inline void fixture_serve_watch(struct fixture *f, struct kv *kv, const struct entry *e,
+                                       struct buf *out)
 {
     struct reader r = reader_of(e->body);
     struct entry_command c;
@@ -132,7 +147,7 @@ static inline void fixture_serve_watch(struct fixture *f, const struct entry *e,
     for (u32 i = 0; i < c.argc; i++) {
         bool exists;
         u64 ver;
-        CHECK_OK(kv_watch(f->kv, c.db, c.argv[i], f->wall_us, &exists, &ver));
+        CHECK_OK(kv_watch(kv, c.db, c.argv[i], f->wall_us, &exists, &ver));
         buf_append_u8(out, exists);
         buf_append_u64(out, ver);
     }
@@ -158,6 +173,7 @@ static inline void fixture_expire(struct fixture *f)
 /* What the leader and every replica would do with request i. */
 static inline void fixture_serve_one(struct fixture *f, u32 i)
 {
+    struct kv *kv = fixture_kv_of(f, i);
     struct buf out = {0};
     struct entry e;
     bool need_tick = false;
@@ -174,19 +190,19 @@ static inline void fixture_serve_one(struct fixture *f, u32 i)
     switch (f->requests[i]->kind) {
     case GATEWAY_WRITE:
         index = ++f->index;
-        CHECK_OK(kv_apply(f->kv, &e, index, &out));
+        CHECK_OK(kv_apply(kv, &e, index, &out));
         break;
     case GATEWAY_READ:
-        CHECK_OK(kv_read(f->kv, e.op, e.flags, e.body, f->wall_us, 1, &out, &need_tick));
+        CHECK_OK(kv_read(kv, e.op, e.flags, e.body, f->wall_us, 1, &out, &need_tick));
         if (!need_tick) break;
         struct entry tick = {
             .apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK, .hlc = e.hlc, .body = STR("\0\0\0\0")};
         struct buf nothing = {0};
-        CHECK_OK(kv_apply(f->kv, &tick, ++f->index, &nothing));
+        CHECK_OK(kv_apply(kv, &tick, ++f->index, &nothing));
         buf_done(&nothing);
-        CHECK_OK(kv_read(f->kv, e.op, e.flags, e.body, f->wall_us, 1, &out, &need_tick));
+        CHECK_OK(kv_read(kv, e.op, e.flags, e.body, f->wall_us, 1, &out, &need_tick));
         break;
-    case GATEWAY_WATCH: fixture_serve_watch(f, &e, &out); break;
+    case GATEWAY_WATCH: fixture_serve_watch(f, kv, &e, &out); break;
     case GATEWAY_WAIT: break;
     }
     fixture_answer_index(f, i, buf_str(&out), index);

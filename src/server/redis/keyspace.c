@@ -2,7 +2,10 @@
 
 #include "part/part.h"
 
-void redis_door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out)
+void redis_door_db_stats(const struct hosted *h, u8 db, struct kv_db_stats *out)
 {
-    kv_db_stats(part_kv(node_part(d->node)), db, out);
+    struct kv *kv = h->part ? part_kv(h->part) : NULL;
+
+    *out = (struct kv_db_stats){0};
+    if (kv) kv_db_stats(kv, db, out);
 }

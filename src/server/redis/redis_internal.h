@@ -5,6 +5,7 @@
 #include "kv/kv.h"
 #include "server/gateway.h"
 #include "server/redis/door.h"
+#include "server/routes.h"
 #include "wire/resp/resp.h"
 
 /* The Redis whose answers these are; clients decide by it what they may ask. */
@@ -21,10 +22,15 @@
 #define REPLY_SHORT_BYTES  256 /* no longer than this: +OK, a number, an error */
 #define TURN_REQUESTS_MAX  4096u /* requests parsed in one turn of the door */
 #define VISIT_REQUESTS_MAX 256u  /* and for one connection in a row */
+#define ASKED_WRITES_MAX   16384u /* requests of all connections that partitions have not answered */
+#define ASKED_OTHERS_MAX   32768u
+#define GATHER_WIDTH       32 /* partitions that one command asks at a time */
+#define ORDERS_KEPT        31u /* and its connection's home */
 
 struct client;
 struct call;
 struct slot;
+struct gather;
 
 /* --- slot.c: the place of one reply in its connection's order --- */
 
@@ -39,9 +45,14 @@ struct slot {
     struct buf
         bytes; /* while waiting what `finish` needs; when ready a reply longer than inline_bytes */
     struct session_id session; /* of Q.SESSION OPEN */
+    struct gateway *gateway;     /* while asked: who has it */
+    struct client_order *order;  /* likewise */
+    struct gather *gather;       /* many partitions are asked; NULL: one, or none */
     size_t request_bytes;
     size_t reply_room; /* how long its reply may become, as far as one can guess */
     nanos wake_at; /* DEBUG SLEEP: ready then; 0 otherwise */
+    u16 walk_slot; /* commands/whole.c: of the partition asked, and how many may follow it */
+    u32 walk_left;
     bool asked;    /* the gateway has it */
     bool ready;
     bool silent; /* CLIENT REPLY OFF or SKIP */
@@ -55,8 +66,8 @@ struct slot {
 struct slot *redis_slot_push(struct client *c, size_t request_bytes);
 /* Its reply is known to be short: it takes no part in what long replies may be. */
 void redis_slot_expect_short(struct slot *s);
-/* Give the entry to the gateway; its answer fills the slot. Takes over the entry's reference. */
-void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry);
+/* Give the entry to the partition's gateway; its answer fills the slot. Takes over the entry's reference. */
+void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, struct rcbuf *entry);
 /* The reply is known: it leaves as soon as all before it have. The slot is gone afterwards. */
 void redis_slot_answer(struct slot *s, str reply);
 /* The connection is gone: forget what was only for its eyes, let writes go on. */
@@ -67,6 +78,55 @@ void redis_slot_pool_done(struct redis_door *d);
 /* The reply of a command answered here and now. Nothing may be pushed between begin and end. */
 struct resp_writer redis_reply_begin(struct client *c);
 void redis_reply_end(struct client *c, struct resp_writer *w, size_t request_bytes);
+
+/* --- orders.c: the program order of a connection in each partition --- */
+
+struct client_order {
+    u64 part; /* 0: none yet */
+    struct gateway_order order;
+    u64 last_index; /* log index of the latest write answered, for WAIT; 0: none */
+    u32 under_way;  /* requests that point to `order` */
+    struct client_order *next;
+};
+
+/* Stays where it is while something of it is under way. */
+struct client_order *redis_order_of(struct client *c, u64 part);
+/* Those in which the connection has written; what does not fit counts as forgotten. */
+u32 redis_orders_written(struct client *c, struct client_order **out, u32 max);
+void redis_orders_done(struct client *c);
+
+/* --- gather.c: one command, many partitions --- */
+
+struct gather_result {
+    struct slot *slot;
+    u8 proto;
+    i64 sum;
+    u64 count;
+    bool too_big;
+    size_t bytes_max;
+    struct buf items;
+};
+struct gather_rule {
+    const char *name;
+    enum gateway_kind kind;
+    /* One partition's reply, no error. false: no more replies are wanted. */
+    bool (*take)(struct gather_result *g, u64 part, str reply);
+    void (*finish)(struct gather_result *g, struct resp_writer *w);
+    const char *fine; /* an error that begins so counts as a reply; NULL: none */
+};
+struct gather_target {
+    u64 part, index;
+};
+
+/* Ask every partition of the connection's keyspace; the slot is answered when all have. It is the
+ * connection's barrier until then, and may be answered before this returns. */
+void redis_gather(struct slot *s, const struct gather_rule *rule, struct rcbuf *entry);
+/* WAIT in these partitions, GATHER_WIDTH at most. */
+void redis_gather_wait(struct slot *s, const struct gather_rule *rule,
+                       const struct gather_target *targets, u32 count, u32 replicas,
+                       nanos deadline);
+void redis_gather_hasten(struct slot *s, nanos deadline);
+void redis_gather_cancel(struct slot *s);
 
 /* --- client.c: one connection --- */
 
@@ -98,8 +158,9 @@ struct client {
     size_t reply_room;    /* what the slots not yet answered may need, by that guess */
     struct slot *barrier; /* nothing more is parsed before this one is answered */
 
-    struct gateway_order order;
-    u64 last_index; /* log index of the latest write answered, for WAIT */
+    struct keyspace_routes *keyspace; /* held */
+    struct client_order home; /* of the partition it asked first */
+    struct client_orders *orders; /* of the others; NULL: none */
 
     struct transaction *tx; /* NULL: no MULTI, nothing watched */
     u64 id;
@@ -109,6 +170,9 @@ struct client {
     u8 db, proto;
     bool reply_off, reply_skip_next, reply_skip;
     bool no_evict, no_touch;
+    bool asked_map;        /* it knows slots and nodes: MOVED tells it something */
+    bool asking, readonly; /* as a Redis Cluster would: do not send the next one, or reads, elsewhere */
+    bool writes_forgotten; /* WAIT does not know all partitions it wrote in */
     bool rejected; /* over clients_max: holds nothing but its error */
     bool closing;  /* after the replies under way */
     bool closed;   /* env_close was called */
@@ -137,6 +201,8 @@ void redis_client_protocol_error(struct client *c, const char *problem);
 void redis_client_address(const struct client *c, char out[CLIENT_ADDRESS_MAX]);
 /* Back to how it was when it connected, as RESET asks. */
 void redis_client_reset(struct client *c);
+/* From now on its keyspace is this one. */
+void redis_client_enter(struct client *c, u32 keyspace);
 /* false: a byte of it is not printable, or it is longer than CLIENT_NAME_MAX. Empty: no name. */
 bool redis_client_set_name(char **name, str value);
 
@@ -163,6 +229,34 @@ void redis_admission_look(struct redis_door *d, nanos now);
 bool redis_oversize_begin(struct client *c);
 /* Drop the next input of the request being skipped. false: the rest has not come yet. */
 bool redis_oversize_skip(struct client *c);
+
+/* --- place.c: which partition --- */
+
+enum place_verdict {
+    PLACE_HERE,       /* hosted */
+    PLACE_EVERYWHERE, /* in all partitions of the keyspace */
+    PLACE_APART,      /* `one` and `other` lie in different partitions */
+    PLACE_MOVED,      /* the client wants to know: slot, node */
+    PLACE_ABSENT,     /* the partition is not known to this node yet */
+    PLACE_GONE,       /* the keyspace is */
+};
+struct place {
+    enum place_verdict verdict;
+    struct hosted *hosted;
+    u64 part;
+    str one, other; /* keys, borrowed from argv */
+    u16 slot;
+    const struct core_node *node; /* borrowed for this turn */
+};
+/* argv fits the command's arity. */
+struct place redis_place(struct client *c, const struct kv_command *cmd, const str *argv, u32 argc);
+void redis_place_refuse(struct client *c, const struct place *p, struct resp_writer *w);
+extern const char redis_absent_text[];
+
+struct key_walk { /* the keys among the arguments: at, at + step ... last; at 0: none */
+    u32 at, last, step;
+};
+void redis_keys_begin(struct key_walk *k, const struct kv_command *cmd, const str *argv, u32 argc);
 
 /* --- dispatch.c: from arguments to a handler or an entry --- */
 
@@ -226,9 +320,18 @@ bool redis_command_check(struct call *call, struct command_ref *ref);
 void redis_command_run(struct call *call);
 struct rcbuf *redis_command_entry(struct redis_door *d, bool is_write, const struct entry *header,
                                   u8 db, const str *argv, u32 argc);
+/* Into the partition or partitions it belongs to; replies with the error if there is none such. Nothing may be
+ * begun with redis_reply_begin. */
 void redis_submit_data(struct client *c, const struct kv_command *cmd, const struct entry *header,
                        const str *argv, u32 argc, size_t request_bytes);
 u8 redis_client_entry_flags(const struct client *c);
+
+/* --- commands/whole.c: commands about a whole database, over several partitions --- */
+
+/* false: this one cannot be; nothing was done. */
+bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
+                        const struct entry *header, const str *argv, u32 argc,
+                        size_t request_bytes);
 
 /* --- commands/transaction.c --- */
 
@@ -252,7 +355,8 @@ enum { ERROR_NAMES_MAX = 32, PARSER_POOL_MAX = 32, SLOT_POOL_MAX = 16384 };
 struct redis_door {
     struct node *node;
     struct env *env;
-    struct gateway *gateway;
+    struct routes *routes;
+    struct keyspace_routes *keyspace; /* "default", where connections begin */
     const struct node_config *config;
     struct listener listener;
     bool listening, stopping;
@@ -278,6 +382,8 @@ struct redis_door {
     struct buf exec;    /* an EXEC's reply, while it is put together */
     bool replying;      /* between reply_begin and reply_end */
     size_t reply_from;
+    u32 asked_writes, asked_others;  /* requests that partitions have not answered */
+    size_t asked_bytes, asked_bytes_max;
 
     struct admission admission;
     size_t transaction_bytes, transaction_budget; /* all connections' queued and watched */
@@ -293,17 +399,21 @@ struct resp_parser *redis_door_parser_take(struct redis_door *d);
 /* A parser that stopped inside a request remembers it, and is of no use to anyone else. */
 void redis_door_parser_give(struct redis_door *d, struct resp_parser *p, bool between_requests);
 void redis_door_count_error(struct redis_door *d, str reply);
+/* A request goes to a gateway (+1), or comes back (-1). */
+void redis_door_count_asked(struct redis_door *d, enum gateway_kind kind, size_t bytes, int sign);
+/* This connection may not ask more now: it waits among the starved. */
+bool redis_door_is_full(const struct redis_door *d, const struct client *c);
 void redis_door_reset_stats(struct redis_door *d);
 
-/* keyspace.c: what the door asks of the state machine beside it. */
-void redis_door_db_stats(const struct redis_door *d, u8 db, struct kv_db_stats *out);
+/* keyspace.c: what the door asks of the state machine of a partition, where this node has it. */
+void redis_door_db_stats(const struct hosted *h, u8 db, struct kv_db_stats *out);
 
 /* --- commands/: the rows --- */
 
 extern const struct door_command redis_connection_commands[], redis_client_command_rows[],
     redis_server_commands[], redis_config_commands[], redis_info_commands[], redis_debug_commands[],
     redis_transaction_commands[], redis_session_commands[], redis_wait_commands[],
-    redis_introspect_commands[];
+    redis_introspect_commands[], redis_cluster_commands[];
 extern const struct door_command
     redis_object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
 

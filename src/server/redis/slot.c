@@ -63,6 +63,7 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes)
     s->client = c;
     s->req = (struct gateway_request){0};
     s->finish = NULL;
+    s->gather = NULL;
     s->request_bytes = request_bytes;
     s->reply_room = c->reply_guess;
     c->reply_room += s->reply_room;
@@ -174,44 +175,61 @@ static void note_time_out(struct slot *s, const struct gateway_reply *reply)
     redis_client_late(s->client, now);
 }
 
+static void come_back(struct slot *s)
+{
+    s->asked = false;
+    s->order->under_way--;
+    redis_door_count_asked(s->client->door, s->req.kind, s->request_bytes, -1);
+}
+
 static void on_answer(struct gateway_request *req, const struct gateway_reply *reply)
 {
     struct slot *s = CONTAINER_OF(req, struct slot, req);
 
-    s->asked = false;
+    s->order->last_index = u64_max(s->order->last_index, reply->index);
+    come_back(s);
     note_time_out(s, reply);
-    s->client->last_index = u64_max(s->client->last_index, reply->index);
     if (s->finish)
         s->finish(s, reply);
     else
         redis_slot_answer(s, reply->bytes);
 }
 
-void redis_slot_ask(struct slot *s, enum gateway_kind kind, struct rcbuf *entry)
+void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, struct rcbuf *entry)
 {
+    s->gateway = h->gateway;
+    s->order = redis_order_of(s->client, h->id);
+    s->order->under_way++;
     s->req.kind = kind;
     s->req.entry = entry;
-    s->req.order = &s->client->order;
+    s->req.order = &s->order->order;
     s->req.done = on_answer;
     s->late = s->client->late && !s->req.deadline;
     if (s->late) s->req.deadline = s->client->late_at;
     s->asked = true;
     s->is_write = kind == GATEWAY_WRITE;
-    gateway_submit(s->client->door->gateway, &s->req);
+    redis_door_count_asked(s->client->door, kind, s->request_bytes, 1);
+    gateway_submit(s->gateway, &s->req);
+}
+
+/* Nobody wants its answer any more. */
+static void take_back(struct slot *s)
+{
+    if (s->gather) redis_gather_cancel(s);
+    if (!s->asked) return;
+    come_back(s);
+    gateway_cancel(s->gateway, &s->req);
 }
 
 /* Writes go on: what a client sent before it hung up is executed, as Redis does, while nobody
  * misses a read. A connection that is gone is freed with its last slot. */
 void redis_slots_abandon(struct client *c)
 {
-    struct redis_door *d = c->door;
-
     LIST_EACH_SAFE(at, &c->queue)
     {
         struct slot *s = CONTAINER_OF(at, struct slot, link);
-        if (s->asked && s->is_write) continue;
-        if (s->asked) gateway_cancel(d->gateway, &s->req);
-        s->asked = false;
+        if ((s->asked || s->gather) && s->is_write) continue;
+        take_back(s);
         slot_free(s);
     }
 }
@@ -222,8 +240,7 @@ void redis_slots_free(struct client *c)
 
     while ((at = list_first(&c->queue))) {
         struct slot *s = CONTAINER_OF(at, struct slot, link);
-        if (s->asked) gateway_cancel(c->door->gateway, &s->req);
-        s->asked = false;
+        take_back(s);
         slot_free(s);
     }
 }

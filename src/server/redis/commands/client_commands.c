@@ -30,9 +30,10 @@ static void describe(const struct client *c, struct buf *out)
                c->stream.in.len, c->stream.in.cap - c->stream.in.len);
     buf_printf(
         out,
-        "rbs=0 rbp=0 obl=0 oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 ",
+        "rbs=0 rbp=0 obl=0 oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s user=%.*s redir=-1 ",
         c->queued, unsent, sizeof *c + c->stream.in.cap + c->stream.out.cap + c->held_bytes,
-        unsent ? "rw" : "r", c->last_command ? c->last_command : "NULL");
+        unsent ? "rw" : "r", c->last_command ? c->last_command : "NULL",
+        STR_ARG(core_str(&c->keyspace->name)));
     buf_printf(out, "resp=%u lib-name=%s lib-ver=%s\n", c->proto, c->lib_name ? c->lib_name : "",
                c->lib_version ? c->lib_version : "");
 }

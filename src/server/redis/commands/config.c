@@ -35,6 +35,11 @@ static const char *get_bind(const struct redis_door *d)
     return d->config->host;
 }
 
+static const char *get_cluster_enabled(const struct redis_door *d)
+{
+    return routes_map(d->routes) ? "yes" : "no";
+}
+
 /* Never above what the process was started with: its open files were counted for that. */
 static bool set_clients_max(struct redis_door *d, i64 value)
 {
@@ -48,7 +53,7 @@ static const struct parameter parameters[] = {
     {"appendfsync", "always", NULL, NULL, NULL},
     {"appendonly", "yes", NULL, NULL, NULL},
     {"bind", NULL, NULL, get_bind, NULL},
-    {"cluster-enabled", "no", NULL, NULL, NULL},
+    {"cluster-enabled", NULL, NULL, get_cluster_enabled, NULL},
     {"databases", NULL, get_databases, NULL, NULL},
     {"dbfilename", "", NULL, NULL, NULL},
     {"dir", ".", NULL, NULL, NULL},

@@ -3,10 +3,29 @@
 
 static const char bad_password[] = "WRONGPASS invalid username-password pair or user is disabled.";
 
-/* There is one user, "default", and no password: any password of theirs is right. */
-static bool user_is_known(str user)
+/* Each keyspace has a user of its name, and no password: any of theirs is right. 0: no such user. */
+static u32 keyspace_of_user(const struct call *call, str user)
 {
-    return str_equal(user, STR("default"));
+    return routes_named(call->door->routes, user);
+}
+
+/* Make this keyspace the connection's. Replies with the error if it cannot be now. */
+static bool enter(struct call *call, u32 keyspace)
+{
+    struct client *c = call->client;
+
+    if (keyspace == c->keyspace->id) return true;
+    if (call->in_exec) {
+        resp_error(&call->w, "ERR a transaction stays in its keyspace");
+        return false;
+    }
+    if (redis_transaction_watches(c)) {
+        resp_error(&call->w, "ERR keys of this keyspace are watched; UNWATCH before you leave it");
+        return false;
+    }
+    redis_client_enter(c, keyspace);
+    c->db = 0;
+    return true;
 }
 
 static void cmd_ping(struct call *call)
@@ -26,9 +45,21 @@ static void cmd_echo(struct call *call)
 
 static void cmd_select(struct call *call)
 {
+    struct routes *r = call->door->routes;
+    u32 keyspace = 0;
     i64 db;
 
-    if (!str_to_i64(call->argv[1], &db)) {
+    /* A number from 16 on, or a name, is a keyspace. */
+    bool is_number = str_to_i64(call->argv[1], &db);
+    if (!is_number)
+        keyspace = routes_named(r, call->argv[1]);
+    else if (db >= CORE_KEYSPACE_FIRST && db <= INT32_MAX)
+        keyspace = routes_numbered(r, (u32)db);
+    if (keyspace) {
+        if (!enter(call, keyspace)) return;
+        call->client->db = 0;
+        resp_simple(&call->w, "OK");
+    } else if (!is_number) {
         resp_error(&call->w, "ERR value is not an integer or out of range");
     } else if (db < INT32_MIN || db > INT32_MAX) {
         resp_errorf(&call->w, "ERR value is out of range, value must between %d and %d", INT32_MIN,
@@ -62,26 +93,27 @@ static void cmd_auth(struct call *call)
         resp_error(&call->w,
                    "ERR AUTH <password> called without any password configured for the default "
                    "user. Are you sure your configuration is correct?");
-    else if (!user_is_known(call->argv[1]))
+    else if (!keyspace_of_user(call, call->argv[1]))
         resp_error(&call->w, bad_password);
-    else
+    else if (enter(call, keyspace_of_user(call, call->argv[1])))
         resp_simple(&call->w, "OK");
 }
 
 /* --- HELLO --- */
 
-struct hello {
+struct hello_options {
     u8 proto; /* 0: as it is */
     bool has_name;
     str name;
+    u32 keyspace; /* of the user; 0: none was named */
 };
 
 /* Returns false after replying with the error. */
-static bool read_hello(struct call *call, struct hello *out)
+static bool read_hello(struct call *call, struct hello_options *out)
 {
     i64 proto;
 
-    *out = (struct hello){0};
+    *out = (struct hello_options){0};
     if (call->argc == 1) return true;
     if (!str_to_i64(call->argv[1], &proto)) {
         resp_error(&call->w, "ERR Protocol version is not an integer or out of range");
@@ -95,7 +127,8 @@ static bool read_hello(struct call *call, struct hello *out)
     for (u32 i = 2; i < call->argc;) {
         u32 more = call->argc - 1 - i;
         if (str_is_word(call->argv[i], "auth") && more >= 2) {
-            if (!user_is_known(call->argv[i + 1])) {
+            out->keyspace = keyspace_of_user(call, call->argv[i + 1]);
+            if (!out->keyspace) {
                 resp_error(&call->w, bad_password);
                 return false;
             }
@@ -116,9 +149,10 @@ static bool read_hello(struct call *call, struct hello *out)
 static void cmd_hello(struct call *call)
 {
     struct client *c = call->client;
-    struct hello hello;
+    struct hello_options hello;
 
     if (!read_hello(call, &hello)) return;
+    if (hello.keyspace && !enter(call, hello.keyspace)) return;
     if (hello.has_name && !redis_client_set_name(&c->name, hello.name)) {
         resp_error(&call->w,
                    "ERR Client names cannot contain spaces, newlines or special characters.");

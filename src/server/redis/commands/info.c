@@ -6,6 +6,7 @@
 
 struct info {
     const struct redis_door *door;
+    struct keyspace_routes *keyspace; /* of the connection that asks */
     struct node_view view;
     const struct node_peer_view *self; /* in view; NULL before the node knows itself */
     nanos now;
@@ -169,14 +170,30 @@ static void info_errorstats(const struct info *i)
 
 static void info_cluster(const struct info *i)
 {
-    put_number(i->out, "cluster_enabled", 0);
+    put_number(i->out, "cluster_enabled", routes_map(i->door->routes) != NULL);
+}
+
+/* In the partitions of which this node has a replica. */
+static struct kv_db_stats keys_here(const struct info *i, u8 db)
+{
+    struct routes *r = i->door->routes;
+    struct kv_db_stats sum = {0};
+    u64 part;
+
+    for (u32 at = 0; at < routes_count(r, i->keyspace); at++) {
+        struct kv_db_stats s = {0};
+        struct hosted *h = routes_at(r, i->keyspace, at, &part);
+        if (h) redis_door_db_stats(h, db, &s);
+        sum.keys += s.keys;
+        sum.expires += s.expires;
+    }
+    return sum;
 }
 
 static void info_keyspace(const struct info *i)
 {
     for (u8 db = 0; db < KV_DATABASES; db++) {
-        struct kv_db_stats s;
-        redis_door_db_stats(i->door, db, &s);
+        struct kv_db_stats s = keys_here(i, db);
         if (s.keys)
             buf_printf(i->out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", db,
                        (unsigned long long)s.keys, (unsigned long long)s.expires);
@@ -241,7 +258,10 @@ static bool is_wanted(const struct call *call, size_t section)
 static void cmd_info(struct call *call)
 {
     struct buf text;
-    struct info i = {.door = call->door, .now = node_now(call->door->node), .out = &text};
+    struct info i = {.door = call->door,
+                     .keyspace = call->client->keyspace,
+                     .now = node_now(call->door->node),
+                     .out = &text};
     bool first = true;
 
     buf_init(&text, 0);

@@ -1,5 +1,5 @@
 /* Commands about the server that need nobody else: TIME, ROLE, and families of which only the empty
- * case exists here (no scripts, no slow log, no latency samples, no Redis Cluster). */
+ * case exists here (no scripts, no slow log, no latency samples). */
 #include "server/redis/redis_internal.h"
 
 static void cmd_time(struct call *call)
@@ -41,11 +41,6 @@ static void reply_empty(struct call *call)
 static void reply_empty_map(struct call *call)
 {
     resp_map(&call->w, 0);
-}
-
-static void reply_no_cluster(struct call *call)
-{
-    resp_error(&call->w, "ERR This instance has cluster support disabled");
 }
 
 static void reply_bad_subcommand(struct call *call, const char *container)
@@ -136,23 +131,9 @@ static const struct door_command latency_rows[] = {
     {0},
 };
 
-static const struct door_command cluster_rows[] = {
-    {"cluster|help", 2, HELP, redis_reply_help, NULL, 0, 0, 0},
-    {"cluster|info", 2, DOOR_STALE, reply_no_cluster, NULL, 0, 0, 0},
-    {"cluster|myid", 2, DOOR_STALE, reply_no_cluster, NULL, 0, 0, 0},
-    {"cluster|nodes", 2, DOOR_STALE, reply_no_cluster, NULL, 0, 0, 0},
-    {"cluster|shards", 2, DOOR_STALE, reply_no_cluster, NULL, 0, 0, 0},
-    {"cluster|slots", 2, DOOR_STALE, reply_no_cluster, NULL, 0, 0, 0},
-    {0},
-};
-
 const struct door_command redis_server_commands[] = {
-    {"asking", 1, DOOR_FAST, reply_no_cluster, NULL, 0, 0, 0},
-    {"cluster", -2, 0, NULL, cluster_rows, 0, 0, 0},
     {"function", -2, 0, NULL, function_rows, 0, 0, 0},
     {"latency", -2, 0, NULL, latency_rows, 0, 0, 0},
-    {"readonly", 1, DOOR_LOADING | DOOR_STALE | DOOR_FAST, reply_no_cluster, NULL, 0, 0, 0},
-    {"readwrite", 1, DOOR_LOADING | DOOR_STALE | DOOR_FAST, reply_no_cluster, NULL, 0, 0, 0},
     {"role", 1, DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE | DOOR_FAST, cmd_role, NULL, 0, 0, 0},
     {"slowlog", -2, 0, NULL, slowlog_rows, 0, 0, 0},
     {"time", 1, DOOR_LOADING | DOOR_STALE | DOOR_FAST, cmd_time, NULL, 0, 0, 0},

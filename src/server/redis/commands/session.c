@@ -48,21 +48,67 @@ static u64 wall_hlc(const struct call *call)
     return hlc_from_us(env_wall_us(call->door->env));
 }
 
-static void finish_open(struct slot *s, const struct gateway_reply *reply)
+static bool take_ok(struct gather_result *g, u64 part, str reply)
+{
+    (void)g, (void)part, (void)reply;
+    return true;
+}
+
+static void give_id(struct gather_result *g, struct resp_writer *w)
 {
     static const char digits[] = "0123456789abcdef";
-    char text[5 + SESSION_HEX + 2] = "$32\r\n";
+    const struct session_id *id = &g->slot->session;
+    char text[SESSION_HEX];
+
+    for (size_t i = 0; i < sizeof id->bytes; i++) {
+        text[2 * i] = digits[id->bytes[i] >> 4];
+        text[2 * i + 1] = digits[id->bytes[i] & 15];
+    }
+    resp_bulk(w, str_from(text, sizeof text));
+}
+
+static void give_ok(struct gather_result *g, struct resp_writer *w)
+{
+    (void)g;
+    resp_simple(w, "OK");
+}
+
+static const char closed_already[] = "-SESSION unknown";
+
+/* A session is in every partition of its keyspace, so that a call with any key finds it. */
+static const struct gather_rule open_rule = {"Q.SESSION OPEN", GATEWAY_WRITE, take_ok, give_id, NULL};
+static const struct gather_rule close_rule = {"Q.SESSION CLOSE", GATEWAY_WRITE, take_ok, give_ok,
+                                              closed_already};
+
+static void finish_open(struct slot *s, const struct gateway_reply *reply)
+{
+    struct gather_result g = {.slot = s};
+    struct buf out = {0};
+    struct resp_writer w = {&out, 2};
 
     if (reply->failed || reply->bytes.len == 0 || reply->bytes.at[0] == '-') {
         redis_slot_answer(s, reply->bytes);
         return;
     }
-    for (size_t i = 0; i < sizeof s->session.bytes; i++) {
-        text[5 + 2 * i] = digits[s->session.bytes[i] >> 4];
-        text[5 + 2 * i + 1] = digits[s->session.bytes[i] & 15];
-    }
-    memcpy(text + 5 + SESSION_HEX, "\r\n", 2);
-    redis_slot_answer(s, str_from(text, sizeof text));
+    give_id(&g, &w);
+    redis_slot_answer(s, buf_str(&out));
+    buf_done(&out);
+}
+
+/* In the only partition of the keyspace, or in all. */
+static void ask_all(struct slot *s, const struct gather_rule *rule, slot_finish_fn finish,
+                    struct rcbuf *entry)
+{
+    struct client *c = s->client;
+    struct routes *r = c->door->routes;
+    u64 part;
+    struct hosted *h = routes_count(r, c->keyspace) == 1 ? routes_at(r, c->keyspace, 0, &part) : NULL;
+
+    s->finish = finish;
+    if (h)
+        redis_slot_ask(s, h, GATEWAY_WRITE, entry);
+    else
+        redis_gather(s, rule, entry);
 }
 
 /* An entry of the session itself: no command in it. */
@@ -107,16 +153,14 @@ static void cmd_open(struct call *call)
     put_u64(s->session.bytes, env_random(call->door->env));
     put_u64(s->session.bytes + 8, env_random(call->door->env) | (u64)1 << 63);
     put_u64(ttl_ms, (u64)seconds * 1000);
-    s->finish = finish_open;
-    redis_slot_ask(
-        s, GATEWAY_WRITE,
-        session_entry(call, ENTRY_SESSION_OPEN, &s->session, str_from(ttl_ms, sizeof ttl_ms)));
+    ask_all(s, &open_rule, finish_open,
+            session_entry(call, ENTRY_SESSION_OPEN, &s->session, str_from(ttl_ms, sizeof ttl_ms)));
 }
 
 /* A close sent again, by this client or by the gateway, finds nothing any more: it is closed. */
 static void finish_close(struct slot *s, const struct gateway_reply *reply)
 {
-    str unknown = STR("-SESSION unknown");
+    str unknown = str_of(closed_already);
     bool gone = reply->bytes.len >= unknown.len &&
                 mem_equal(reply->bytes.at, unknown.at, unknown.len);
 
@@ -133,9 +177,8 @@ static void cmd_close(struct call *call)
     }
     call->later = true;
     struct slot *s = redis_slot_push(call->client, call->request_bytes);
-    s->finish = finish_close;
-    redis_slot_ask(s, GATEWAY_WRITE,
-                   session_entry(call, ENTRY_SESSION_CLOSE, &id, str_from("", 0)));
+    ask_all(s, &close_rule, finish_close,
+            session_entry(call, ENTRY_SESSION_CLOSE, &id, str_from("", 0)));
 }
 
 /* The command to be called must be one that could be sent alone. */
@@ -184,6 +227,7 @@ static void cmd_call(struct call *call)
     if (!(cmd->flags & KV_WRITE)) /* reading twice does no harm: nothing to remember */
         header = (struct entry){.op = ENTRY_COMMAND, .flags = redis_client_entry_flags(c)};
     call->later = true;
+    call->door->replying = false; /* a refusal begins its own reply */
     redis_submit_data(c, cmd, &header, call->argv + 4, call->argc - 4, call->request_bytes);
 }
 

@@ -124,7 +124,12 @@ void redis_transaction_queue(struct call *call, const struct command_ref *ref)
     struct transaction *t = c->tx;
     struct resp_writer w = redis_reply_begin(c);
 
-    if (!has_room(c, call->request_bytes, &w)) {
+    struct place p = {.verdict = PLACE_HERE};
+    if (ref->data) p = redis_place(c, ref->data, call->argv, call->argc);
+    if (p.verdict != PLACE_HERE) {
+        redis_place_refuse(c, &p, &w);
+        t->dirty = true;
+    } else if (!has_room(c, call->request_bytes, &w)) {
         t->dirty = true;
     } else {
         if (ref->data) {
@@ -265,10 +270,88 @@ static void exec_here(struct call *call, const struct transaction *t)
     for (size_t i = 0; i < t->steps.len; i++) run_local(call->client, &r, &call->w);
 }
 
+/* --- where it runs --- */
+
+struct tx_place {
+    struct client *client;
+    struct place place;
+    bool any; /* a key was seen */
+};
+
+/* false: this key lies elsewhere than those before. */
+static bool take_key(struct tx_place *t, str key)
+{
+    struct client *c = t->client;
+    u64 part;
+    struct hosted *h = routes_find(c->door->routes, c->keyspace, key, &part);
+
+    if (!t->any) {
+        t->place.hosted = h;
+        t->place.part = part;
+        t->place.one = key;
+        t->any = true;
+        return true;
+    }
+    if (part == t->place.part) return true;
+    t->place.verdict = PLACE_APART;
+    t->place.other = key;
+    return false;
+}
+
+static bool take_watches(struct tx_place *p, const struct transaction *t)
+{
+    struct reader r = reader_of(buf_str(&t->watches));
+
+    for (u32 i = 0; i < t->watch_count; i++) {
+        reader_take(&r, 1 + 1 + 8);
+        if (!take_key(p, reader_str(&r, reader_u32(&r)))) return false;
+    }
+    return true;
+}
+
+static bool take_command(struct tx_place *p, struct reader *r)
+{
+    struct entry_command args;
+    struct key_walk k;
+    bool same = true;
+
+    err e = entry_decode_command(r, &args);
+    assert(e == OK); /* we wrote it */
+    redis_keys_begin(&k, kv_command_find(args.argv[0]), args.argv, args.argc);
+    for (; same && k.at && k.at <= k.last; k.at += k.step) same = take_key(p, args.argv[k.at]);
+    entry_command_done(&args);
+    return same;
+}
+
+/* Its partition; a verdict other than PLACE_HERE is why it cannot run. Keys are borrowed from t. */
+static struct place place_of(struct client *c, const struct transaction *t)
+{
+    struct tx_place p = {.client = c, .place = {.verdict = PLACE_HERE}};
+    struct routes *r = c->door->routes;
+    u32 count = routes_count(r, c->keyspace);
+    struct reader commands = reader_of(buf_str(&t->commands));
+
+    if (count == 0) return (struct place){.verdict = PLACE_GONE};
+    if (count > 1 && !MUTANT(keys_apart_sent_together)) {
+        if (!take_watches(&p, t)) return p.place;
+        for (u32 i = 0; i < t->command_count; i++)
+            if (!take_command(&p, &commands)) return p.place;
+    }
+    if (!p.any) p.place.hosted = routes_at(r, c->keyspace, 0, &p.place.part);
+    if (!p.place.hosted) p.place.verdict = PLACE_ABSENT;
+    return p.place;
+}
+
 static void exec_submit(struct call *call, struct transaction *t)
 {
     struct client *c = call->client;
     bool is_read = !t->writes && t->watch_count == 0;
+    struct place p = place_of(c, t);
+
+    if (p.verdict != PLACE_HERE) {
+        redis_place_refuse(c, &p, &call->w);
+        return;
+    }
 
     if (MUTANT(exec_forgets_what_was_watched)) {
         t->watch_count = 0;
@@ -280,7 +363,7 @@ static void exec_submit(struct call *call, struct transaction *t)
         s->finish = finish_exec;
         c->barrier = s; /* its SELECT and the like decide how what follows is understood */
     }
-    redis_slot_ask(s, is_read ? GATEWAY_READ : GATEWAY_WRITE, exec_entry(c, t));
+    redis_slot_ask(s, p.hosted, is_read ? GATEWAY_READ : GATEWAY_WRITE, exec_entry(c, t));
     call->later = true;
 }
 
@@ -391,12 +474,19 @@ static void cmd_watch(struct call *call)
         return;
     }
     if (!has_room(c, call->request_bytes, &call->w)) return;
+    static const struct kv_command keys_only = {.name = "watch", .flags = KV_READ, .first_key = 1,
+                                                .last_key = -1, .key_step = 1};
+    struct place p = redis_place(c, &keys_only, call->argv, call->argc);
+    if (p.verdict != PLACE_HERE) {
+        redis_place_refuse(c, &p, &call->w);
+        return;
+    }
     call->later = true;
     struct slot *s = redis_slot_push(c, call->request_bytes);
     entry_encode_command(c->db, call->argv + 1, call->argc - 1, &s->bytes);
     s->finish = finish_watch;
     c->barrier = s; /* EXEC must know what was seen */
-    redis_slot_ask(s, GATEWAY_WATCH,
+    redis_slot_ask(s, p.hosted, GATEWAY_WATCH,
                    redis_command_entry(call->door, false, &header, c->db, call->argv + 1,
                                        call->argc - 1));
 }

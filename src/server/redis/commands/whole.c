@@ -1,0 +1,196 @@
+/* Commands about a whole database, in a keyspace of several partitions. DBSIZE, KEYS and the FLUSHes ask
+ * all of them. SCAN needs no memory of where it is: a cursor is a position in the keyspace's order
+ * (docs/formats/keys.md), whose slot says which partition has it, today or after a split. RANDOMKEY tries
+ * one partition after the other. */
+#include "server/redis/redis_internal.h"
+
+/* The number behind the type byte of a line; the elements or whatever follow at *rest. */
+static bool read_header(str reply, u8 type, i64 *number, str *rest)
+{
+    const u8 *end = reply.len ? memchr(reply.at, '\n', reply.len) : NULL;
+
+    if (!end || reply.at[0] != type || end < reply.at + 3) return false;
+    if (!str_to_i64(str_from(reply.at + 1, (size_t)(end - reply.at) - 2), number)) return false;
+    *rest = str_from(end + 1, reply.len - (size_t)(end + 1 - reply.at));
+    return true;
+}
+
+/* --- sums and lists --- */
+
+static bool add_number(struct gather_result *g, u64 part, str reply)
+{
+    i64 number;
+    str rest;
+
+    (void)part;
+    if (read_header(reply, ':', &number, &rest)) g->sum += number;
+    return true;
+}
+
+static void give_sum(struct gather_result *g, struct resp_writer *w)
+{
+    resp_integer(w, g->sum);
+}
+
+static bool add_items(struct gather_result *g, u64 part, str reply)
+{
+    i64 count;
+    str items;
+
+    (void)part;
+    if (!read_header(reply, '*', &count, &items)) return true;
+    g->too_big = g->items.len + items.len > g->bytes_max;
+    if (g->too_big) return false;
+    g->count += (u64)count;
+    buf_append_str(&g->items, items);
+    return true;
+}
+
+static void give_items(struct gather_result *g, struct resp_writer *w)
+{
+    if (g->too_big) {
+        resp_errorf(w, "TOOBIG the names of these keys have more than %zu bytes; use SCAN",
+                    g->bytes_max);
+        return;
+    }
+    resp_array(w, g->count);
+    buf_append_str(w->out, buf_str(&g->items));
+}
+
+static bool take_ok(struct gather_result *g, u64 part, str reply)
+{
+    (void)g, (void)part, (void)reply;
+    return true;
+}
+
+static void give_ok(struct gather_result *g, struct resp_writer *w)
+{
+    (void)g;
+    resp_simple(w, "OK");
+}
+
+static const struct gather_rule rules[] = {
+    {"dbsize", GATEWAY_READ, add_number, give_sum, NULL},
+    {"keys", GATEWAY_READ, add_items, give_items, NULL},
+    {"flushdb", GATEWAY_WRITE, take_ok, give_ok, NULL},
+    {"flushall", GATEWAY_WRITE, take_ok, give_ok, NULL},
+};
+
+/* --- one partition after the other --- */
+
+/* Ask the partition with this slot; the entry is in s->bytes. */
+static void ask_at_slot(struct slot *s, u16 slot)
+{
+    struct client *c = s->client;
+    struct routes *r = c->door->routes;
+    u64 part;
+    str entry = str_from(buf_bytes(&s->bytes), s->bytes.len);
+    struct hosted *h = NULL;
+
+    if (routes_count(r, c->keyspace))
+        h = routes_at(r, c->keyspace, routes_place_of_slot(r, c->keyspace, slot), &part);
+    if (h) {
+        redis_slot_ask(s, h, GATEWAY_READ, rcbuf_from(entry));
+        return;
+    }
+    struct buf text = {0};
+    buf_printf(&text, "-%s\r\n", redis_absent_text);
+    redis_slot_answer(s, buf_str(&text));
+    buf_done(&text);
+}
+
+/* This partition has nothing, perhaps the next one has. */
+static void finish_random_key(struct slot *s, const struct gateway_reply *reply)
+{
+    struct client *c = s->client;
+    struct routes *r = c->door->routes;
+    bool is_nil = reply->bytes.len == 5 || (reply->bytes.len == 3 && reply->bytes.at[0] == '_');
+
+    if (reply->failed || !is_nil || !s->walk_left || c->gone ||
+        routes_count(r, c->keyspace) == 0) {
+        redis_slot_answer(s, reply->bytes);
+        return;
+    }
+    u32 next = routes_slot_after(r, c->keyspace, s->walk_slot);
+    s->walk_left--;
+    s->walk_slot = (u16)(next % CORE_SLOTS);
+    ask_at_slot(s, s->walk_slot);
+}
+
+/* A partition that is at its end hands over to the next one. */
+static void finish_scan(struct slot *s, const struct gateway_reply *reply)
+{
+    static const char ended[] = "*2\r\n$1\r\n0\r\n";
+    struct client *c = s->client;
+    struct routes *r = c->door->routes;
+    size_t head = sizeof ended - 1;
+    bool at_end = !reply->failed && reply->bytes.len > head &&
+                  mem_equal(reply->bytes.at, ended, head);
+    u32 next = CORE_SLOTS;
+
+    if (at_end && routes_count(r, c->keyspace))
+        next = routes_slot_after(r, c->keyspace, s->walk_slot);
+    if (next == CORE_SLOTS) {
+        redis_slot_answer(s, reply->bytes);
+        return;
+    }
+    struct buf *out = &c->door->exec;
+    struct resp_writer w = {out, c->proto};
+    buf_clear(out);
+    resp_array(&w, 2);
+    resp_bulk_integer(&w, (i64)((u64)next << 48));
+    buf_append(out, reply->bytes.at + head, reply->bytes.len - head);
+    redis_slot_answer(s, buf_str(out));
+}
+
+static bool is_cursor(str text, u64 *out)
+{
+    return kv_scan_cursor(text, out) && *out >> 48 < CORE_SLOTS;
+}
+
+/* --- */
+
+static struct rcbuf *entry_of(struct client *c, const struct kv_command *cmd,
+                              const struct entry *header, const str *argv, u32 argc)
+{
+    return redis_command_entry(c->door, cmd->flags & KV_WRITE, header, c->db, argv, argc);
+}
+
+static void walk_from(struct client *c, slot_finish_fn finish, u16 slot, struct rcbuf *entry,
+                      size_t request_bytes)
+{
+    struct slot *s = redis_slot_push(c, request_bytes);
+
+    s->finish = finish;
+    s->walk_slot = slot;
+    s->walk_left = routes_count(c->door->routes, c->keyspace) - 1;
+    buf_append_str(&s->bytes, rcbuf_str(entry));
+    rcbuf_unref(entry);
+    c->barrier = s; /* what is asked later must not see what comes behind */
+    ask_at_slot(s, slot);
+}
+
+bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
+                        const struct entry *header, const str *argv, u32 argc,
+                        size_t request_bytes)
+{
+    u64 cursor = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        if (strcmp(rules[i].name, cmd->name)) continue;
+        redis_gather(redis_slot_push(c, request_bytes), &rules[i],
+                     entry_of(c, cmd, header, argv, argc));
+        return true;
+    }
+    if (c->keyspace->is_range) return false;
+    if (strcmp(cmd->name, "randomkey") == 0) {
+        u16 slot = (u16)(env_random(c->door->env) % CORE_SLOTS);
+        walk_from(c, finish_random_key, slot, entry_of(c, cmd, header, argv, argc), request_bytes);
+        return true;
+    }
+    if (strcmp(cmd->name, "scan")) return false;
+    if (!is_cursor(argv[1], &cursor)) cursor = 0; /* any partition says what is wrong with it */
+    walk_from(c, finish_scan, (u16)(cursor >> 48), entry_of(c, cmd, header, argv, argc),
+              request_bytes);
+    return true;
+}

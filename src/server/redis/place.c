@@ -1,0 +1,126 @@
+/* Where a command belongs: in one partition of its connection's keyspace, in all of them, or nowhere,
+ * and then why. Keys of one command must lie in one partition, not in one slot. */
+#include "server/redis/redis_internal.h"
+
+#include "base/mutant.h"
+
+enum { KEY_TEXT_MAX = 64 }; /* of a key that an error names */
+
+void redis_keys_begin(struct key_walk *k, const struct kv_command *cmd, const str *argv, u32 argc)
+{
+    *k = (struct key_walk){.step = 1};
+    if (cmd->flags & KV_MOVABLE) { /* OBJECT <question> key */
+        u32 at;
+        if (kv_command_keys(cmd, argv, argc, &at, 1)) k->at = k->last = at;
+    } else if (cmd->first_key) {
+        k->at = (u32)cmd->first_key;
+        k->last = cmd->last_key < 0 ? argc - (u32)-cmd->last_key : (u32)cmd->last_key;
+        k->step = (u32)cmd->key_step;
+    }
+    if (k->at > k->last || k->last >= argc) *k = (struct key_walk){0};
+}
+
+/* Does it look at a whole database? */
+static bool has_keys(const struct kv_command *cmd)
+{
+    return cmd->first_key || cmd->flags & KV_MOVABLE;
+}
+
+/* A connection that asked for the slot map is sent to whom it would find by it. */
+static bool is_moved(struct client *c, bool is_read, str key, struct place *p)
+{
+    struct redis_door *d = c->door;
+
+    if (!c->asked_map || c->asking || (is_read && c->readonly) || c->keyspace->is_range) return false;
+    node_id leader = routes_leader(d->routes, p->part);
+    const struct core *map = routes_map(d->routes);
+    const struct core_node *n = map && leader ? core_node(map, (u32)leader) : NULL;
+    if (!n || leader == d->config->self || n->redis.len == 0) return false;
+    p->verdict = PLACE_MOVED;
+    p->slot = store_slot(key);
+    p->node = n;
+    return true;
+}
+
+/* All keys after the first lie where that one does? */
+static bool are_together(struct client *c, const str *argv, struct key_walk *k, struct place *p)
+{
+    u64 part;
+
+    for (u32 first = k->at; (k->at += k->step) <= k->last;) {
+        routes_find(c->door->routes, c->keyspace, argv[k->at], &part);
+        if (part == p->part || MUTANT(keys_apart_sent_together)) continue;
+        p->verdict = PLACE_APART;
+        p->one = argv[first];
+        p->other = argv[k->at];
+        return false;
+    }
+    return true;
+}
+
+struct place redis_place(struct client *c, const struct kv_command *cmd, const str *argv, u32 argc)
+{
+    struct routes *r = c->door->routes;
+    u32 count = routes_count(r, c->keyspace);
+    struct place p = {.verdict = PLACE_HERE};
+    struct key_walk k;
+
+    if (LIKELY(count == 1 && !c->asked_map)) {
+        p.hosted = routes_at(r, c->keyspace, 0, &p.part);
+        if (UNLIKELY(!p.hosted)) p.verdict = PLACE_ABSENT;
+        return p;
+    }
+    if (count == 0) return (struct place){.verdict = PLACE_GONE};
+    if (count > 1 && !has_keys(cmd)) return (struct place){.verdict = PLACE_EVERYWHERE};
+    redis_keys_begin(&k, cmd, argv, argc);
+    if (k.at == 0) { /* no key after all: anywhere */
+        p.hosted = routes_at(r, c->keyspace, 0, &p.part);
+    } else {
+        str key = argv[k.at];
+        p.hosted = routes_find(r, c->keyspace, key, &p.part);
+        if (count > 1 && !are_together(c, argv, &k, &p)) return p;
+        if (is_moved(c, !(cmd->flags & KV_WRITE), key, &p)) return p;
+    }
+    if (!p.hosted) p.verdict = PLACE_ABSENT;
+    return p;
+}
+
+static int shown(str key)
+{
+    return (int)size_min(key.len, KEY_TEXT_MAX);
+}
+
+/* Transactions over several partitions will begin where this refuses. */
+static void refuse_apart(const struct keyspace_routes *k, const struct place *p,
+                         struct resp_writer *w)
+{
+    resp_errorf(w,
+                "CROSSSLOT the keys '%.*s' and '%.*s' lie in different partitions of keyspace %.*s; "
+                "nothing was done. Give both the same {tag}, or use a keyspace with one partition",
+                shown(p->one), (const char *)p->one.at, shown(p->other), (const char *)p->other.at,
+                STR_ARG(core_str(&k->name)));
+}
+
+void redis_place_refuse(struct client *c, const struct place *p, struct resp_writer *w)
+{
+    const struct keyspace_routes *k = c->keyspace;
+
+    switch (p->verdict) {
+    case PLACE_APART: refuse_apart(k, p, w); break;
+    case PLACE_GONE:
+        resp_error(w, "ERR the keyspace of this connection was dropped; SELECT another one, or SELECT default");
+        break;
+    case PLACE_MOVED:
+        resp_errorf(w, "MOVED %u %.*s", p->slot, STR_ARG(core_str(&p->node->redis)));
+        break;
+    case PLACE_EVERYWHERE:
+        resp_errorf(w,
+                    "CROSSSLOT the command is about all %u partitions of keyspace %.*s and cannot run "
+                    "in all of them at once; nothing was done. Use a keyspace with one partition",
+                    k->count, STR_ARG(core_str(&k->name)));
+        break;
+    default: resp_error(w, redis_absent_text); break;
+    }
+}
+
+const char redis_absent_text[] = "NOQUORUM this node has not heard of the partition yet; nothing was done, try again";
