@@ -219,7 +219,6 @@ CONFIG GET maxmemory
 CONFIG GET SAVE
 CONFIG GET maxmemory-polic?
 CONFIG GET save nosuch save
-CONFIG GET cluster-enable[d]
 CONFIG GET databases
 CONFIG GET notify-keyspace-events
 CONFIG GET replica-read-only
@@ -269,18 +268,8 @@ LATENCY HISTORY x
 LATENCY NOSUCH
 CLUSTER
 CLUSTER NOSUCH
-CLUSTER INFO
-CLUSTER NODES
-CLUSTER SLOTS
-CLUSTER SHARDS
-CLUSTER MYID
 CLUSTER SLOTS x
-READONLY
-READWRITE
-ASKING
 INFO nosuch
-INFO cluster
-INFO modules cluster
 """
 
 KEY_COMMANDS = """append copy dbsize decr decrby del exists expire expireat expiretime flushall flushdb get getdel
