@@ -18,21 +18,78 @@ static void seconds(struct buf *out, const char *name, const char *help, nanos v
 #define COUNTER(name, help, value) metric(out, name, "counter", help, value)
 #define GAUGE(name, help, value)   metric(out, name, "gauge", help, value)
 
+/* Of the default keyspace's replica here, if there is one. */
 static void raft_metrics(struct node *n, struct buf *out)
 {
     struct part *p = node_part(n);
-    struct raft *r = part_raft(p);
-    const struct part_stats *s = part_stats(p);
+    struct raft *r = p ? part_raft(p) : NULL;
 
+    GAUGE("raft_leader", "Node id of the default keyspace's known leader, 0 if none.",
+          hosted_leader(parts_find(node_parts(n), PART_DEFAULT)));
+    if (!r) return;
     GAUGE("raft_term", "Current term.", raft_term(r));
     GAUGE("raft_role", "0 follower, 1 pre-candidate, 2 candidate, 3 leader.", (u64)raft_role(r));
-    GAUGE("raft_leader", "Node id of the known leader, 0 if none.", part_leader(p));
     GAUGE("raft_commit_index", "Highest index known committed.", raft_commit(r));
     GAUGE("raft_applied_index", "Highest index applied.", part_applied(p));
     GAUGE("raft_durable_index", "Highest index on this node's disk.", raft_durable(r));
     GAUGE("raft_last_index", "Highest index in the log.", raft_last(r).index);
     GAUGE("raft_tail_bytes", "Entry payload bytes kept in memory.", raft_tail_bytes(r));
     GAUGE("replica_impaired", "1 while this replica may not vote.", part_is_damaged(p));
+}
+
+struct totals { /* over the replicas here */
+    struct part_stats sum;
+    u64 replicas, leads, full, dirty_bytes, memory_bytes;
+    struct store_stats store;
+};
+
+static void add_up(struct totals *t, const struct hosted *h)
+{
+    const struct part_stats *s = part_stats(h->part);
+    const struct store_stats *st = store_stats(h->store);
+
+    t->replicas++;
+    t->leads += raft_is_leader(part_raft(h->part));
+    t->full += part_is_full(h->part);
+    t->dirty_bytes += store_dirty_bytes(h->store);
+    t->memory_bytes += store_memory_bytes(h->store);
+    t->sum.elections += s->elections;
+    t->sum.proposed += s->proposed;
+    t->sum.applied += s->applied;
+    t->sum.reads_lease += s->reads_lease;
+    t->sum.reads_index += s->reads_index;
+    t->sum.duplicates += s->duplicates;
+    t->sum.sessions += s->sessions;
+    t->sum.ticks += s->ticks;
+    t->sum.apply_stalls += s->apply_stalls;
+    t->sum.queue_bytes += s->queue_bytes;
+    t->sum.checkpoints += s->checkpoints;
+    t->sum.snapshots_sent += s->snapshots_sent;
+    t->sum.snapshots_installed += s->snapshots_installed;
+    t->store.hits += st->hits;
+    t->store.misses += st->misses;
+    t->store.kvs_reads += st->kvs_reads;
+    t->store.evicted += st->evicted;
+    t->store.rows_resident += st->rows_resident;
+    t->store.checkpoint_rows += st->checkpoint_rows;
+    t->store.checkpoint_bytes += st->checkpoint_bytes;
+}
+
+static void totals_of(struct node *n, struct totals *t)
+{
+    *t = (struct totals){0};
+    for (u32 i = 0; i < parts_count(node_parts(n)); i++) {
+        const struct hosted *h = parts_at(node_parts(n), i);
+        if (h->part) add_up(t, h);
+    }
+}
+
+static void part_metrics(const struct totals *t, struct buf *out)
+{
+    const struct part_stats *s = &t->sum;
+
+    GAUGE("replicas", "Replicas of partitions on this node.", t->replicas);
+    GAUGE("partitions_led", "Partitions that this node leads.", t->leads);
     COUNTER("raft_elections_total", "Elections won by this node.", s->elections);
     COUNTER("raft_proposed_total", "Entries proposed by this node as leader.", s->proposed);
     COUNTER("raft_applied_total", "Entries applied.", s->applied);
@@ -40,7 +97,7 @@ static void raft_metrics(struct node *n, struct buf *out)
     COUNTER("reads_index_total", "Linearizable reads confirmed by a ReadIndex round.",
             s->reads_index);
     COUNTER("session_duplicates_total", "Requests answered from the session table.", s->duplicates);
-    GAUGE("sessions", "Sessions in the table.", s->sessions);
+    GAUGE("sessions", "Sessions in the tables.", s->sessions);
     COUNTER("expiry_ticks_total", "TICK entries proposed.", s->ticks);
     COUNTER("apply_stalls_total", "Times apply waited for a checkpoint.", s->apply_stalls);
     GAUGE("submit_queue_bytes", "Requests waiting to be proposed.", s->queue_bytes);
@@ -49,7 +106,7 @@ static void raft_metrics(struct node *n, struct buf *out)
     COUNTER("snapshots_installed_total", "Snapshots installed here.", s->snapshots_installed);
 }
 
-static void wal_metrics(struct node *n, struct buf *out)
+static void wal_metrics(struct node *n, const struct totals *t, struct buf *out)
 {
     const struct wal_stats *s = wal_stats(node_wal(n));
 
@@ -61,7 +118,7 @@ static void wal_metrics(struct node *n, struct buf *out)
     GAUGE("wal_live_bytes", "Log kept for recovery.", wal_bytes_live(node_wal(n)));
     GAUGE("wal_full", "1 while the log has no next file.", s->full);
     GAUGE("disk_full", "1 while this node takes no writes for want of space, in its log or its store.",
-          s->full || part_is_full(node_part(n)));
+          s->full || t->full);
     GAUGE("wal_direct_refused",
           "1 if the file system refused O_DIRECT (buffered writes with fdatasync).",
           node_env(n)->direct_refused);
@@ -70,14 +127,13 @@ static void wal_metrics(struct node *n, struct buf *out)
     seconds(out, "wal_max_write_seconds", "Slowest log write since start.", s->max_write_ns);
 }
 
-static void store_metrics(struct node *n, struct buf *out)
+static void store_metrics(const struct totals *t, struct buf *out)
 {
-    struct store *st = part_store(node_part(n));
-    const struct store_stats *s = store_stats(st);
+    const struct store_stats *s = &t->store;
 
-    GAUGE("store_memory_bytes", "Front table.", store_memory_bytes(st));
-    GAUGE("store_dirty_bytes", "Rows newer than the last checkpoint.", store_dirty_bytes(st));
-    GAUGE("store_rows_resident", "Rows in the front table.", s->rows_resident);
+    GAUGE("store_memory_bytes", "Front tables.", t->memory_bytes);
+    GAUGE("store_dirty_bytes", "Rows newer than the last checkpoint.", t->dirty_bytes);
+    GAUGE("store_rows_resident", "Rows in the front tables.", s->rows_resident);
     COUNTER("store_hits_total", "Reads served by the front table.", s->hits);
     COUNTER("store_misses_total", "Reads that found no row.", s->misses);
     COUNTER("store_engine_reads_total", "Reads that went to the storage engine.", s->kvs_reads);
@@ -86,12 +142,29 @@ static void store_metrics(struct node *n, struct buf *out)
     COUNTER("store_checkpoint_bytes_total", "Bytes written by checkpoints.", s->checkpoint_bytes);
 }
 
+static void gateways_add_up(struct node *n, struct gateway_stats *sum)
+{
+    *sum = (struct gateway_stats){0};
+    for (u32 i = 0; i < parts_count(node_parts(n)); i++) {
+        const struct gateway_stats *g = gateway_stats(parts_at(node_parts(n), i)->gateway);
+        sum->requests += g->requests;
+        sum->forwarded += g->forwarded;
+        sum->retried += g->retried;
+        sum->noquorum += g->noquorum;
+        sum->unknown += g->unknown;
+        sum->overloaded += g->overloaded;
+        sum->inflight += g->inflight;
+        sum->inflight_bytes += g->inflight_bytes;
+    }
+}
+
 static void door_metrics(struct node *n, struct buf *out)
 {
     const struct redis_door_stats *d = redis_door_stats(node_redis_door(n));
-    const struct gateway_stats *g = gateway_stats(node_gateway(n));
+    struct gateway_stats ways, *g = &ways;
     const struct peers_stats *p = peers_stats(node_peers(n));
 
+    gateways_add_up(n, g);
     GAUGE("redis_connected_clients", "Redis connections open.", d->connected);
     COUNTER("redis_connections_total", "Redis connections accepted.", d->accepted);
     COUNTER("redis_rejected_total", "Redis connections refused at the limit.", d->rejected);
@@ -125,6 +198,7 @@ static void door_metrics(struct node *n, struct buf *out)
     COUNTER("peer_frames_in_total", "Frames from other nodes.", p->frames_in);
     COUNTER("peer_frames_out_total", "Frames to other nodes.", p->frames_out);
     COUNTER("peer_in_bytes_total", "Bytes from other nodes.", p->bytes_in);
+    COUNTER("peer_bulk_bytes_total", "Bytes to other nodes on the bulk channel: snapshots.", p->bytes_bulk);
     COUNTER("peer_dropped_full_total", "Frames dropped at a full queue.", p->dropped_full);
     COUNTER("peer_dropped_stale_total", "Frames of an older boot dropped.", p->dropped_stale);
     COUNTER("peer_bad_frames_total", "Malformed frames; their connections were closed.",
@@ -136,14 +210,17 @@ static void door_metrics(struct node *n, struct buf *out)
 void node_metrics(struct node *n, struct buf *out)
 {
     struct node_view v;
+    struct totals t;
 
     node_view(n, &v);
+    totals_of(n, &t);
     GAUGE("up", "1 while the node runs.", 1);
     GAUGE("serving", "1 while a leader is known and reachable.", v.serving);
     GAUGE("node_boot", "Starts of this directory.", v.boot);
     seconds(out, "uptime_seconds", "Since this start.", env_mono(node_env(n)) - v.started_at);
     raft_metrics(n, out);
-    wal_metrics(n, out);
-    store_metrics(n, out);
+    part_metrics(&t, out);
+    wal_metrics(n, &t, out);
+    store_metrics(&t, out);
     door_metrics(n, out);
 }

@@ -652,6 +652,7 @@ void peers_end(struct peers *p)
 {
     assert(p->building);
     frame_end(&p->building->stream.out, p->frame_at);
+    if (p->building->channel) p->stats.bytes_bulk += p->building->stream.out.len - p->frame_at;
     p->building = NULL;
     p->stats.frames_out++;
 }

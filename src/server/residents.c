@@ -106,6 +106,7 @@ static void retire(struct cluster *c, struct hosted *h)
     struct replica_row *row = replicas_find(c->replicas, h->id);
 
     if (h->retiring) return;
+    if (h->id == PART_CORE) map_copy_keep(c);
     env_log(c->env, LOG_INFO, "partition %llu: replica %u is no member any more and is deleted",
             (unsigned long long)h->id, row ? row->replica : 0);
     if (row && !row->deleting) {

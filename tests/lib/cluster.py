@@ -106,19 +106,22 @@ class Node:
         self.log_path = os.path.join(cluster.dir, f"node{number}.log")
         self.flags = []
         self.env = {}
+        self.joins = False  # comes to a running cluster instead of founding one
         self.process = None
         self.paused = False
         self.down = False  # on purpose: killed, stopped, or waited for
 
     def peers(self):
         """This node's own spelling of the members; a proxy between two nodes changes one address."""
-        return ",".join(f"{n.id}={n.peer_host}:{n.peer_port}" for n in self.cluster.nodes)
+        return ",".join(f"{n.id}={n.peer_host}:{n.peer_port}" for n in self.cluster.nodes if not n.joins)
 
     def command(self):
         words = DIE_WITH_PARENT + self.prefix + [self.cluster.binary, "start", "--dir", self.dir,
                                "--host", self.host, "--redis-port", str(self.redis_port),
                                "--peer-port", str(self.peer_port), "--admin-port", str(self.admin_port)]
-        if len(self.cluster.nodes) > 1:
+        if self.joins:
+            words += ["--join", ",".join(f"{n.host}:{n.peer_port}" for n in self.cluster.nodes if not n.joins)]
+        elif len(self.cluster.nodes) > 1:
             words += ["--node", str(self.id), "--peers", self.peers(),
                       "--cluster-id", self.cluster.cluster_id]
         return words + self.cluster.flags + self.flags
@@ -202,7 +205,10 @@ class Node:
         shutil.rmtree(self.dir)
 
     def client(self, timeout=5.0):
-        return Client(self.host, self.redis_port, timeout)
+        c = Client(self.host, self.redis_port, timeout)
+        if self.cluster.keyspace:
+            c.must("AUTH", self.cluster.keyspace, "-")
+        return c
 
     def view(self, timeout=0.5):
         """/cluster as this node sees it; None if it does not answer."""
@@ -254,12 +260,41 @@ class Cluster:
         self.flags = list(flags)
         self.offset = free_offset(nodes, extra_ports) if offset is None else offset
         self.cluster_id = f"{random.getrandbits(128):032x}"
+        self.keyspace = None  # whose keys clients see; None: the default one's
         self.nodes = []
         for i in range(nodes):
             self.nodes.append(Node(self, i + 1))
 
     def node(self, number):
         return self.nodes[number - 1]
+
+    def add_node(self):
+        """One more, which joins when it is started."""
+        n = Node(self, len(self.nodes) + 1)
+        n.joins = True
+        self.nodes.append(n)
+        return n
+
+    def quorate(self, *words, seconds=20):
+        """The command line at the first node that serves; its output."""
+        at = next(n for n in self.nodes if n.serving())
+        done = run_limited([self.binary, *words, "--node", f"{at.host}:{at.admin_port}"], seconds)
+        if done.returncode:
+            raise Failed(f"quorate {' '.join(words)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def ask(self, path):
+        """A JSON answer of the admin door of the first node that serves; None if it has none."""
+        for n in self.nodes:
+            if not n.serving():
+                continue
+            try:
+                status, body = http_get(n.host, n.admin_port, path, 2)
+                if status == 200:
+                    return json.loads(body)
+            except (OSError, ValueError):
+                pass
+        return None
 
     def __enter__(self):
         return self

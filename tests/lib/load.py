@@ -22,9 +22,10 @@ class _Client:
     def __init__(self, load, number, target):
         self.load = load
         self.number = number
-        self.target = target  # (node id, host, port)
+        self.target = self.next_target = target  # (node id, host, port)
         self.socket = None
         self.connected = False
+        self.picking = False  # its keyspace
         self.operation = None
         self.writes = 0
         self.random = random.Random(load.seed * 1000 + number)
@@ -36,7 +37,8 @@ class Load:
     """start(), then stop(); between them, kill what you like. `mix`: shares of set, get, incr, ledger."""
 
     def __init__(self, history, nodes, clients=50, registers=40, counters=8, think=0.01, seed=1,
-                 mix=(35, 30, 25, 10), prefix="", value_bytes=0):
+                 mix=(35, 30, 25, 10), prefix="", value_bytes=0, keyspace=None):
+        self.keyspace = keyspace
         self.history = history
         self.seed = seed
         self.think = think
@@ -49,6 +51,7 @@ class Load:
         self.increments = {}    # counter -> [acknowledged, unknown]
         self.acks = {}          # node id -> acknowledged writes
         self.errors = {}        # name -> count
+        self.seconds = []       # of each acknowledged operation since the list was last taken
         self.late = []          # (seconds, node, what): replies beyond the promised time
         self.last_ack = {}      # node id -> monotonic ns of its latest acknowledged write
         self.clients = []
@@ -58,6 +61,7 @@ class Load:
         self.selector = selectors.DefaultSelector()
         self.wakes = []         # (time, tie, client, generation)
         self.ties = 0
+        self.new_nodes = None   # where clients are to connect from now on
         self.stopping = False
         self.crash = None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -76,6 +80,14 @@ class Load:
             raise self.crash
         assert not self.thread.is_alive()
         return self
+
+    def use(self, nodes):
+        """Clients go to these nodes from now on, each when it is between two operations."""
+        self.new_nodes = list(nodes)
+
+    def take_seconds(self):
+        taken, self.seconds = self.seconds, []
+        return sorted(taken)
 
     @property
     def acknowledged(self):
@@ -102,7 +114,15 @@ class Load:
     def _over(self):
         return self.stopping and all(c.operation is None for c in self.clients)
 
+    def _retarget(self):
+        nodes, self.new_nodes = self.new_nodes, None
+        for i, c in enumerate(self.clients):
+            node = nodes[i % len(nodes)]
+            c.next_target = (node.id, node.host, node.redis_port)
+
     def _turn(self):
+        if self.new_nodes:
+            self._retarget()
         wait = 0.05
         if self.wakes:
             wait = min(wait, max(0.0, self.wakes[0][0] - time.monotonic()))
@@ -126,9 +146,13 @@ class Load:
             self._wake(c, 0.05)
         elif self.stopping:
             return
+        elif c.target != c.next_target:
+            self._drop(c)
+            c.target = c.next_target
+            self._connect(c)
         elif c.socket is None:
             self._connect(c)
-        elif not c.connected:  # the connect itself hangs: a paused or cut node
+        elif not c.connected or c.picking:  # the connect itself hangs: a paused or cut node
             self._drop(c)
             self._wake(c, 0.05)
         else:
@@ -159,9 +183,20 @@ class Load:
             self.selector.modify(c.socket, selectors.EVENT_READ, c)
             if self.stopping:
                 return
-            self._begin(c)
+            if self.keyspace:
+                self._pick_keyspace(c)
+            else:
+                self._begin(c)
         elif events & selectors.EVENT_READ:
             self._receive(c)
+
+    def _pick_keyspace(self, c):
+        c.picking = True
+        try:
+            c.socket.send(encode("AUTH", self.keyspace, "-"))
+        except OSError:
+            self._drop(c)
+        self._wake(c, 2.0 if c.socket else 0.05)
 
     def _receive(self, c):
         try:
@@ -180,6 +215,12 @@ class Load:
         value = c.parser.take()
         if value is Parser.INCOMPLETE:
             return
+        if c.picking:
+            c.picking = False
+            if value != "OK":  # it has no map yet
+                self._drop(c)
+            self._wake(c, 0.05 if value != "OK" else 0)
+            return
         self._answered(c, value, at)
         if not self.stopping:
             self._wake(c, self.think * (0.5 + c.random.random()))
@@ -189,7 +230,7 @@ class Load:
             self.selector.unregister(c.socket)
             c.socket.close()
             c.socket = None
-            c.connected = False
+            c.connected = c.picking = False
 
     # --- operations ---
 
@@ -230,6 +271,7 @@ class Load:
             self._close_operation(c, done, at, error=reply.name)
             return
         c.operation = None
+        self.seconds.append(seconds)
         node = c.target[0]
         if kind == "get":
             text = None if reply is None else reply.decode()
