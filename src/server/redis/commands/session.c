@@ -102,7 +102,8 @@ static void ask_all(struct slot *s, const struct gather_rule *rule, slot_finish_
     struct client *c = s->client;
     struct routes *r = c->door->routes;
     u64 part;
-    struct hosted *h = routes_count(r, c->keyspace) == 1 ? routes_at(r, c->keyspace, 0, &part) : NULL;
+    bool in_one = routes_count(r, c->keyspace) == 1 || MUTANT(session_opened_in_one_partition);
+    struct hosted *h = in_one ? routes_at(r, c->keyspace, 0, &part) : NULL;
 
     s->finish = finish;
     if (h)

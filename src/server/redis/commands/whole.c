@@ -4,6 +4,8 @@
  * one partition after the other. */
 #include "server/redis/redis_internal.h"
 
+#include "base/mutant.h"
+
 /* The number behind the type byte of a line; the elements or whatever follow at *rest. */
 static bool read_header(str reply, u8 type, i64 *number, str *rest)
 {
@@ -128,7 +130,7 @@ static void finish_scan(struct slot *s, const struct gateway_reply *reply)
                   mem_equal(reply->bytes.at, ended, head);
     u32 next = CORE_SLOTS;
 
-    if (at_end && routes_count(r, c->keyspace))
+    if (at_end && routes_count(r, c->keyspace) && !MUTANT(scan_ends_with_its_partition))
         next = routes_slot_after(r, c->keyspace, s->walk_slot);
     if (next == CORE_SLOTS) {
         redis_slot_answer(s, reply->bytes);
