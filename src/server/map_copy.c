@@ -91,6 +91,7 @@ void map_copy_take(struct cluster *c, node_id from, str body)
         return;
     }
     if (((m.flags & CORE_MAP_PAGE) != 0) != (c->copy.next && c->copy.page_kind != CORE_PART + 1)) return;
+    if (!c->copy.next && m.from != epoch_of(c->copy.core)) return; /* it has become another since it was asked */
     if (!c->copy.next && (m.flags & CORE_MAP_MORE)) { /* half of it would not be a map */
         begin_pages(c);
         pull(c, from);

@@ -129,6 +129,8 @@ const struct node_config *node_config_of(const struct node *n);
 struct gateway *node_gateway(const struct node *n);
 struct part *node_part(const struct node *n);
 struct wal *node_wal(const struct node *n);
+/* A node that is no founder knows neither keyspaces nor partitions until somebody has told it the map. */
+bool node_knows_map(const struct node *n);
 nanos node_now(const struct node *n); /* the turn's time; lease decisions never use it */
 size_t node_memory_used(const struct node *n);
 

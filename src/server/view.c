@@ -33,6 +33,10 @@ struct wal *node_wal(const struct node *n)
 {
     return n->wal;
 }
+bool node_knows_map(const struct node *n)
+{
+    return !n->cluster || !n->identity.has_joined || cluster_epoch(n->cluster);
+}
 struct parts *node_parts(const struct node *n)
 {
     return n->parts;
@@ -119,7 +123,7 @@ void node_view(const struct node *n, struct node_view *out)
                               .started_at = n->started_at};
     mem_copy(out->cluster_id, n->config.cluster_id, 16);
     bool here = p && out->leader == n->config.self;
-    out->serving = out->leader && (here ? raft_lease_holds(part_raft(p), env_mono(n->env))
+    out->serving = node_knows_map(n) && out->leader && (here ? raft_lease_holds(part_raft(p), env_mono(n->env))
                                         : peers_is_connected(n->peers, out->leader));
     for (u32 i = 0; i < n->config.member_count; i++) {
         struct node_peer_view *m = &out->members[out->member_count++];

@@ -188,7 +188,7 @@ static void on_accepted(struct redis_door *d, const struct env_event *ev)
 {
     bool full = d->client_count >= d->clients_max;
 
-    if (d->stopping || (full && d->rejected_count >= REJECTED_MAX)) {
+    if (d->stopping || !node_knows_map(d->node) || (full && d->rejected_count >= REJECTED_MAX)) {
         d->stats.rejected++;
         d->env->ops->refuse(d->env, ev->pending);
         return;

@@ -117,6 +117,11 @@ static inline struct fake_gateway *fixture_add_part(struct fixture *f, u64 id)
     f->parts_changes++;
     return g;
 }
+bool node_knows_map(const struct node *n)
+{
+    (void)n;
+    return true;
+}
 nanos node_now(const struct node *n)
 {
     return ((struct fixture *)(void *)n)->now;
