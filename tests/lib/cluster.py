@@ -212,10 +212,14 @@ class Node:
 
     def view(self, timeout=0.5):
         """/cluster as this node sees it; None if it does not answer."""
+        return self.ask("/cluster", timeout)
+
+    def ask(self, path, timeout=2):
+        """A JSON answer of its admin door; None if it has none."""
         if not self.serving():
             return None
         try:
-            status, body = http_get(self.host, self.admin_port, "/cluster", timeout)
+            status, body = http_get(self.host, self.admin_port, path, timeout)
             return json.loads(body) if status == 200 else None
         except (OSError, ValueError):
             return None
@@ -284,17 +288,8 @@ class Cluster:
         return done.stdout
 
     def ask(self, path):
-        """A JSON answer of the admin door of the first node that serves; None if it has none."""
-        for n in self.nodes:
-            if not n.serving():
-                continue
-            try:
-                status, body = http_get(n.host, n.admin_port, path, 2)
-                if status == 200:
-                    return json.loads(body)
-            except (OSError, ValueError):
-                pass
-        return None
+        """A JSON answer of the first node that has one; None if none has."""
+        return next((answer for answer in (n.ask(path) for n in self.nodes) if answer), None)
 
     def __enter__(self):
         return self

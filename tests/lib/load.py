@@ -51,6 +51,7 @@ class Load:
         self.increments = {}    # counter -> [acknowledged, unknown]
         self.acks = {}          # node id -> acknowledged writes
         self.errors = {}        # name -> count
+        self.texts = {}         # name -> the text of the latest one
         self.seconds = []       # of each acknowledged operation since the list was last taken
         self.late = []          # (seconds, node, what): replies beyond the promised time
         self.last_ack = {}      # node id -> monotonic ns of its latest acknowledged write
@@ -268,6 +269,7 @@ class Load:
             self.late.append((seconds, c.target[0], f"{kind} {reply!r:.60}"))
         if isinstance(reply, RespError):
             done = "failed" if reply.name in NOT_DONE or kind == "get" else "unknown"
+            self.texts[reply.name] = str(reply)
             self._close_operation(c, done, at, error=reply.name)
             return
         c.operation = None
