@@ -80,6 +80,13 @@ static void write_reply(const struct core_call *call, struct buf *reply)
     buf_append_str(reply, buf_str(&call->result));
 }
 
+/* Copies of the map must know how far numbers are given out: what is below and not there is gone for ever. */
+static bool gave_numbers(const struct core_cluster *before, const struct core_cluster *now)
+{
+    return now->next_node != before->next_node || now->next_keyspace != before->next_keyspace ||
+           now->next_part != before->next_part;
+}
+
 err core_apply(struct core *c, str payload, struct buf *reply)
 {
     struct core_command cmd;
@@ -89,12 +96,14 @@ err core_apply(struct core *c, str payload, struct buf *reply)
      * another history. One that is only malformed is refused by every replica alike. */
     err e = core_command_decode(payload, &cmd);
     if (e == ERR_UNSUPPORTED) return e;
+    struct core_cluster before = c->cluster;
     buf_init(&call.reason, 0);
     buf_init(&call.result, 0);
     if (e)
         core_refuse(&call, CORE_INVALID, "malformed command");
     else
         run(&call);
+    if (gave_numbers(&before, &c->cluster)) core_save_cluster(&call);
     if (call.stamped) core_write_cluster(c);
     write_reply(&call, reply);
     buf_done(&call.reason);

@@ -129,6 +129,83 @@ TEST(map, deltas_keep_a_copy_equal)
     fixture_done(&f);
 }
 
+/* The product's own copy, over a random history: equal to the map, page by page, whenever it is brought up to date. */
+static void copy_up_to(struct core *copy, struct core *core, size_t bytes)
+{
+    struct buf out = {0};
+    struct core_map map;
+
+    do {
+        buf_clear(&out);
+        core_delta(core, core_cluster(copy)->epoch, bytes, &out);
+        CHECK_OK(core_map_decode(buf_str(&out), &map));
+        CHECK(!(map.flags & CORE_MAP_PAGES));
+        CHECK_OK(core_copy_take(copy, buf_str(&out)));
+    } while (map.flags & CORE_MAP_MORE);
+    CHECK_OK(core_copy_done(copy));
+    core_check(copy);
+    buf_done(&out);
+}
+
+static struct core *copy_by_pages(struct core *core, size_t bytes)
+{
+    struct core *copy = core_new(NULL);
+    struct core_object last = {0};
+    struct buf out = {0};
+    struct core_map map;
+
+    do {
+        buf_clear(&out);
+        core_page(core, 0, last.kind, last.id, bytes, &out);
+        CHECK_OK(core_map_decode(buf_str(&out), &map));
+        for (struct core_map rest = map; core_map_next(&rest, &last);) continue;
+        CHECK_OK(core_copy_take(copy, buf_str(&out)));
+    } while (map.flags & CORE_MAP_MORE);
+    copy_up_to(copy, core, bytes);
+    buf_done(&out);
+    return copy;
+}
+
+static void check_same(struct core *a, struct core *b)
+{
+    struct buf one = {0}, other = {0};
+
+    core_page(a, 0, 0, 0, 64 * MIB, &one);
+    core_page(b, 0, 0, 0, 64 * MIB, &other);
+    CHECK(str_equal(buf_str(&one), buf_str(&other)));
+    buf_done(&one);
+    buf_done(&other);
+}
+
+TEST(map, a_copy_follows_by_deltas_and_by_pages)
+{
+    struct core_fixture f;
+    struct buf page = {0};
+
+    fixture_init(&f);
+    found(&f, 3);
+    struct core *copy = copy_by_pages(f.core, 64);
+    check_same(copy, f.core);
+    create(&f, "orders", "hash:16", "3");
+    struct core_command join = {.op = CORE_NODE_JOIN, .node_count = 1, .nodes = {spec(9, "z")}};
+    CHECK_EQ(fixture_do(&f, &join), CORE_OK);
+    CHECK_EQ(DO(&f, .op = CORE_NODE_UPDATE, .node = 4, .mask = CORE_UPDATE_READY, .node_count = 1,
+                .nodes = {spec(9, "z")}),
+             CORE_OK);
+    copy_up_to(copy, f.core, MIB);
+    check_same(copy, f.core);
+    CHECK_EQ(DO(&f, .op = CORE_KS_DROP, .keyspace = CORE_KEYSPACE_FIRST, .name = STR("orders")), CORE_OK);
+    copy_up_to(copy, f.core, 200); /* in pieces: nothing is read in between */
+    check_same(copy, f.core);
+    core_page(f.core, 0, 0, 0, MIB, &page);
+    struct core *late = copy_by_pages(f.core, 100);
+    check_same(late, f.core);
+    core_free(late);
+    core_free(copy);
+    buf_done(&page);
+    fixture_done(&f);
+}
+
 TEST(map, who_is_too_far_behind_or_ahead_reads_pages)
 {
     struct core_fixture f;
@@ -224,4 +301,5 @@ TEST(map, one_kind_is_listed_alone)
 
 TEST_MAIN(RUN(map, deltas_keep_a_copy_equal), RUN(map, who_is_too_far_behind_or_ahead_reads_pages),
           RUN(map, each_change_of_the_map_has_an_epoch_of_its_own),
+          RUN(map, a_copy_follows_by_deltas_and_by_pages),
           RUN(map, a_stale_caller_is_told_the_fresh_entry), RUN(map, one_kind_is_listed_alone))
