@@ -54,7 +54,17 @@ bool glob_match(str pattern, str text);
 
 struct kv; /* databases, counters, clock, delete buckets; rows are the store's */
 
+/* Which keys of its databases a partition has: slots first to last, or, where they lie in the order of their names, those
+ * in [from, to); empty `to`: no end. */
+struct kv_span {
+    bool by_key;
+    u16 slot_first, slot_last;
+    str from, to;
+};
+#define KV_SLOTS 16384
+
 struct kv_options {
+    struct kv_span span; /* at first; slot_last 0 and not by_key: all */
     /* The store's keyspace ids this state machine may give out; count 0: from 1 on. Sixteen are taken at
      * once, and one by each FLUSH of a database that holds something. */
     u32 keyspace_first, keyspace_count;

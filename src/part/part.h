@@ -33,7 +33,11 @@ enum part_status {
     PART_DISK_FULL,    /* certainly not logged: read-only until space returns */
     PART_OUT_OF_ORDER, /* not done: the connection's earlier write has not run yet */
     PART_LOST, /* was in this leader's log, and leadership ended before it was applied: unknown */
-    PART_REFUSED, /* not done: the members cannot be changed so, or not now; reply says why */
+    PART_REFUSED, /* not done: it cannot be done so, or not now; reply says why */
+    /* Certainly not done: these keys are another partition's by now, or are on their way to one (a merge). Look at
+     * the map again and send it there, as a new request with a number of that partition's gateway; if the map still
+     * names this partition, wait a little and ask here again. */
+    PART_WRONG_PLACE,
 };
 
 struct part_answer {
@@ -66,6 +70,11 @@ struct part_host {
     void (*log)(void *context, enum log_level level, const char *line);
     /* The incarnation of a node's directory, as it said itself; NULL: not known. May be NULL. */
     const u8 *(*incarnation)(void *context, node_id node);
+    /* Split and merge, see below; a host that does neither leaves them NULL. None of them may free a part or take its
+     * turn inside the call: note it, and do it when the turn that called has returned. */
+    struct part *(*replica)(void *context, u64 part); /* this node's replica of another partition; NULL: none */
+    void (*born)(void *context, struct part *parent, u64 child);
+    void (*gone)(void *context, u64 part);
 };
 
 struct part_options {
@@ -108,6 +117,57 @@ void part_on_peer_lost(struct part *p, node_id peer, bool restarted);
 #define PART_CHANGE_TEXT_MAX 160
 void part_change_members(struct part *p, const struct raft_config *target,
                          const struct part_waiter *from);
+
+/* ---- Split and merge: split.c, merge.c, docs/design/partitions.md ----
+ *
+ * All four are proposals to the leader, answered like part_change_members: PART_DONE once applied here, PART_REFUSED
+ * with a sentence, PART_NOT_LEADER, PART_OVERLOADED (ask again), PART_LOST. Asking again is safe: what was done already
+ * answers PART_DONE. */
+
+/* Slots from `slot` on (in a range keyspace: keys from `key` on) become the new partition `child`, with the same members
+ * under the same replica numbers. Its keyspace ids to give out are block_first.. (at least 32; never used by
+ * anybody before). Each replica makes its half of the child by itself: when that is durable, together with the
+ * child's descriptor row and its first marker, `born` is called. The host then makes a store, a machine and a part as at a
+ * boot (descriptor.h says of what), with options.fresh, calls part_boot at once, and may call store_hand_over(parent's
+ * store, child's store) between store_new and part_new to keep cached rows. `born` is not called where the child
+ * is not to be: this replica is no member of it, or the host has one already (`replica`), which then gets
+ * its rows from the child's leader. PART_DONE does not wait for the child to be durable or to have a leader. */
+struct part_split {
+    u64 child;
+    u32 block_first, block_count;
+    u16 slot;
+    str key;
+};
+void part_split(struct part *p, const struct part_split *split, const struct part_waiter *from);
+
+/* A merge of `right` into its left neighbour: freeze the right, take what it answered to the left, in this order:
+ *
+ *   1 part_freeze(right)           it refuses everything from now on (PART_WRONG_PLACE)
+ *   2 part_merge(left)             done: the left has all keys
+ *   or, to give up: part_merge_cancel(left), only when that is PART_DONE part_unfreeze(right). If the left was merged already,
+ *   the cancel is PART_REFUSED and the merge must be carried to its end.
+ *
+ * part_freeze is answered when every member of the right has all of its log on disk (so the merge waits for nobody)
+ * and the leader's store has its rows; until then it may be given up by part_unfreeze. Members must not change between
+ * 1 and 2. On each replica the left takes the rows over in place, deletes what the right had of its own, and
+ * calls `gone(right)` when that is durable: free the part, there is nothing of it on disk any more. */
+struct part_merge {
+    u64 right;
+    struct log_pos final; /* the reply of part_freeze: part_final_decode */
+};
+void part_freeze(struct part *right, u64 left, const struct part_waiter *from);
+MUST_USE err part_final_decode(str reply, struct log_pos *out);
+void part_unfreeze(struct part *right, const struct part_waiter *from);
+void part_merge(struct part *left, const struct part_merge *merge, const struct part_waiter *from);
+void part_merge_cancel(struct part *left, const struct part_merge *merge, const struct part_waiter *from);
+bool part_is_frozen(const struct part *p); /* also: merged into its neighbour, `gone` follows */
+
+/* Which keys it has now, as applied. Of a kv machine. */
+const struct kv_span *part_span(const struct part *p);
+/* Does this replica's store still hold rows of slots first to last (of its keyspace)? Then no other replica that has them
+ * may be made on this node: they come by themselves when this one has caught up with its split. */
+bool part_covers(const struct part *p, const struct kv_span *span);
+
 /* No member any more, or its number belongs to another disk: it serves nobody and may be deleted. */
 bool part_is_removed(const struct part *p);
 node_id part_leader(const struct part *p); /* the node it lives on; 0: unknown */
