@@ -75,27 +75,22 @@ static size_t sort_rows(const struct checkpoint *c, struct sort_item *items)
         if (r->kind == ROW_TOMBSTONE && MUTANT(checkpoint_forgets_tombstones)) continue;
         u32 keyspace = row_keyspace(r);
         if (c->dropped.count && id_set_has(&c->dropped, keyspace)) continue;
+        if (c->dropped_ranges.count && extents_have(&c->dropped_ranges, row_key(r))) continue;
         items[count++] = (struct sort_item){row_position(r), r, keyspace};
     }
     sort_items(items, count);
     return count;
 }
 
-/* One range for each run of neighbouring ids; the bounds live in `bytes`. */
-static u32 make_ranges(const struct id_set *dropped, struct buf *bytes, struct kvs_range *ranges)
+/* What this checkpoint deletes: whole keyspace ids, or, of a store that was cut, what it had of them. */
+static void make_ranges(struct checkpoint *c, struct store_extents *out)
 {
-    u32 count = 0;
-    buf_reserve(bytes, dropped->count * 10 + 1); /* so that it does not move under the borrowers */
-    for (u32 i = 0; i < dropped->count; i++) {
-        u32 first = dropped->ids[i];
-        while (i + 1 < dropped->count && dropped->ids[i + 1] == dropped->ids[i] + 1) i++;
-        size_t at = bytes->len;
-        keyspace_start_put(bytes, first);
-        keyspace_end_put(bytes, dropped->ids[i]);
-        ranges[count].lower = str_from(buf_bytes(bytes) + at, 5);
-        ranges[count++].upper = str_from(buf_bytes(bytes) + at + 5, 5);
-    }
-    return count;
+    for (u32 i = 0; i < c->dropped.count && !c->is_cut; i++)
+        store_extents_add_rest(out, c->dropped.ids[i], c->dropped.ids[i]);
+    for (u32 i = 0; i < c->dropped_ranges.count; i++)
+        extents_add(out, c->dropped_ranges.at[i].range.lower, c->dropped_ranges.at[i].range.upper,
+                    true);
+    extents_normalise(out);
 }
 
 static void run_checkpoint(struct env_job *job)
@@ -118,37 +113,57 @@ static void run_checkpoint(struct env_job *job)
     }
     mem_free(items);
 
-    struct buf range_bytes = {0};
-    struct kvs_range *ranges = mem_zalloc_array(c->dropped.count, sizeof *ranges);
-    u32 range_count = make_ranges(&c->dropped, &range_bytes, ranges);
-    job->result = kvs->ops->ingest(kvs, ranges, range_count, rows, count);
+    struct store_extents gone = {0};
+    make_ranges(c, &gone);
+    struct kvs_range *ranges = mem_zalloc_array(gone.count, sizeof *ranges);
+    for (u32 i = 0; i < gone.count; i++) ranges[i] = gone.at[i].range;
+    job->result = kvs->ops->ingest(kvs, ranges, gone.count, rows, count);
     c->rows_written = count;
     mem_free(rows);
     mem_free(ranges);
-    buf_done(&range_bytes);
+    extents_done(&gone);
 }
 
 bool store_checkpoint_running(const struct store *s) { return s->running || s->settling.count; }
 
 static void copy_local_rows(struct checkpoint *c, const struct store *s,
-                            const struct kvs_row *local, size_t count)
+                            const struct kvs_row *given, size_t count)
 {
+    struct buf key = {0}, value = {0};
+    struct kvs_row *local = mem_zalloc_array(count + 1, sizeof *local);
     size_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++) local[i] = given[i];
+    if (s->is_cut) {
+        store_local_key(s->options.part, LOCAL_EXTENTS, (str){0}, &key);
+        store_extents_encode(&s->extents, &value);
+        local[count++] = (struct kvs_row){.key = buf_str(&key), .value = buf_str(&value)};
+    }
     for (size_t i = 0; i < count; i++) bytes += local[i].key.len + local[i].value.len;
     u8 *at = buf_reserve(&c->local_bytes, bytes);
     c->local = mem_zalloc_array(count, sizeof *c->local);
     c->local_count = count;
     for (size_t i = 0; i < count; i++) {
-        str key = local[i].key, value = local[i].is_delete ? (str){0} : local[i].value;
-        assert(key.at[0] == ZONE_LOCAL);
-        assert(key_is_of_store(key, &s->options));
-        mem_copy(at, key.at, key.len);
-        mem_copy(at + key.len, value.at, value.len);
-        c->local[i].key = str_from(at, key.len);
-        c->local[i].value = str_from(at + key.len, value.len);
+        str k = local[i].key, v = local[i].is_delete ? (str){0} : local[i].value;
+        assert(local_key_is_of(k, s->options.part) || local_key_is_of(k, s->companion));
+        mem_copy(at, k.at, k.len);
+        mem_copy(at + k.len, v.at, v.len);
+        c->local[i].key = str_from(at, k.len);
+        c->local[i].value = str_from(at + k.len, v.len);
         c->local[i].is_delete = local[i].is_delete;
-        at += key.len + value.len;
+        at += k.len + v.len;
     }
+    mem_free(local);
+    buf_done(&key);
+    buf_done(&value);
+}
+
+void store_set_companion(struct store *s, u64 part) { s->companion = part; }
+
+bool store_is_quiet(const struct store *s)
+{
+    return !store_checkpoint_running(s) && !s->installing && !s->current.count && !s->dropped.count &&
+           !s->dropped_ranges.count;
 }
 
 struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *local,
@@ -165,6 +180,10 @@ struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *loc
     c->rows = s->current;
     c->generation = s->generation;
     c->dropped = s->dropped;
+    c->dropped_ranges = s->dropped_ranges;
+    c->is_cut = s->is_cut;
+    extents_copy(&c->extents, &s->extents);
+    s->dropped_ranges = (struct store_extents){0};
     s->current = (struct generation){0};
     s->dropped = (struct id_set){0};
     s->generation++;
@@ -176,6 +195,8 @@ void checkpoint_free(struct checkpoint *c)
 {
     generation_done(&c->rows);
     id_set_done(&c->dropped);
+    extents_done(&c->dropped_ranges);
+    extents_done(&c->extents);
     buf_done(&c->local_bytes);
     mem_free(c->local);
     mem_free(c);
@@ -196,7 +217,9 @@ err store_checkpoint_done(struct store_checkpoint *outer)
     c->rows = (struct generation){0};
     if (e) {
         for (u32 i = 0; i < c->dropped.count; i++) id_set_add(&s->dropped, c->dropped.ids[i]);
+        store_drop_slots_of(s, &c->dropped_ranges);
     } else {
+        extents_are_durable(s, &c->extents, c->is_cut);
         s->stats.checkpoints++;
         s->stats.checkpoint_rows += c->rows_written;
         s->stats.checkpoint_bytes += c->bytes_written;

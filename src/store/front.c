@@ -102,6 +102,7 @@ static void write_row(struct store *s, enum row_kind kind, u32 keyspace, str key
     if (at.found && kind == ROW_VALUE && put_in_place(s, ks, table_row(at), head, body)) return;
     /* The arguments may lie in the row that is replaced: it is freed after the copy. */
     struct row *r = front_row_new(s, kind, keyspace, position, key, head, body);
+    assert(!s->is_cut || store_has_key(s, row_key(r))); /* else it is another store's row */
     r->flags |= ROW_REFERENCED;
     if (at.found) {
         replace_row(s, ks, at, r);

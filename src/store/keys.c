@@ -126,15 +126,15 @@ void keyspace_start_put(struct buf *out, u32 keyspace)
     buf_extend(out, 5);
 }
 
-/* May this encoded key stand in a snapshot of such a store? */
-bool key_is_of_store(str encoded, const struct store_options *o)
+bool local_key_is_of(str encoded, u64 part)
 {
-    if (encoded.len < 1) return false;
-    if (encoded.at[0] == ZONE_LOCAL)
-        return encoded.len > LOCAL_PREFIX_BYTES && get_u64be(encoded.at + 1) == o->part;
-    if (encoded.at[0] != ZONE_HEAD || encoded.len < HEAD_PREFIX_BYTES) return false;
-    u32 keyspace = get_u32be(encoded.at + 1);
-    if (keyspace - o->keyspace_first >= o->keyspace_count) return false; /* also below: it wraps */
+    return encoded.len > LOCAL_PREFIX_BYTES && encoded.at[0] == ZONE_LOCAL &&
+           get_u64be(encoded.at + 1) == part;
+}
+
+bool head_key_is_good(str encoded)
+{
+    if (encoded.len < HEAD_PREFIX_BYTES || encoded.at[0] != ZONE_HEAD) return false;
     str key = str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
     return get_u64be(encoded.at + 5) == store_position(key);
 }
@@ -148,27 +148,33 @@ static void local_end_put(struct buf *out, u64 part)
     buf_extend(out, LOCAL_PREFIX_BYTES);
 }
 
-void store_ranges_init(struct store_ranges *r, const struct store_options *o)
+void local_range_put(struct buf *b, u64 part, u32 end, struct kvs_range *out)
 {
-    size_t ends[2 * STORE_RANGES + 1] = {0};
-
-    *r = (struct store_ranges){0};
-    u8 *p = buf_reserve(&r->bounds, LOCAL_PREFIX_BYTES);
+    size_t start = b->len;
+    u8 *p = buf_reserve(b, 3 * LOCAL_PREFIX_BYTES); /* so that it does not move under the range */
     p[0] = ZONE_LOCAL;
-    put_u64be(p + 1, o->part);
-    buf_extend(&r->bounds, LOCAL_PREFIX_BYTES);
-    ends[1] = r->bounds.len;
-    local_end_put(&r->bounds, o->part);
-    ends[2] = r->bounds.len;
-    keyspace_start_put(&r->bounds, o->keyspace_first);
-    ends[3] = r->bounds.len;
-    keyspace_end_put(&r->bounds, o->keyspace_first + o->keyspace_count - 1);
-    ends[4] = r->bounds.len;
-    const u8 *base = buf_bytes(&r->bounds);
-    for (u32 i = 0; i < STORE_RANGES; i++) {
-        r->range[i].lower = str_from(base + ends[2 * i], ends[2 * i + 1] - ends[2 * i]);
-        r->range[i].upper = str_from(base + ends[2 * i + 1], ends[2 * i + 2] - ends[2 * i + 1]);
-    }
+    put_u64be(p + 1, part);
+    buf_extend(b, LOCAL_PREFIX_BYTES);
+    size_t middle = b->len;
+    if (end > UINT8_MAX)
+        local_end_put(b, part);
+    else
+        store_local_key(part, (u8)end, (str){0}, b);
+    const u8 *base = buf_bytes(b);
+    out->lower = str_from(base + start, middle - start);
+    out->upper = str_from(base + middle, b->len - middle);
 }
 
-void store_ranges_done(struct store_ranges *r) { buf_done(&r->bounds); }
+void store_ranges_init(struct store_extents *out, const struct store *s)
+{
+    struct kvs_range local;
+    struct buf b = {0};
+
+    *out = (struct store_extents){0};
+    local_range_put(&b, s->options.part, STORE_LOCAL_PRIVATE, &local);
+    extents_add(out, local.lower, local.upper, false);
+    buf_done(&b);
+    if (!s->durable.count) extents_whole_block(&s->options, out);
+    for (u32 i = 0; i < s->durable.count; i++)
+        extents_add(out, s->durable.at[i].range.lower, s->durable.at[i].range.upper, false);
+}

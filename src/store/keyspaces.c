@@ -114,6 +114,7 @@ void store_drop_keyspace(struct store *s, u32 keyspace)
 {
     assert(!store_is_dropped(s, keyspace));
     id_set_add(&s->dropped, keyspace);
+    if (s->is_cut) extents_drop_keyspace(s, keyspace);
     struct keyspace *ks = store_keyspace(s, keyspace);
     if (!ks) return;
     u32 at = keyspace_find(s, keyspace);
@@ -128,10 +129,80 @@ void store_retire_all(struct store *s)
     for (u32 i = 0; i < s->keyspace_count; i++) retire(s, s->keyspaces[i]);
     s->keyspace_count = 0;
     id_set_done(&s->dropped);
+    extents_done(&s->dropped_ranges);
     /* The rows keep a generation that no list holds: tidy frees them with their tables. */
     generation_done(&s->current);
     s->generation++;
     s->settling_is_retired = true;
     s->hand_keyspace = 0;
     s->hand_position = 0;
+}
+
+/* ---- the other half of a split ---- */
+
+static struct keyspace *shed_new(struct store *s, const struct keyspace *ks)
+{
+    struct keyspace *to = keyspace_new(ks->id, ks->complete, &s->memory);
+    list_push(&s->shed, &to->link);
+    return to;
+}
+
+/* Out of the table goes every run of slots that is not in the extents any more. */
+static void shed_keyspace(struct store *s, struct keyspace *ks)
+{
+    struct keyspace *to = NULL;
+    u8 key[HEAD_PREFIX_BYTES];
+
+    for (u32 slot = 0, first = 0; slot <= STORE_SLOTS; slot++) {
+        bool here = true;
+        if (slot < STORE_SLOTS) {
+            head_key_put(key, ks->id, (u64)slot << HASH48_BITS);
+            here = extents_have(&s->extents, str_from(key, sizeof key));
+        }
+        if (!here) continue;
+        if (first < slot) {
+            if (!to) to = shed_new(s, ks);
+            table_move_slots(ks, to, first, slot - 1);
+        }
+        first = slot + 1;
+    }
+    if (!to) return;
+    s->clean_rows -= to->clean;
+    s->stats.rows_resident -= to->values;
+}
+
+static void adopt(struct store *from, struct store *to, struct keyspace *ks)
+{
+    size_t bytes = table_memory(ks);
+    u32 at = keyspace_find(to, ks->id);
+
+    assert(at == to->keyspace_count || to->keyspaces[at]->id != ks->id);
+    if (to->keyspace_count == to->keyspace_cap) {
+        to->keyspace_cap = to->keyspace_cap ? 2 * to->keyspace_cap : 16;
+        to->keyspaces = mem_resize_array(to->keyspaces, to->keyspace_cap, sizeof *to->keyspaces);
+    }
+    memmove(&to->keyspaces[at + 1], &to->keyspaces[at],
+            (to->keyspace_count - at) * sizeof *to->keyspaces);
+    to->keyspaces[at] = ks;
+    to->keyspace_count++;
+    from->memory -= bytes;
+    to->memory += bytes;
+    ks->memory = &to->memory;
+    to->clean_rows += ks->clean;
+    to->stats.rows_resident += ks->values;
+}
+
+void store_hand_over(struct store *from, struct store *to)
+{
+    assert(!store_checkpoint_running(from));
+    from->last = NULL;
+    for (u32 i = 0; i < from->keyspace_count && from->is_cut; i++) shed_keyspace(from, from->keyspaces[i]);
+    LIST_EACH_SAFE (l, &from->shed) {
+        struct keyspace *ks = CONTAINER_OF(l, struct keyspace, link);
+        list_remove(l);
+        if (to)
+            adopt(from, to, ks);
+        else
+            list_push(&from->dying, &ks->link);
+    }
 }

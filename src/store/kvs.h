@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/list.h"
 
 struct kvs;
 struct kvs_iter;
@@ -59,6 +60,7 @@ struct kvs_ops {
 
 struct kvs {
     const struct kvs_ops *ops;
+    struct list stores; /* open on it: the store's */
 };
 
 struct kvs_rocks_options {

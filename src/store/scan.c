@@ -7,6 +7,7 @@ enum { DEAD_PER_ROW = 16, DEAD_MIN = 1024 };
 
 struct merge {
     u32 keyspace;
+    u64 last; /* position */
     struct table_walk walk;
     struct kvs_iter *iter; /* NULL: the front table is complete */
     struct kvs *kvs;
@@ -14,14 +15,16 @@ struct merge {
     u64 dead;        /* tombstones passed */
 };
 
+static u64 position_of(str encoded) { return get_u64be(encoded.at + 5); }
+
 static void merge_look(struct merge *m)
 {
     const struct row *r = walk_row(&m->walk);
-    m->front = r ? row_key(r) : (str){0};
+    m->front = r && row_position(r) <= m->last ? row_key(r) : (str){0};
     m->back = (str){0};
     if (!m->iter || !m->kvs->ops->iter_valid(m->iter)) return;
     str key = m->kvs->ops->iter_key(m->iter);
-    if (head_key_is_of(key, m->keyspace)) m->back = key;
+    if (head_key_is_of(key, m->keyspace) && position_of(key) <= m->last) m->back = key;
 }
 
 static bool front_is_next(const struct merge *m)
@@ -54,9 +57,9 @@ static void merge_skip_dead(struct merge *m, u64 dead_max)
     }
 }
 
-static void merge_open(struct merge *m, struct store *s, u32 keyspace, u64 position)
+static void merge_open(struct merge *m, struct store *s, u32 keyspace, u64 position, u64 last)
 {
-    *m = (struct merge){.keyspace = keyspace, .kvs = s->kvs};
+    *m = (struct merge){.keyspace = keyspace, .last = last, .kvs = s->kvs};
     struct keyspace *ks = store_keyspace_ensure(s, keyspace);
     walk_seek(&m->walk, ks, position);
     if (!ks->complete) {
@@ -85,8 +88,6 @@ static str merge_value(const struct merge *m)
     return front_is_next(m) ? row_value(walk_row(&m->walk)) : m->kvs->ops->iter_value(m->iter);
 }
 
-static u64 position_of(str encoded) { return get_u64be(encoded.at + 5); }
-
 static str user_key_of(str encoded)
 {
     return str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
@@ -95,10 +96,16 @@ static str user_key_of(str encoded)
 err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, store_visit_fn visit,
                void *context, u64 *next)
 {
+    return store_scan_to(s, keyspace, cursor, POSITION_MAX, count, visit, context, next);
+}
+
+err store_scan_to(struct store *s, u32 keyspace, u64 cursor, u64 last, u64 count,
+                  store_visit_fn visit, void *context, u64 *next)
+{
     *next = 0;
-    if (store_is_dropped(s, keyspace) || cursor > POSITION_MAX) return OK;
+    if (store_is_dropped(s, keyspace) || cursor > last) return OK;
     struct merge m;
-    merge_open(&m, s, keyspace, cursor);
+    merge_open(&m, s, keyspace, cursor, last);
     u64 dead_max = count < UINT64_MAX / 32 ? count * DEAD_PER_ROW + DEAD_MIN : UINT64_MAX;
     u64 visited = 0;
     u64 position = cursor;
@@ -123,10 +130,12 @@ err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, store_visit
     return merge_close(&m);
 }
 
-static err first_live(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *found)
+err store_first(struct store *s, u32 keyspace, u64 from, u64 last, struct buf *key, bool *found)
 {
     struct merge m;
-    merge_open(&m, s, keyspace, from);
+    *found = false;
+    if (store_is_dropped(s, keyspace) || from > last) return OK;
+    merge_open(&m, s, keyspace, from, last);
     merge_skip_dead(&m, UINT64_MAX);
     *found = !merge_at_end(&m);
     if (*found) buf_append_str(key, user_key_of(merge_key(&m)));
@@ -138,9 +147,9 @@ err store_any(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *fo
     *found = false;
     if (store_is_dropped(s, keyspace)) return OK;
     from &= POSITION_MAX;
-    err e = first_live(s, keyspace, from, key, found);
+    err e = store_first(s, keyspace, from, POSITION_MAX, key, found);
     if (e || *found || from == 0) return e;
-    return first_live(s, keyspace, 0, key, found);
+    return store_first(s, keyspace, 0, POSITION_MAX, key, found);
 }
 
 /* ---- partition-local rows ---- */
@@ -148,6 +157,7 @@ err store_any(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *fo
 err store_local_get(struct store *s, u8 kind, str sub, struct buf *out, bool *found)
 {
     struct buf key = {0};
+    if (s->broken) return s->broken;
     store_local_key(s->options.part, kind, sub, &key);
     *found = false;
     err e = s->kvs->ops->get(s->kvs, buf_str(&key), out, found);

@@ -4,7 +4,7 @@
 struct store_snapshot {
     struct kvs *kvs;
     struct kvs_snapshot *pin;
-    struct store_ranges ranges;
+    struct store_extents ranges;
 };
 
 struct store_snapshot *store_snapshot_new(struct store *s)
@@ -12,7 +12,7 @@ struct store_snapshot *store_snapshot_new(struct store *s)
     struct store_snapshot *sn = mem_zalloc(sizeof *sn);
     sn->kvs = s->kvs;
     sn->pin = s->kvs->ops->snapshot_new(s->kvs);
-    store_ranges_init(&sn->ranges, &s->options);
+    store_ranges_init(&sn->ranges, s);
     return sn;
 }
 
@@ -20,7 +20,7 @@ void store_snapshot_free(struct store_snapshot *sn)
 {
     if (!sn) return;
     sn->kvs->ops->snapshot_free(sn->kvs, sn->pin);
-    store_ranges_done(&sn->ranges);
+    extents_done(&sn->ranges);
     mem_free(sn);
 }
 
@@ -64,8 +64,8 @@ err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t bytes, str
     size_t start = out->len;
     bool full = false;
 
-    for (u32 r = 0; r < STORE_RANGES && !full; r++) {
-        struct kvs_range range = sn->ranges.range[r];
+    for (u32 r = 0; r < sn->ranges.count && !full; r++) {
+        struct kvs_range range = sn->ranges.at[r].range;
         if (after.len && str_compare(after, range.upper) >= 0) continue;
         append_range(i, ops, range, after, start + bytes, out, start, &full);
     }

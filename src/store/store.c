@@ -13,6 +13,9 @@ struct store *store_new(struct kvs *kvs, const struct store_options *options)
         s->options.budget = &s->own_budget;
     }
     list_init(&s->dying);
+    list_init(&s->shed);
+    list_push(&kvs->stores, &s->neighbours);
+    s->broken = extents_load(s); /* whoever asks for the marker will meet it */
     return s;
 }
 
@@ -49,6 +52,11 @@ void store_free(struct store *s)
     }
     for (u32 i = 0; i < s->keyspace_count; i++) keyspace_free_all(s->keyspaces[i]);
     LIST_EACH_SAFE (l, &s->dying) keyspace_free_all(CONTAINER_OF(l, struct keyspace, link));
+    LIST_EACH_SAFE (l, &s->shed) keyspace_free_all(CONTAINER_OF(l, struct keyspace, link));
+    list_remove(&s->neighbours);
+    extents_done(&s->extents);
+    extents_done(&s->durable);
+    extents_done(&s->dropped_ranges);
     s->options.budget->bytes -= s->budgeted;
     mem_free(s->keyspaces);
     generation_done(&s->current);

@@ -48,6 +48,48 @@ void store_delete(struct store *s, u32 keyspace, str key);
  * are given back by store_tidy and the next checkpoint. */
 void store_drop_keyspace(struct store *s, u32 keyspace);
 
+/* Which rows of users a store has when that is not its whole block (docs/design/partitions.md): some slots of some keyspace
+ * ids, and the ids of its block that it has not given out yet. Kept in a local row of its own, durable with the
+ * checkpoint that first knows it. Of several stores on one kvs no two have the same row at any time; generation says
+ * whose claim is newer where an install finds another store's rows. Filled by the adders, taken over by
+ * store_set_extents. */
+struct store_extent {
+    struct kvs_range range; /* of encoded keys */
+    u8 *bytes;
+    bool is_rest;
+};
+struct store_extents {
+    u64 generation;
+    struct store_extent *at;
+    u32 count, cap;
+};
+void store_extents_add_slots(struct store_extents *x, u32 keyspace, u16 first, u16 last);
+void store_extents_add_rest(struct store_extents *x, u32 first, u32 last); /* ids not given out */
+void store_extents_encode(const struct store_extents *x, struct buf *out); /* the row of kind STORE_LOCAL_EXTENTS */
+void extents_done(struct store_extents *x);
+
+/* From now on. rows_come: a merge, there are rows in the kvs that this store has not met. What is lost is not
+ * deleted: another store has it, or store_drop_slots_of says that nobody does. */
+void store_set_extents(struct store *s, struct store_extents *x, bool rows_come);
+void store_drop_slots_of(struct store *s, const struct store_extents *x);
+bool store_was_cut(const struct store *s);
+bool store_covers_slots(const struct store *s, u16 first, u16 last); /* of any id, as last written */
+
+/* The next checkpoints may write local rows of this partition too (a split's other half), or delete all it has (the
+ * neighbour that was merged in). */
+void store_set_companion(struct store *s, u64 part);
+void store_drop_local(struct store *s, u64 part);
+
+/* Nothing is waiting for a checkpoint or for what follows one: neither rows nor ranges. */
+bool store_is_quiet(const struct store *s);
+
+/* After a split is durable: the cached rows that are the child's. Out of `from`, and into `to`, which has met none of their
+ * keyspaces; or, to NULL, freed. No checkpoint is running. Looks at each of them. */
+void store_hand_over(struct store *from, struct store *to);
+
+/* Local rows of the store's own and of its owner. A snapshot has those below STORE_LOCAL_PRIVATE. */
+enum { STORE_LOCAL_EXTENTS = 0, STORE_LOCAL_MARKER = 1, STORE_LOCAL_PRIVATE = 3 };
+
 /* Visit live rows in order, front table merged over kvs, from position `cursor` (slot << 48 | hash48)
  * until `visit` has been called at least `count` times AND the position changes: rows that share a
  * position are visited together, so a cursor never splits them. Returns the next position, or 0 at
@@ -58,7 +100,13 @@ void store_drop_keyspace(struct store *s, u32 keyspace);
 typedef bool (*store_visit_fn)(void *context, str key, str value);
 MUST_USE err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, store_visit_fn visit,
                         void *context, u64 *next);
+/* The same up to position `last`; rows behind it count as the end. */
+MUST_USE err store_scan_to(struct store *s, u32 keyspace, u64 cursor, u64 last, u64 count,
+                           store_visit_fn visit, void *context, u64 *next);
+#define STORE_POSITION_MAX (((u64)1 << 62) - 1)
 
+/* The first live row at or after position `from` and up to `last`. */
+MUST_USE err store_first(struct store *s, u32 keyspace, u64 from, u64 last, struct buf *key, bool *found);
 /* A live row at a pseudo-random place: the first one at or after position `from`, wrapping. */
 MUST_USE err store_any(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *found);
 
@@ -106,14 +154,29 @@ MUST_USE err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t b
 
 /* Snapshot in: stage chunks in order, then commit as a job; then store_install_done empties the front
  * table and the store shows the new rows. Abort or crash before the job's end: the old state. */
+struct store_victims;
 struct store_install {
     struct env_job job;
     struct store *store;
-    struct kvs_stage *stage;
+    struct kvs_stage *stage;        /* from the first row on */
+    struct store_extents *extents;  /* of the snapshot; NULL: the whole block */
+    struct store_victims *victims;
+    err begun;
     struct buf last_key;
 };
 MUST_USE err store_install_new(struct store *s, struct store_install **out);
-MUST_USE err store_install_chunk(struct store_install *in, str chunk); /* ERR_MALFORMED: not such a chunk */
+/* ERR_MALFORMED: not such a chunk. ERR_STALE: another store of this kvs has some of these rows; it may give them up
+ * later: abort, and begin again. */
+MUST_USE err store_install_chunk(struct store_install *in, str chunk);
+/* Partitions on the same kvs that the snapshot shows to be merged into this one: the commit deletes what they have. They
+ * must be at rest by then, and their stores freed after it. Known after the first chunk. */
+#define STORE_VICTIMS_MAX 4
+struct store_victims {
+    u64 part[STORE_VICTIMS_MAX];
+    u32 count;
+};
+const struct store_victims *store_install_victims(const struct store_install *in);
+bool store_install_may_commit(const struct store_install *in); /* ask just before store_install_prepare */
 void store_install_prepare(struct store_install *in);                  /* then submit in->job */
 MUST_USE err store_install_done(struct store_install *in);             /* frees */
 void store_install_abort(struct store_install *in);                    /* frees */

@@ -5,6 +5,7 @@
  *   front.c       get, put, delete              scan.c        merged reads in order
  *   checkpoint.c  freeze, job, done             tidy.c        what follows, eviction, freeing
  *   snapshot.c    rows out                      install.c     rows in
+ *   extents.c     which rows are this store's
  *   store.c       birth, death, invariants
  */
 #pragma once
@@ -17,6 +18,7 @@
 
 /* ---- keys.c ---- */
 
+enum { LOCAL_EXTENTS = STORE_LOCAL_EXTENTS, LOCAL_MARKER = STORE_LOCAL_MARKER, LOCAL_KINDS_END = 256 };
 enum { ZONE_LOCAL = 0x01, ZONE_HEAD = 0x10, ZONE_END = 0xff };
 enum { LOCAL_PREFIX_BYTES = 9 }; /* zone, part */
 enum { HEAD_PREFIX_BYTES = 13 }; /* zone, keyspace, position */
@@ -29,7 +31,10 @@ void head_key_append(struct buf *out, u32 keyspace, u64 position, str key);
 bool head_key_is_of(str encoded, u32 keyspace);
 void keyspace_start_put(struct buf *out, u32 keyspace);
 void keyspace_end_put(struct buf *out, u32 keyspace);
-bool key_is_of_store(str encoded, const struct store_options *o);
+bool local_key_is_of(str encoded, u64 part);
+bool head_key_is_good(str encoded); /* its position is its key's */
+/* The local rows of a partition, kinds below `end`. Appends to `b`; the range borrows from it. */
+void local_range_put(struct buf *b, u64 part, u32 end, struct kvs_range *out);
 
 /* ---- row.c ---- */
 
@@ -146,6 +151,9 @@ void walk_next(struct table_walk *w);
 /* Take one leaf out of a dying keyspace, handing its rows over. False: none is left. */
 typedef void (*row_fn)(void *context, struct row *r);
 bool table_take_leaf(struct keyspace *ks, row_fn fn, void *context, u32 *taken);
+/* The rows of slots first to last go to `to`, which has none there; `to` counts them, `ks` does not any more. */
+void table_move_slots(struct keyspace *ks, struct keyspace *to, u32 first, u32 last);
+size_t table_memory(struct keyspace *ks); /* of its nodes and rows; walks all of them */
 void keyspace_check(struct keyspace *ks); /* asserts every invariant; slow */
 
 /* ---- keyspaces.c ---- */
@@ -178,6 +186,16 @@ struct store {
     u32 keyspace_count, keyspace_cap;
     struct keyspace *last; /* the one used last, or NULL */
     struct id_set dropped; /* since the last freeze: ranges of the next checkpoint */
+    struct list shed;      /* keyspaces of a split's other half, on their way out */
+
+    /* extents.c */
+    struct list neighbours;              /* in kvs.stores */
+    bool is_cut;                         /* extents say what it has; else its block does */
+    struct store_extents extents;        /* now */
+    struct store_extents durable;        /* as last written; nothing: no checkpoint yet */
+    struct store_extents dropped_ranges; /* like dropped, of a store that was cut */
+    u64 companion;
+    err broken; /* the row could not be read */
 
     /* front.c */
     struct buf key, value; /* scratch */
@@ -227,6 +245,8 @@ struct checkpoint {
     struct generation rows; /* frozen: read by the job */
     u16 generation;
     struct id_set dropped;
+    struct store_extents dropped_ranges, extents;
+    bool is_cut;
     struct buf local_bytes; /* copies */
     struct kvs_row *local;
     size_t local_count;
@@ -237,11 +257,22 @@ bool store_frozen_has(const struct store *s, const struct row *r); /* frozen, or
 
 /* ---- snapshot.c, install.c ---- */
 
-/* What a snapshot holds and an install replaces: the partition-local rows, then the keyspaces. */
-enum { STORE_RANGES = 2 };
-struct store_ranges {
-    struct kvs_range range[STORE_RANGES]; /* ascending, borrowed from `bounds` */
-    struct buf bounds;
-};
-void store_ranges_init(struct store_ranges *r, const struct store_options *o);
-void store_ranges_done(struct store_ranges *r);
+/* What a snapshot holds: the partition-local rows that are not this node's own, then those of users. */
+void store_ranges_init(struct store_extents *out, const struct store *s);
+
+/* ---- extents.c ---- */
+
+void extents_add(struct store_extents *x, str lower, str upper, bool is_rest); /* copies */
+void extents_copy(struct store_extents *to, const struct store_extents *from);
+void extents_normalise(struct store_extents *x);
+bool extents_have(const struct store_extents *x, str key);
+void extents_subtract(struct store_extents *x, struct kvs_range gone);
+err extents_decode(str row, struct store_extents *out);
+void extents_whole_block(const struct store_options *o, struct store_extents *out);
+err extents_load(struct store *s);
+void extents_are_durable(struct store *s, const struct store_extents *x, bool is_cut);
+void extents_drop_keyspace(struct store *s, u32 keyspace);
+bool store_has_key(const struct store *s, str encoded);
+err extents_claim(struct store *s, const struct store_extents *wanted, struct store_victims *v);
+void extents_to_replace(const struct store *s, const struct store_extents *wanted,
+                        const struct store_victims *v, struct store_extents *out);

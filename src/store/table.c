@@ -492,3 +492,60 @@ void keyspace_check(struct keyspace *ks)
     }
     assert(rows == ks->rows);
 }
+
+/* ---- two halves ---- */
+
+void table_move_slots(struct keyspace *ks, struct keyspace *to, u32 first, u32 last)
+{
+    for (u32 slot = first; slot <= last; slot++) {
+        u64 *word = slot_word(ks, (u64)slot << HASH48_BITS);
+        if (!word) {
+            slot |= PAGE_SLOTS - 1;
+            continue;
+        }
+        if (!*word) continue;
+        page_ensure(to, (u64)slot << HASH48_BITS);
+        *slot_word(to, (u64)slot << HASH48_BITS) = *word;
+        *word = 0;
+    }
+    struct table_walk w;
+    u64 rows = 0, values = 0, clean = 0;
+    for (walk_seek(&w, to, (u64)first << HASH48_BITS); walk_row(&w); walk_next(&w)) {
+        const struct row *r = walk_row(&w);
+        if (row_position(r) >> HASH48_BITS > last) break;
+        rows++;
+        values += r->kind == ROW_VALUE;
+        clean += !(r->flags & ROW_DIRTY);
+    }
+    ks->rows -= rows;
+    ks->values -= values;
+    ks->clean -= clean;
+    to->rows += rows;
+    to->values += values;
+    to->clean += clean;
+}
+
+static size_t child_memory(u64 child)
+{
+    size_t bytes = 0;
+
+    if (!child) return 0;
+    if (!child_is_inner(child)) return heap_bytes(class_bytes(child_class(child)));
+    const struct inner *n = child_inner(child);
+    for (u32 i = 0; i < FAN; i++) bytes += child_memory(n->child[i]);
+    return bytes + heap_bytes(sizeof *n);
+}
+
+size_t table_memory(struct keyspace *ks)
+{
+    size_t bytes = heap_bytes(sizeof *ks);
+    struct table_walk w;
+
+    for (u32 p = 0; p < ARRAY_LEN(ks->pages); p++) {
+        if (!ks->pages[p]) continue;
+        bytes += heap_bytes(PAGE_SLOTS * sizeof(u64));
+        for (u32 i = 0; i < PAGE_SLOTS; i++) bytes += child_memory(ks->pages[p][i]);
+    }
+    for (walk_seek(&w, ks, 0); walk_row(&w); walk_next(&w)) bytes += row_memory(walk_row(&w));
+    return bytes;
+}
