@@ -34,6 +34,7 @@ static err apply_tick(struct kv_call *c, str body)
         u8 db = reader_u8(&r);
         str key = reader_str(&r, reader_u32(&r));
         if (r.bad || db >= KV_DATABASES) return ERR_MALFORMED;
+        if (!kv_has_key(c->kv, key)) continue; /* found before a split, applied behind it */
         if (MUTANT(tick_deletes_unasked) && kv_find(c, db, key, &row))
             kv_remove(c, db, key, &row);
         else
@@ -56,6 +57,7 @@ static err apply(struct kv_call *c, const struct entry *e)
 err kv_apply(struct kv *kv, const struct entry *e, u64 ver, struct buf *out)
 {
     if (e->apply_ver == 0 || e->apply_ver > ENTRY_APPLY_VER) return ERR_UNSUPPORTED;
+    ver += kv->ver_base;
     assert(ver > kv->applied_ver);
     kv->applied_ver = ver;
     /* Time does not go back, whatever a leader stamped. */
@@ -83,5 +85,6 @@ void kv_prefetch(struct kv *kv, const struct entry *e)
     u32 argc = reader_u32(&r);
     reader_str(&r, reader_u32(&r)); /* the command; most take their first key next */
     str key = reader_str(&r, reader_u32(&r));
-    if (!r.bad && argc > 1 && db < KV_DATABASES) store_prefetch(kv->store, kv->dbs[db].keyspace, key);
+    if (!r.bad && argc > 1 && db < KV_DATABASES && kv_has_key(kv, key))
+        store_prefetch(kv->store, kv_keyspace_of(&kv->dbs[db], key), key);
 }

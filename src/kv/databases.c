@@ -34,11 +34,16 @@ static void flush(struct kv_call *c, struct kv_db *d)
 {
     if (d->keys == 0) return;
     lose_contents(d);
-    store_drop_keyspace(c->kv->store, d->keyspace);
-    d->keyspace = c->kv->next_keyspace++;
-    d->keys = 0;
-    d->expires = 0;
-    d->created_ver = 0;
+    for (u32 i = 0; i < d->segment_count; i++) {
+        bool again = false; /* an id may stand in the list twice */
+        for (u32 j = 0; j < i; j++) again |= d->segments[j].keyspace == d->segments[i].keyspace;
+        if (!again) store_drop_keyspace(c->kv->store, d->segments[i].keyspace);
+    }
+    u64 gone_ver = d->gone_ver;
+    kv_db_done(d);
+    d->gone_ver = gone_ver;
+    kv_db_cover(d, &c->kv->span, c->kv->next_keyspace++);
+    if (store_was_cut(c->kv->store)) kv_own(c->kv, false);
 }
 
 void cmd_flushdb(struct kv_call *c)

@@ -24,7 +24,7 @@ err kv_digest(struct kv *kv, u64 *out)
     buf_done(&state);
     for (u32 i = 0; i < KV_DATABASES; i++) {
         digest = hash_mix(digest, i);
-        err e = store_scan(kv->store, kv->dbs[i].keyspace, 0, UINT64_MAX, visit_digest, &digest, &next);
+        err e = kv_scan_db(kv, (u8)i, 0, UINT64_MAX, visit_digest, &digest, &next);
         if (e) return e;
     }
     *out = digest;

@@ -62,7 +62,7 @@ static struct kv_row row_of(struct kv_fixture *f, const char *key)
     str bytes;
     bool found;
 
-    CHECK_OK(store_get(f->store, f->kv->dbs[0].keyspace, str_of(key), &bytes, &found));
+    CHECK_OK(store_get(f->store, f->kv->dbs[0].segments[0].keyspace, str_of(key), &bytes, &found));
     CHECK(found);
     CHECK(head_decode(bytes, &row));
     return row;

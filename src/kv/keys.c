@@ -172,7 +172,8 @@ static bool visit_first_live(void *context, str key, str value)
 
 void cmd_randomkey(struct kv_call *c)
 {
-    u32 keyspace = c->kv->dbs[c->db].keyspace;
+    const struct kv_span *span = &c->kv->span;
+    u64 first = (u64)span->slot_first << 48, places = (u64)(span->slot_last - span->slot_first + 1) << 48;
     struct buf *key = &c->kv->items;
     struct prng prng;
     struct kv_row row;
@@ -181,16 +182,15 @@ void cmd_randomkey(struct kv_call *c)
     prng_init(&prng, c->seed, 0);
     for (u32 i = 0; i < RANDOM_TRIES && found; i++) {
         buf_clear(key);
-        c->failed = store_any(c->kv->store, keyspace, prng_below(&prng, (u64)1 << 62), key, &found);
+        c->failed = kv_any(c->kv, c->db, first + prng_below(&prng, places), key, &found);
         if (c->failed) return;
         if (!found || !kv_find(c, c->db, buf_str(key), &row)) continue;
         resp_bulk(&c->w, buf_str(key));
         return;
     }
     /* Nothing, or nearly everything has expired: take the first that has not. */
-    struct first_live first = {.call = c};
+    struct first_live walk = {.call = c};
     u64 next;
-    if (found) c->failed = store_scan(c->kv->store, keyspace, 0, UINT64_MAX, visit_first_live, &first,
-                                      &next);
-    if (!first.replied) resp_null(&c->w);
+    if (found) c->failed = kv_scan_db(c->kv, c->db, 0, UINT64_MAX, visit_first_live, &walk, &next);
+    if (!walk.replied) resp_null(&c->w);
 }

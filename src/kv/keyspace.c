@@ -19,17 +19,13 @@ static u64 *delete_bucket(struct kv *kv, u32 keyspace, str key)
 static void forget_row(struct kv_call *c, u8 db, str key, const struct kv_row *row, u64 bucket_ver)
 {
     struct kv_db *d = &c->kv->dbs[db];
-    u64 *bucket = delete_bucket(c->kv, d->keyspace, key);
+    u32 keyspace = kv_keyspace_of(d, key);
+    u64 *bucket = delete_bucket(c->kv, keyspace, key);
 
     assert(c->applying);
-    assert(d->keys > 0);
-    d->keys--;
-    if (row->head.expire_us) {
-        assert(d->expires > 0);
-        d->expires--;
-    }
+    kv_count(c->kv, d, store_slot(key), -1, row->head.expire_us ? -1 : 0);
     *bucket = u64_max(*bucket, bucket_ver);
-    store_delete(c->kv->store, d->keyspace, key);
+    store_delete(c->kv->store, keyspace, key);
 }
 
 void kv_remove(struct kv_call *c, u8 db, str key, const struct kv_row *row)
@@ -58,7 +54,7 @@ bool kv_find(struct kv_call *c, u8 db, str key, struct kv_row *row)
 
     assert(db < KV_DATABASES);
     if (UNLIKELY(c->failed)) return false;
-    err e = store_get(c->kv->store, c->kv->dbs[db].keyspace, key, &bytes, &found);
+    err e = store_get(c->kv->store, kv_keyspace_of(&c->kv->dbs[db], key), key, &bytes, &found);
     if (UNLIKELY(e)) {
         c->failed = e;
         return false;
@@ -91,7 +87,7 @@ static void write_row(struct kv_call *c, u8 db, str key, const struct kv_head *h
 
     assert(c->applying);
     head_encode(head, bytes);
-    store_put(c->kv->store, c->kv->dbs[db].keyspace, key, str_from(bytes, HEAD_BYTES), value);
+    store_put(c->kv->store, kv_keyspace_of(&c->kv->dbs[db], key), key, str_from(bytes, HEAD_BYTES), value);
     c->steps += value.len / STEP_BYTES;
 }
 
@@ -108,14 +104,9 @@ void kv_put(struct kv_call *c, u8 db, str key, const struct kv_row *old, str val
         .expire_us = expire_us,
     };
 
-    d->expires += expire_us != 0;
-    if (old) {
-        assert(d->keys > 0);
-        d->expires -= old->head.expire_us != 0;
-    } else {
-        d->keys++;
-        d->created_ver = c->ver;
-    }
+    i64 expires = (expire_us != 0) - (old && old->head.expire_us != 0);
+    if (!old || expires) kv_count(c->kv, d, store_slot(key), !old, expires);
+    if (!old) d->created_ver = c->ver;
     write_row(c, db, key, &head, value);
 }
 
@@ -124,8 +115,8 @@ void kv_put_expiry(struct kv_call *c, u8 db, str key, struct kv_row *row, u64 ex
     struct kv_db *d = &c->kv->dbs[db];
     struct kv_head head = row->head;
 
-    d->expires += expire_us != 0;
-    d->expires -= row->head.expire_us != 0;
+    i64 expires = (expire_us != 0) - (row->head.expire_us != 0);
+    if (expires) kv_count(c->kv, d, store_slot(key), 0, expires);
     head.expire_us = expire_us;
     head.mod_ver = c->ver;
     head.version++;
@@ -135,9 +126,9 @@ void kv_put_expiry(struct kv_call *c, u8 db, str key, struct kv_row *row, u64 ex
 
 /* What kv_watch gives for a key that exists: its mod_ver, told apart by keyspace, because SWAPDB may
  * bring another key with the same name and a mod_ver of the same EXEC. */
-static u64 watch_token(const struct kv *kv, u8 db, const struct kv_row *row)
+static u64 watch_token(const struct kv *kv, u8 db, str key, const struct kv_row *row)
 {
-    return row->head.mod_ver ^ (u64)kv->dbs[db].keyspace << 40;
+    return row->head.mod_ver ^ (u64)kv_keyspace_of(&kv->dbs[db], key) << 40;
 }
 
 bool kv_watch_holds(struct kv_call *c, u8 db, bool exists, u64 ver, str key)
@@ -148,9 +139,9 @@ bool kv_watch_holds(struct kv_call *c, u8 db, bool exists, u64 ver, str key)
 
     if (MUTANT(watch_not_checked)) return true;
     if (found != exists) return false;
-    if (exists) return watch_token(c->kv, db, &row) == ver;
+    if (exists) return watch_token(c->kv, db, key, &row) == ver;
     /* Absent now as it was: but was it there in between? */
-    if (*delete_bucket(c->kv, d->keyspace, key) > ver) return false;
+    if (*delete_bucket(c->kv, kv_keyspace_of(d, key), key) > ver) return false;
     return d->gone_ver <= ver;
 }
 
@@ -160,6 +151,6 @@ err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u64 *ver)
     struct kv_call c = {.kv = kv, .db = db, .now_us = u64_max(now_us, hlc_us(kv->clock))};
 
     *exists = kv_find(&c, db, key, &row);
-    *ver = *exists ? watch_token(kv, db, &row) : kv->applied_ver;
+    *ver = *exists ? watch_token(kv, db, key, &row) : kv->applied_ver;
     return c.failed;
 }

@@ -66,7 +66,8 @@ struct kv_span {
 struct kv_options {
     struct kv_span span; /* at first; slot_last 0 and not by_key: all */
     /* The store's keyspace ids this state machine may give out; count 0: from 1 on. Sixteen are taken at
-     * once, and one by each FLUSH of a database that holds something. */
+     * once (by a split's child none: its rows lie where they were), and one by each FLUSH of a database that
+     * holds something. */
     u32 keyspace_first, keyspace_count;
     /* Both decide replies, so they must be the same on all nodes of a group. */
     size_t value_bytes_max; /* 16 MiB: proto-max-bulk-len as we document it */
@@ -121,6 +122,23 @@ struct kv_db_stats {
     u64 keys, expires;
 };
 void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out);
+
+const struct kv_span *kv_span(const struct kv *kv);
+u64 kv_keys_in_slot(const struct kv *kv, u8 db, u16 slot);
+
+/* Are all keys that a request names ours? If not it must not be applied or read here. */
+bool kv_covers(const struct kv *kv, u8 op, str body);
+
+/* Slots from `slot` on go, with the rows they have, to a child: its state and extents are appended, ids to give out
+ * block_first.. are its own. The store is told at once. */
+bool kv_can_split(const struct kv *kv, u16 slot);
+void kv_split(struct kv *kv, u16 slot, u32 block_first, u32 block_count, struct buf *child_state,
+              struct store_extents *child_extents);
+
+/* Take the right neighbour in. Its rows are all in the kvs; `ver` as in kv_apply. Not possible where a keyspace id would come to
+ * stand for two databases: SWAPDB was run on one of the two alone. */
+bool kv_can_merge(const struct kv *left, const struct kv *right);
+void kv_merge(struct kv *left, const struct kv *right, u64 ver);
 
 /* A digest of all live rows and state; equal on replicas at equal applied index. Walks everything. */
 MUST_USE err kv_digest(struct kv *kv, u64 *out);

@@ -35,9 +35,20 @@ u16 head_flags_of(str value);
 
 /* ---- State ---------------------------------------------------------------------------------------- */
 
-struct kv_db {
+struct kv_segment { /* these slots' rows lie under this keyspace id of the store */
     u32 keyspace;
-    u64 keys, expires;
+    u16 first, last;
+};
+
+struct kv_slot_counts {
+    u32 keys, expires;
+};
+
+struct kv_db {
+    struct kv_segment *segments; /* in order, covering the span */
+    u32 segment_count;
+    struct kv_slot_counts *slots; /* of the span's, from its first; NULL: no key yet */
+    u64 keys, expires;            /* their sums */
     /* For WATCH of an absent key when the whole contents go away (FLUSHDB, SWAPDB): */
     u64 created_ver; /* when a key was last created in this keyspace */
     u64 gone_ver;    /* the greatest created_ver of keyspaces this database lost */
@@ -50,6 +61,9 @@ struct kv {
     /* the state, besides rows: kv_state_encode */
     u64 clock;       /* highest applied hlc */
     u64 applied_ver; /* of the last entry applied here */
+    u64 ver_base;    /* a version is an entry's index plus this */
+    u64 generation;  /* of the span: greater than those of the partitions it was made of */
+    struct kv_span span;
     u32 next_keyspace;
     struct kv_db dbs[KV_DATABASES];
     u64 deletes[KV_DELETE_BUCKETS]; /* version of the last removal of a key of this bucket */
@@ -117,6 +131,24 @@ void kv_remove(struct kv_call *c, u8 db, str key, const struct kv_row *row);
 
 /* Whether what WATCH saw still holds. */
 bool kv_watch_holds(struct kv_call *c, u8 db, bool exists, u64 ver, str key);
+
+/* ---- Which keys, and where: span.c ---------------------------------------------------------------- */
+
+u32 kv_keyspace_of(const struct kv_db *d, str key);
+bool kv_has_all_slots(const struct kv *kv);
+bool kv_has_key(const struct kv *kv, str key);
+void kv_count(struct kv *kv, struct kv_db *d, u16 slot, i64 keys, i64 expires);
+void kv_db_cover(struct kv_db *d, const struct kv_span *span, u32 keyspace); /* by one segment */
+void kv_db_done(struct kv_db *d);
+
+/* store_scan over all segments of a database; a row at a chance place of it, wrapping. */
+MUST_USE err kv_scan_db(const struct kv *kv, u8 db, u64 cursor, u64 count, store_visit_fn visit, void *context,
+                        u64 *next);
+MUST_USE err kv_any(const struct kv *kv, u8 db, u64 chance, struct buf *key, bool *found);
+
+/* Tell the store of a partition that was cut what it has now. */
+void kv_own(struct kv *kv, bool rows_come);
+void kv_extents(const struct kv *kv, struct store_extents *out);
 
 /* ---- Arguments and common replies: arguments.c ---------------------------------------------------- */
 

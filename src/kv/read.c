@@ -99,8 +99,8 @@ err kv_find_expired(struct kv *kv, u64 now_us, u32 rows, struct buf *tick_body, 
         u64 next = 0;
         s.db = kv->sweep.db;
         if (d->expires) {
-            err e = store_scan(kv->store, d->keyspace, kv->sweep.cursor, rows - s.seen,
-                               visit_for_expiry, &s, &next);
+            err e = kv_scan_db(kv, kv->sweep.db, kv->sweep.cursor, rows - s.seen, visit_for_expiry, &s,
+                               &next);
             if (e) return e;
             if (s.corrupt) return ERR_CORRUPT;
         }

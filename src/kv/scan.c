@@ -37,7 +37,7 @@ static void walk(struct walk *k, u64 cursor, u64 count, u64 *next)
 
     *next = 0;
     if (c->failed) return;
-    err e = store_scan(c->kv->store, c->kv->dbs[c->db].keyspace, cursor, count, visit_key, k, next);
+    err e = kv_scan_db(c->kv, c->db, cursor, count, visit_key, k, next);
     if (e) c->failed = e;
 }
 

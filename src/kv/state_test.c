@@ -135,15 +135,23 @@ TEST(state, has_the_layout_of_the_format_page)
 
     fixture_init(&f);
     kv_state_encode(f.kv, &b);
-    CHECK_EQ(b.len, 8793);
+    CHECK_EQ(b.len, 8686);
     struct reader r = reader_of(buf_str(&b));
-    CHECK_EQ(reader_u8(&r), 1);
+    CHECK_EQ(reader_u8(&r), 2);
     CHECK_EQ(reader_u64(&r), 0);
     CHECK_EQ(reader_u64(&r), 0);
     CHECK_EQ(reader_u32(&r), 17);
+    CHECK_EQ(reader_u64(&r), 0);
+    CHECK_EQ(reader_u64(&r), 0);
+    CHECK_EQ(reader_u8(&r), 0);
+    CHECK_EQ(reader_u16(&r), 0);
+    CHECK_EQ(reader_u16(&r), 16383);
     for (u32 i = 0; i < 16; i++) {
+        reader_str(&r, 16);
+        CHECK_EQ(reader_u16(&r), 1);
         CHECK_EQ(reader_u32(&r), i + 1);
-        reader_str(&r, 32);
+        CHECK_EQ(reader_u16(&r), 16383);
+        CHECK_EQ(reader_u32(&r), 0);
     }
     CHECK_EQ(reader_u32(&r), 1024);
     buf_done(&b);
@@ -162,9 +170,9 @@ TEST(state, refuses_what_is_cut_or_makes_no_sense)
     buf_append_u8(&b, 0);
     CHECK_EQ(kv_state_decode(f.kv, buf_str(&b)), ERR_CORRUPT);
     buf_truncate(&b, b.len - 1);
-    buf_bytes(&b)[21] = 2; /* two databases, one keyspace */
+    buf_bytes(&b)[60] = 2; /* two databases, one keyspace */
     CHECK_EQ(kv_state_decode(f.kv, buf_str(&b)), ERR_CORRUPT);
-    buf_bytes(&b)[21] = 99; /* a keyspace never given out */
+    buf_bytes(&b)[60] = 99; /* a keyspace never given out */
     CHECK_EQ(kv_state_decode(f.kv, buf_str(&b)), ERR_CORRUPT);
     buf_bytes(&b)[0] = 9;
     CHECK_EQ(kv_state_decode(f.kv, buf_str(&b)), ERR_UNSUPPORTED);
@@ -198,6 +206,42 @@ TEST(state, keeps_data_expiry_and_databases_over_a_restart)
     fixture_done(&f);
 }
 
+/* What the program before this one wrote: no slots, so the rows are counted. */
+TEST(state, reads_the_format_of_before_splits)
+{
+    struct kv_fixture f;
+    struct buf b = {0}, now = {0}, again = {0};
+
+    fixture_init(&f);
+    apply(&f, "SET a v");
+    apply(&f, "SET b v EX 100");
+    apply(&f, "SWAPDB 0 3");
+    buf_append_u8(&b, 1);
+    buf_append_u64(&b, f.kv->clock);
+    buf_append_u64(&b, f.kv->applied_ver);
+    buf_append_u32(&b, f.kv->next_keyspace);
+    for (u32 i = 0; i < KV_DATABASES; i++) {
+        const struct kv_db *d = &f.kv->dbs[i];
+        buf_append_u32(&b, d->segments[0].keyspace);
+        buf_append_u64(&b, d->keys);
+        buf_append_u64(&b, d->expires);
+        buf_append_u64(&b, d->created_ver);
+        buf_append_u64(&b, d->gone_ver);
+    }
+    buf_append_u32(&b, KV_DELETE_BUCKETS);
+    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(&b, f.kv->deletes[i]);
+    CHECK_EQ(b.len, 8793);
+    kv_state_encode(f.kv, &now);
+    CHECK_OK(kv_state_decode(f.kv, buf_str(&b)));
+    kv_state_encode(f.kv, &again);
+    CHECK(str_equal(buf_str(&now), buf_str(&again)));
+    CHECK_EQ(kv_keys_in_slot(f.kv, 3, store_slot(STR("a"))), 1);
+    buf_done(&b);
+    buf_done(&now);
+    buf_done(&again);
+    fixture_done(&f);
+}
+
 TEST(state, gives_out_its_own_keyspace_ids_only)
 {
     struct kv_fixture f;
@@ -225,6 +269,7 @@ TEST(state, gives_out_its_own_keyspace_ids_only)
 }
 
 TEST_MAIN(RUN(state, is_a_function_of_the_entries), RUN(state, gives_out_its_own_keyspace_ids_only), RUN(state, survives_encoding),
+          RUN(state, reads_the_format_of_before_splits),
           RUN(state, has_the_layout_of_the_format_page),
           RUN(state, refuses_what_is_cut_or_makes_no_sense),
           RUN(state, keeps_data_expiry_and_databases_over_a_restart))

@@ -90,7 +90,7 @@ static void make_ranges(struct checkpoint *c, struct store_extents *out)
     for (u32 i = 0; i < c->dropped_ranges.count; i++)
         extents_add(out, c->dropped_ranges.at[i].range.lower, c->dropped_ranges.at[i].range.upper,
                     true);
-    extents_normalise(out);
+    store_extents_sort(out);
 }
 
 static void run_checkpoint(struct env_job *job)

@@ -74,7 +74,7 @@ static int by_lower(const void *a, const void *b)
 }
 
 /* Ascending, and what touches or overlaps becomes one. */
-void extents_normalise(struct store_extents *x)
+void store_extents_sort(struct store_extents *x)
 {
     u32 kept = 0;
 
@@ -221,7 +221,7 @@ err extents_load(struct store *s)
 
 void store_set_extents(struct store *s, struct store_extents *x, bool rows_come)
 {
-    extents_normalise(x);
+    store_extents_sort(x);
     extents_done(&s->extents);
     s->extents = *x;
     *x = (struct store_extents){0};
@@ -343,7 +343,7 @@ void extents_to_replace(const struct store *s, const struct store_extents *wante
     without_others(s, v, &all);
     for (u32 i = 0; i < wanted->count; i++)
         extents_add(&all, wanted->at[i].range.lower, wanted->at[i].range.upper, false);
-    extents_normalise(&all);
+    store_extents_sort(&all);
     extents_done(out);
     *out = all;
 }

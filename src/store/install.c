@@ -39,7 +39,7 @@ static err begin(struct store_install *in, str key, str value)
             local_range_put(&b, in->victims->part[i], LOCAL_KINDS_END, &local);
             extents_add(&ranges, local.lower, local.upper, false);
         }
-        extents_normalise(&ranges);
+        store_extents_sort(&ranges);
         struct kvs_range *all = mem_zalloc_array(ranges.count, sizeof *all);
         for (u32 i = 0; i < ranges.count; i++) all[i] = ranges.at[i].range;
         e = s->kvs->ops->stage_new(s->kvs, all, ranges.count, &in->stage);

@@ -66,6 +66,7 @@ struct store_extents {
 void store_extents_add_slots(struct store_extents *x, u32 keyspace, u16 first, u16 last);
 void store_extents_add_rest(struct store_extents *x, u32 first, u32 last); /* ids not given out */
 void store_extents_encode(const struct store_extents *x, struct buf *out); /* the row of kind STORE_LOCAL_EXTENTS */
+void store_extents_sort(struct store_extents *x); /* before it is encoded */
 void extents_done(struct store_extents *x);
 
 /* From now on. rows_come: a merge, there are rows in the kvs that this store has not met. What is lost is not

@@ -264,7 +264,6 @@ void store_ranges_init(struct store_extents *out, const struct store *s);
 
 void extents_add(struct store_extents *x, str lower, str upper, bool is_rest); /* copies */
 void extents_copy(struct store_extents *to, const struct store_extents *from);
-void extents_normalise(struct store_extents *x);
 bool extents_have(const struct store_extents *x, str key);
 void extents_subtract(struct store_extents *x, struct kvs_range gone);
 err extents_decode(str row, struct store_extents *out);

@@ -1,0 +1,210 @@
+/* Which keys a partition has, and where their rows lie: a database is a list of segments, each some slots under one
+ * keyspace id of the store. One segment at first; splits and merges cut and join them where they are
+ * (docs/design/partitions.md). Keys are counted by slot, so that a split knows what each half has. */
+#include "kv/kv_internal.h"
+
+#include "base/assert.h"
+#include "base/mutant.h"
+
+bool kv_has_all_slots(const struct kv *kv)
+{
+    return kv->span.slot_first == 0 && kv->span.slot_last == KV_SLOTS - 1;
+}
+
+bool kv_has_key(const struct kv *kv, str key)
+{
+    if (kv_has_all_slots(kv)) return true;
+    u16 slot = store_slot(key);
+    return kv->span.slot_first <= slot && slot <= kv->span.slot_last;
+}
+
+const struct kv_span *kv_span(const struct kv *kv) { return &kv->span; }
+
+u32 kv_keyspace_of(const struct kv_db *d, str key)
+{
+    if (LIKELY(d->segment_count == 1)) return d->segments[0].keyspace;
+    u16 slot = store_slot(key);
+    u32 low = 0, high = d->segment_count - 1;
+    while (low < high) {
+        u32 mid = low + (high - low) / 2;
+        if (d->segments[mid].last < slot)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    assert(d->segments[low].first <= slot);
+    assert(slot <= d->segments[low].last);
+    return d->segments[low].keyspace;
+}
+
+void kv_db_cover(struct kv_db *d, const struct kv_span *span, u32 keyspace)
+{
+    mem_free(d->segments);
+    d->segments = mem_zalloc(sizeof *d->segments);
+    d->segment_count = 1;
+    d->segments[0] = (struct kv_segment){keyspace, span->slot_first, span->slot_last};
+}
+
+void kv_db_done(struct kv_db *d)
+{
+    mem_free(d->segments);
+    mem_free(d->slots);
+    *d = (struct kv_db){0};
+}
+
+/* ---- counts ---- */
+
+void kv_count(struct kv *kv, struct kv_db *d, u16 slot, i64 keys, i64 expires)
+{
+    const struct kv_span *s = &kv->span;
+
+    assert(s->slot_first <= slot);
+    assert(slot <= s->slot_last);
+    if (UNLIKELY(!d->slots))
+        d->slots = mem_zalloc_array((size_t)(s->slot_last - s->slot_first) + 1, sizeof *d->slots);
+    struct kv_slot_counts *c = &d->slots[slot - s->slot_first];
+    assert(keys >= 0 || c->keys > 0);
+    c->keys += (u32)keys;
+    assert(expires >= 0 || c->expires > 0);
+    c->expires += (u32)expires;
+    d->keys += (u64)keys;
+    d->expires += (u64)expires;
+}
+
+u64 kv_keys_in_slot(const struct kv *kv, u8 db, u16 slot)
+{
+    const struct kv_db *d = &kv->dbs[db];
+
+    if (!d->slots || slot < kv->span.slot_first || slot > kv->span.slot_last) return 0;
+    return d->slots[slot - kv->span.slot_first].keys;
+}
+
+/* ---- what a request touches ---- */
+
+static bool command_is_ours(const struct kv *kv, const struct entry_command *c)
+{
+    enum { INLINE = 64 };
+    u32 inline_keys[INLINE], *keys = inline_keys;
+    const struct kv_command *row = kv_command_find(c->argv[0]);
+    bool ours = true;
+
+    if (!row) return true; /* the reply is an error, wherever */
+    u32 count = kv_command_keys(row, c->argv, c->argc, keys, INLINE);
+    if (count > INLINE) {
+        keys = mem_zalloc_array(count, sizeof *keys);
+        kv_command_keys(row, c->argv, c->argc, keys, count);
+    }
+    for (u32 i = 0; i < count && ours; i++) ours = kv_has_key(kv, c->argv[keys[i]]);
+    if (keys != inline_keys) mem_free(keys);
+    return ours;
+}
+
+static bool commands_are_ours(const struct kv *kv, struct reader *r, u32 count)
+{
+    for (; count; count--) {
+        struct entry_command c;
+        if (entry_decode_command(r, &c)) return true; /* malformed: others will say so */
+        bool ours = command_is_ours(kv, &c);
+        entry_command_done(&c);
+        if (!ours) return false;
+    }
+    return true;
+}
+
+bool kv_covers(const struct kv *kv, u8 op, str body)
+{
+    struct reader r = reader_of(body);
+
+    if (LIKELY(kv_has_all_slots(kv))) return true;
+    if (op == ENTRY_COMMAND) return commands_are_ours(kv, &r, 1);
+    if (op != ENTRY_EXEC) return true;
+    for (u32 watches = reader_u32(&r); watches && !r.bad; watches--) {
+        reader_u8(&r);
+        reader_u8(&r);
+        reader_u64(&r);
+        if (!kv_has_key(kv, reader_str(&r, reader_u32(&r)))) return r.bad;
+    }
+    u32 count = reader_u32(&r);
+    return r.bad || commands_are_ours(kv, &r, count);
+}
+
+/* ---- rows in order, over all segments ---- */
+
+struct counting {
+    store_visit_fn visit;
+    void *context;
+    u64 seen;
+    bool stopped;
+};
+
+static bool count_and_visit(void *context, str key, str value)
+{
+    struct counting *c = context;
+
+    c->seen++;
+    if (!c->visit(c->context, key, value)) c->stopped = true;
+    return !c->stopped;
+}
+
+static u64 start_of(const struct kv_segment *s) { return (u64)s->first << 48; }
+static u64 end_of(const struct kv_segment *s) { return ((u64)(s->last + 1) << 48) - 1; }
+
+err kv_scan_db(const struct kv *kv, u8 db, u64 cursor, u64 count, store_visit_fn visit, void *context,
+               u64 *next)
+{
+    const struct kv_db *d = &kv->dbs[db];
+    struct counting c = {.visit = visit, .context = context};
+
+    *next = 0;
+    for (u32 i = 0; i < d->segment_count; i++) {
+        const struct kv_segment *s = &d->segments[i];
+        if (cursor > end_of(s)) continue;
+        u64 left = c.stopped || c.seen >= count ? 0 : count - c.seen;
+        err e = store_scan_to(kv->store, s->keyspace, u64_max(cursor, start_of(s)), end_of(s), left,
+                              count_and_visit, &c, next);
+        if (e || *next) return e;
+    }
+    return OK;
+}
+
+err kv_any(const struct kv *kv, u8 db, u64 chance, struct buf *key, bool *found)
+{
+    const struct kv_db *d = &kv->dbs[db];
+
+    *found = false;
+    for (u32 round = 0; round < 2 && !*found; round++)
+        for (u32 i = 0; i < d->segment_count && !*found; i++) {
+            const struct kv_segment *s = &d->segments[i];
+            u64 from = round ? start_of(s) : u64_max(chance, start_of(s));
+            if (from > end_of(s)) continue;
+            err e = store_first(kv->store, s->keyspace, from, end_of(s), key, found);
+            if (e) return e;
+        }
+    return OK;
+}
+
+/* ---- what the store may touch ---- */
+
+void kv_own(struct kv *kv, bool rows_come)
+{
+    struct store_extents x = {0};
+
+    kv_extents(kv, &x);
+    store_set_extents(kv->store, &x, rows_come);
+}
+
+void kv_extents(const struct kv *kv, struct store_extents *out)
+{
+    const struct kv_options *o = &kv->options;
+
+    out->generation = kv->generation;
+    for (u32 i = 0; i < KV_DATABASES; i++)
+        for (u32 j = 0; j < kv->dbs[i].segment_count; j++) {
+            const struct kv_segment *s = &kv->dbs[i].segments[j];
+            store_extents_add_slots(out, s->keyspace, s->first, s->last);
+        }
+    u32 last = o->keyspace_first + (o->keyspace_count - 1);
+    if (kv->next_keyspace - o->keyspace_first < o->keyspace_count)
+        store_extents_add_rest(out, kv->next_keyspace, last);
+    store_extents_sort(out);
+}
