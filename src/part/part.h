@@ -126,12 +126,13 @@ void part_change_members(struct part *p, const struct raft_config *target,
 
 /* Slots from `slot` on (in a range keyspace: keys from `key` on) become the new partition `child`, with the same members
  * under the same replica numbers. Its keyspace ids to give out are block_first.. (at least 32; never used by
- * anybody before). Each replica makes its half of the child by itself: when that is durable, together with the
- * child's descriptor row and its first marker, `born` is called. The host then makes a store, a machine and a part as at a
- * boot (descriptor.h says of what), with options.fresh, calls part_boot at once, and may call store_hand_over(parent's
- * store, child's store) between store_new and part_new to keep cached rows. `born` is not called where the child
- * is not to be: this replica is no member of it, or the host has one already (`replica`), which then gets
- * its rows from the child's leader. PART_DONE does not wait for the child to be durable or to have a leader. */
+ * anybody before). Each replica makes its half of the child by itself, under its own number: when that is durable, in one step with the
+ * parent's marker, `born` is called. The host then puts the child on its list of replicas, makes store, machine and part as at a
+ * boot (members: none, the marker has them), and calls part_boot; it may call store_hand_over(parent's store,
+ * child's store) after store_new to keep cached rows. If it dies before the list knows, nothing is lost: a replica made
+ * later by the map finds the marker. `born` is not called where the child is not to be: this replica is
+ * no member of it, or the host has one already (`replica`), which then gets its rows from the child's leader. PART_DONE
+ * does not wait for the child to be durable or to have a leader. */
 struct part_split {
     u64 child;
     u32 block_first, block_count;

@@ -250,7 +250,7 @@ void store_drop_local(struct store *s, u64 part)
     struct kvs_range range;
     struct buf b = {0};
 
-    local_range_put(&b, part, LOCAL_KINDS_END, &range);
+    local_range_put(&b, part, &range);
     extents_add(&s->dropped_ranges, range.lower, range.upper, false);
     buf_done(&b);
 }

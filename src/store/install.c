@@ -25,18 +25,18 @@ static err begin(struct store_install *in, str key, str value)
         if (e) return e;
         in->extents = mem_zalloc(sizeof *in->extents);
         extents_copy(in->extents, &wanted);
-    } else {
+    } else if (key.len) { /* an install of nothing takes nothing */
         store_extents_add_rest(&wanted, s->options.keyspace_first,
                                s->options.keyspace_first + s->options.keyspace_count - 1);
     }
     e = extents_claim(s, &wanted, in->victims);
     if (!e) {
         extents_to_replace(s, &wanted, in->victims, &ranges);
-        local_range_put(&b, s->options.part, STORE_LOCAL_PRIVATE, &local);
+        local_range_put(&b, s->options.part, &local);
         extents_add(&ranges, local.lower, local.upper, false);
         for (u32 i = 0; i < in->victims->count; i++) {
             buf_clear(&b);
-            local_range_put(&b, in->victims->part[i], LOCAL_KINDS_END, &local);
+            local_range_put(&b, in->victims->part[i], &local);
             extents_add(&ranges, local.lower, local.upper, false);
         }
         store_extents_sort(&ranges);
@@ -55,7 +55,7 @@ static bool is_row_of(const struct store_install *in, str key)
 {
     const struct store *s = in->store;
 
-    if (local_key_is_of(key, s->options.part)) return key.at[LOCAL_PREFIX_BYTES] < STORE_LOCAL_PRIVATE;
+    if (local_key_is_of(key, s->options.part)) return true;
     if (!head_key_is_good(key)) return false;
     if (in->extents) return extents_have(in->extents, key);
     return get_u32be(key.at + 1) - s->options.keyspace_first < s->options.keyspace_count;

@@ -148,7 +148,7 @@ static void local_end_put(struct buf *out, u64 part)
     buf_extend(out, LOCAL_PREFIX_BYTES);
 }
 
-void local_range_put(struct buf *b, u64 part, u32 end, struct kvs_range *out)
+void local_range_put(struct buf *b, u64 part, struct kvs_range *out)
 {
     size_t start = b->len;
     u8 *p = buf_reserve(b, 3 * LOCAL_PREFIX_BYTES); /* so that it does not move under the range */
@@ -156,10 +156,7 @@ void local_range_put(struct buf *b, u64 part, u32 end, struct kvs_range *out)
     put_u64be(p + 1, part);
     buf_extend(b, LOCAL_PREFIX_BYTES);
     size_t middle = b->len;
-    if (end > UINT8_MAX)
-        local_end_put(b, part);
-    else
-        store_local_key(part, (u8)end, (str){0}, b);
+    local_end_put(b, part);
     const u8 *base = buf_bytes(b);
     out->lower = str_from(base + start, middle - start);
     out->upper = str_from(base + middle, b->len - middle);
@@ -171,7 +168,7 @@ void store_ranges_init(struct store_extents *out, const struct store *s)
     struct buf b = {0};
 
     *out = (struct store_extents){0};
-    local_range_put(&b, s->options.part, STORE_LOCAL_PRIVATE, &local);
+    local_range_put(&b, s->options.part, &local);
     extents_add(out, local.lower, local.upper, false);
     buf_done(&b);
     if (!s->durable.count) extents_whole_block(&s->options, out);

@@ -88,8 +88,8 @@ bool store_is_quiet(const struct store *s);
  * keyspaces; or, to NULL, freed. No checkpoint is running. Looks at each of them. */
 void store_hand_over(struct store *from, struct store *to);
 
-/* Local rows of the store's own and of its owner. A snapshot has those below STORE_LOCAL_PRIVATE. */
-enum { STORE_LOCAL_EXTENTS = 0, STORE_LOCAL_MARKER = 1, STORE_LOCAL_PRIVATE = 3 };
+/* Kinds of local rows that the store knows: its own, and its owner's marker. */
+enum { STORE_LOCAL_EXTENTS = 0, STORE_LOCAL_MARKER = 1 };
 
 /* Visit live rows in order, front table merged over kvs, from position `cursor` (slot << 48 | hash48)
  * until `visit` has been called at least `count` times AND the position changes: rows that share a

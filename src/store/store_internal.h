@@ -18,7 +18,7 @@
 
 /* ---- keys.c ---- */
 
-enum { LOCAL_EXTENTS = STORE_LOCAL_EXTENTS, LOCAL_MARKER = STORE_LOCAL_MARKER, LOCAL_KINDS_END = 256 };
+enum { LOCAL_EXTENTS = STORE_LOCAL_EXTENTS, LOCAL_MARKER = STORE_LOCAL_MARKER };
 enum { ZONE_LOCAL = 0x01, ZONE_HEAD = 0x10, ZONE_END = 0xff };
 enum { LOCAL_PREFIX_BYTES = 9 }; /* zone, part */
 enum { HEAD_PREFIX_BYTES = 13 }; /* zone, keyspace, position */
@@ -33,8 +33,8 @@ void keyspace_start_put(struct buf *out, u32 keyspace);
 void keyspace_end_put(struct buf *out, u32 keyspace);
 bool local_key_is_of(str encoded, u64 part);
 bool head_key_is_good(str encoded); /* its position is its key's */
-/* The local rows of a partition, kinds below `end`. Appends to `b`; the range borrows from it. */
-void local_range_put(struct buf *b, u64 part, u32 end, struct kvs_range *out);
+/* The local rows of a partition. Appends to `b`; the range borrows from it. */
+void local_range_put(struct buf *b, u64 part, struct kvs_range *out);
 
 /* ---- row.c ---- */
 
@@ -257,7 +257,7 @@ bool store_frozen_has(const struct store *s, const struct row *r); /* frozen, or
 
 /* ---- snapshot.c, install.c ---- */
 
-/* What a snapshot holds: the partition-local rows that are not this node's own, then those of users. */
+/* What a snapshot holds: the partition-local rows, then those of users. */
 void store_ranges_init(struct store_extents *out, const struct store *s);
 
 /* ---- extents.c ---- */
