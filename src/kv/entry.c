@@ -62,7 +62,7 @@ err entry_decode(str bytes, struct entry *out)
     if (bytes.len < ENTRY_HEADER_BYTES) return ERR_MALFORMED;
     if (at[AT_FMT] != ENTRY_FMT) return ERR_UNSUPPORTED;
     if (get_u32(at + AT_LEN) != bytes.len - ENTRY_HEADER_BYTES) return ERR_MALFORMED;
-    if (at[AT_OP] < ENTRY_COMMAND || at[AT_OP] > ENTRY_TICK) return ERR_UNSUPPORTED;
+    if (at[AT_OP] < ENTRY_COMMAND || at[AT_OP] > ENTRY_MERGE_CANCEL) return ERR_UNSUPPORTED;
     out->apply_ver = at[AT_APPLY_VER];
     out->op = at[AT_OP];
     out->flags = at[AT_FLAGS];
@@ -78,6 +78,8 @@ err entry_decode(str bytes, struct entry *out)
     out->body = str_from(at + ENTRY_HEADER_BYTES, bytes.len - ENTRY_HEADER_BYTES);
     return OK;
 }
+
+u8 entry_op(str bytes) { return bytes.len > AT_OP ? bytes.at[AT_OP] : 0; }
 
 void entry_stamp(u8 *bytes, size_t len, u64 hlc, u64 seed)
 {

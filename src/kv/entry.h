@@ -14,6 +14,12 @@ enum entry_op {
     ENTRY_SESSION_OPEN = 3,
     ENTRY_SESSION_CLOSE = 4,
     ENTRY_TICK = 5,
+    /* The partition's own: src/part/split.c, merge.c. */
+    ENTRY_SPLIT = 6,
+    ENTRY_FREEZE = 7,
+    ENTRY_UNFREEZE = 8,
+    ENTRY_MERGE = 9,
+    ENTRY_MERGE_CANCEL = 10,
 };
 
 enum entry_flags { ENTRY_RESP3 = BIT(0) };
@@ -35,6 +41,7 @@ struct entry {
 void entry_encode_header(const struct entry *e, struct buf *out);
 void entry_finish(u8 *bytes, size_t len); /* the whole entry's */
 MUST_USE err entry_decode(str bytes, struct entry *out);
+u8 entry_op(str bytes); /* of an encoded one, or 0 */
 
 /* Stamp what only the leader may say into an encoded entry it is about to propose. */
 void entry_stamp(u8 *bytes, size_t len, u64 hlc, u64 seed);

@@ -49,6 +49,31 @@ static bool is_session_less(const struct entry *e)
            mem_equal(e->session.bytes, none.bytes, 16);
 }
 
+static err apply_operation(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
+                           enum part_status *status)
+{
+    switch (e->op) {
+    case ENTRY_SPLIT: return split_apply(p, e, at, reply, status);
+    case ENTRY_FREEZE: return merge_apply_freeze(p, e, at, reply, status);
+    case ENTRY_UNFREEZE: return merge_apply_unfreeze(p, reply, status);
+    case ENTRY_MERGE: return merge_apply(p, e, at, reply, status);
+    default: return merge_apply_cancel(p, e, reply, status);
+    }
+}
+
+/* Some entries wait on this replica alone, for what others have applied already: a checkpoint of ours, or our replica of a
+ * neighbour. */
+static bool is_ready(struct part *p, const struct raft_entry *re)
+{
+    struct entry e;
+
+    p->merge.waits = false;
+    if (re->kind != RAFT_COMMAND || LIKELY(entry_op(rcbuf_str(re->data)) < ENTRY_SPLIT)) return true;
+    if (entry_decode(rcbuf_str(re->data), &e)) return true;
+    if (e.op == ENTRY_SPLIT) return split_is_ready(p);
+    return e.op != ENTRY_MERGE || merge_is_ready(p, &e);
+}
+
 static err apply_command(struct part *p, const struct raft_entry *re, struct buf *reply,
                          enum part_status *status)
 {
@@ -57,7 +82,16 @@ static err apply_command(struct part *p, const struct raft_entry *re, struct buf
 
     err failed = entry_decode(rcbuf_str(re->data), &e);
     if (failed) return failed;
-    if (is_session_less(&e)) return run(p, &e, re->pos.index, reply);
+    if (e.op >= ENTRY_SPLIT) return apply_operation(p, &e, re->pos, reply, status);
+    if (merge_is_frozen(p) && !MUTANT(frozen_partition_writes)) {
+        *status = PART_WRONG_PLACE; /* and not even the session hears of it: its state is the left's by now, or soon */
+        return OK;
+    }
+    if (is_session_less(&e)) {
+        if (machine_covers(p, &e)) return run(p, &e, re->pos.index, reply);
+        *status = PART_WRONG_PLACE;
+        return OK;
+    }
 
     switch (session_judge(p->sessions, &e, &known)) {
     case SESSION_KNOWN:
@@ -73,6 +107,10 @@ static err apply_command(struct part *p, const struct raft_entry *re, struct buf
     case SESSION_WINDOW: buf_append_text(reply, session_window); return OK;
     case SESSION_ORDER: *status = PART_OUT_OF_ORDER; return OK;
     case SESSION_RUN: break;
+    }
+    if (!machine_covers(p, &e)) { /* what ran before the split was told above */
+        *status = PART_WRONG_PLACE;
+        return OK;
     }
     failed = run(p, &e, re->pos.index, reply);
     if (!failed) session_keep(p->sessions, &e, buf_str(reply));
@@ -115,7 +153,7 @@ static void hint(struct part *p, u64 index)
 
 err apply_turn(struct part *p, bool *more)
 {
-    u64 entries = 0, bytes = 0, before = p->apply.applied, unhinted = before + 1;
+    u64 entries = 0, bytes = 0, unhinted = p->apply.applied + 1;
 
     while (p->apply.applied < p->apply.target && !read_holds_apply(p)) {
         if (store_dirty_bytes(p->store) > p->options.dirty_bytes_max) {
@@ -131,13 +169,16 @@ err apply_turn(struct part *p, bool *more)
         while (unhinted <= u64_min(p->apply.target, p->apply.applied + HINTS_AHEAD))
             hint(p, unhinted++);
         const struct raft_entry *re = raft_entry_at(p->raft, p->apply.applied + 1);
+        if (UNLIKELY(!is_ready(p, re))) break;
         bytes += re->data ? re->data->len : 0;
         entries++;
         err e = apply_one(p, p->apply.applied + 1);
         if (e) return e;
     }
-    if (p->apply.applied != before) {
-        struct raft_event ev = {.kind = RAFT_APPLIED, .index = p->apply.applied};
+    u64 known = u64_min(p->apply.applied, p->apply.released);
+    if (known > p->apply.reported) {
+        struct raft_event ev = {.kind = RAFT_APPLIED, .index = known};
+        p->apply.reported = known;
         log_step_or_fail(p, &ev);
     }
     return OK;

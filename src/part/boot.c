@@ -7,22 +7,34 @@
 
 #include <stdio.h>
 
-#define MARKER_FMT 1
+#define MARKER_FMT       1
+#define MARKER_FMT_MERGE 2 /* the same, of a partition that was frozen or merged */
+
+void marker_put(struct log_pos pos, str config, const struct part *p, str machine_state, struct buf *out)
+{
+    bool merges = p && merge_has_state(p);
+
+    buf_append_u8(out, merges ? MARKER_FMT_MERGE : MARKER_FMT);
+    buf_append_u64(out, pos.index);
+    buf_append_u64(out, pos.term);
+    buf_append_u32(out, (u32)config.len);
+    buf_append_str(out, config);
+    if (merges) merge_encode(p, out);
+    buf_append_str(out, machine_state);
+}
 
 void marker_encode(struct part *p, struct buf *out)
 {
-    buf_append_u8(out, MARKER_FMT);
-    buf_append_u64(out, p->apply.applied - (MUTANT(marker_behind_rows) ? 1 : 0));
-    buf_append_u64(out, p->apply.applied_term);
-    struct buf config;
+    struct log_pos pos = {p->apply.applied_term, p->apply.applied - (MUTANT(marker_behind_rows) ? 1 : 0)};
+    struct buf config, state = {0};
     buf_init(&config, 0);
     struct raft_config members; /* of the applied entries: a change not yet committed is not state */
     raft_config_at(p->raft, p->apply.applied, &members);
     raft_config_encode(&members, &config);
-    buf_append_u32(out, (u32)config.len);
-    buf_append_str(out, buf_str(&config));
+    p->machine->ops->state_encode(p->machine, &state);
+    marker_put(pos, buf_str(&config), p, buf_str(&state), out);
     buf_done(&config);
-    p->machine->ops->state_encode(p->machine, out);
+    buf_done(&state);
 }
 
 static err marker_decode(struct part *p, str bytes, struct log_pos *pos, struct raft_config *config)
@@ -34,9 +46,11 @@ static err marker_decode(struct part *p, str bytes, struct log_pos *pos, struct 
     pos->term = reader_u64(&r);
     u32 config_bytes = reader_u32(&r);
     str encoded = reader_str(&r, config_bytes);
-    if (r.bad || fmt != MARKER_FMT) return ERR_CORRUPT;
+    if (r.bad || (fmt != MARKER_FMT && fmt != MARKER_FMT_MERGE)) return ERR_CORRUPT;
     err e = raft_config_decode(encoded, config);
     if (e) return e;
+    merge_decode(p, fmt == MARKER_FMT_MERGE ? &r : NULL);
+    if (r.bad) return ERR_CORRUPT;
     return p->machine->ops->state_decode(p->machine, reader_str(&r, reader_left(&r)));
 }
 
@@ -72,7 +86,7 @@ err boot_load_marker(struct part *p)
     buf_done(&bytes);
     p->checkpoint.marker = pos;
     p->checkpoint.config = config;
-    p->apply.applied = p->apply.target = pos.index;
+    p->apply.applied = p->apply.target = p->apply.released = p->apply.reported = pos.index;
     p->apply.applied_term = pos.term;
     return e;
 }

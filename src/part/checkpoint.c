@@ -14,14 +14,14 @@ struct local_rows { /* keys and values live in one buffer until the store has co
     struct buf bytes;
 };
 
-static void add_row(struct local_rows *l, u8 kind, str sub, str value, bool is_delete)
+static void add_row_of(struct local_rows *l, u64 part, u8 kind, str sub, str value, bool is_delete)
 {
     if (l->count == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 16;
         l->places = mem_resize_array(l->places, l->cap, sizeof *l->places);
     }
     size_t key_at = l->bytes.len;
-    store_local_key(l->part->options.id, kind, sub, &l->bytes);
+    store_local_key(part, kind, sub, &l->bytes);
     size_t value_at = l->bytes.len;
     buf_append_str(&l->bytes, value);
     l->places[l->count].key_at = key_at;
@@ -29,6 +29,16 @@ static void add_row(struct local_rows *l, u8 kind, str sub, str value, bool is_d
     l->places[l->count].value_at = value_at;
     l->places[l->count].value_len = value.len;
     l->places[l->count++].is_delete = is_delete;
+}
+
+static void add_row(struct local_rows *l, u8 kind, str sub, str value, bool is_delete)
+{
+    add_row_of(l, l->part->options.id, kind, sub, value, is_delete);
+}
+
+static void add_childs(void *context, u64 part, u8 kind, str sub, str value)
+{
+    add_row_of(context, part, kind, sub, value, false);
 }
 
 static void add_session(void *context, str id, str value)
@@ -49,6 +59,7 @@ static void freeze(struct part *p)
     add_row(&l, ROW_MARKER, str_from("", 0), buf_str(&marker), false);
     if (!MUTANT(checkpoint_without_sessions))
         session_each_changed(p->sessions, false, add_session, &l);
+    split_add_rows(p, add_childs, &l);
     l.rows = mem_zalloc_array(l.count, sizeof *l.rows);
     for (size_t i = 0; i < l.count; i++)
         l.rows[i] = (struct kvs_row){
@@ -72,6 +83,7 @@ static bool is_due(const struct part *p)
 {
     if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
         return false;
+    if (split_holds_checkpoints(p)) return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
     if (p->checkpoint.wanted || p->checkpoint.pressed || p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
@@ -103,7 +115,9 @@ void checkpoint_compact(struct part *p)
 
     if (bytes <= 7 * p->options.log_bytes_keep && !p->checkpoint.wanted) limit = u64_min(limit, shipping_pins(p));
     p->checkpoint.wanted = false; /* who still finds no room says so again */
-    while (to < limit && bytes > p->options.log_bytes_keep) {
+    u64 floor = u64_min(merge_log_floor(p), p->apply.reported);
+    limit = u64_max(u64_min(limit, p->apply.reported), floor);
+    while (to < limit && (to < floor || bytes > p->options.log_bytes_keep)) {
         const struct raft_entry *e = raft_entry_at(p->raft, ++to);
         bytes -= u64_min(bytes, e->data ? e->data->len : 0);
     }
@@ -147,6 +161,8 @@ err checkpoint_on_job(struct part *p)
         .repl = p->options.replica};
     wal_stage(p->wal, &f, NULL, 0);
     wal_release(p->wal, p->options.id, pos.index);
+    split_on_checkpoint(p, pos.index);
+    merge_on_checkpoint(p, pos.index);
     checkpoint_compact(p);
     return OK;
 }

@@ -30,6 +30,11 @@ static err apply(struct machine *m, const struct entry *e, u64 ver, struct buf *
     return kv_apply(kv_of(m), e, ver, out);
 }
 
+static bool covers(const struct machine *m, const struct entry *e)
+{
+    return kv_covers(kv_of(m), e->op, e->body);
+}
+
 static void prefetch(struct machine *m, const struct entry *e) { kv_prefetch(kv_of(m), e); }
 
 static err read(struct machine *m, const struct entry *e, u64 now_us, u64 seed, struct buf *out,
@@ -92,6 +97,7 @@ static const struct machine_ops kv_ops = {
     .state_encode = state_encode,
     .state_decode = state_decode,
     .apply = apply,
+    .covers = covers,
     .prefetch = prefetch,
     .read = read,
     .read_goes_on = read_goes_on,
@@ -110,4 +116,4 @@ struct machine *kv_machine_new(struct kv *kv)
     return &m->base;
 }
 
-struct kv *kv_machine_kv(struct machine *m) { return m->ops == &kv_ops ? kv_of(m) : NULL; }
+struct kv *kv_machine_kv(const struct machine *m) { return m->ops == &kv_ops ? kv_of(m) : NULL; }

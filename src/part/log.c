@@ -101,8 +101,9 @@ static void carry_out(struct part *p)
         *h = (struct held){.lsn = lsn, .message = *m};
     }
     if (a->apply.from) {
-        assert(a->apply.from == p->apply.target + 1);
-        p->apply.target = a->apply.to;
+        assert(a->apply.from == p->apply.released + 1);
+        p->apply.released = a->apply.to;
+        p->apply.target = u64_max(p->apply.target, a->apply.to);
     }
     if (a->events & RAFT_BECAME_LEADER) p->stats.elections++;
     if (a->events & (RAFT_STEPPED_DOWN | RAFT_TRUNCATED)) p->submit.ended_leadership = true;

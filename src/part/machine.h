@@ -19,6 +19,9 @@ struct machine_ops {
      * (the store's, or a malformed entry) stops the node. */
     err (*apply)(struct machine *m, const struct entry *e, u64 ver, struct buf *out);
 
+    /* Are all keys that a request names ours? NULL: there are none elsewhere. */
+    bool (*covers)(const struct machine *m, const struct entry *e);
+
     /* A hint without effect but on time: this entry will be applied soon. NULL: no use for it. */
     void (*prefetch)(struct machine *m, const struct entry *e);
 
@@ -46,7 +49,7 @@ struct machine { /* first member of each kind */
 /* The Redis keyspace over kv (owned). */
 struct kv;
 struct machine *kv_machine_new(struct kv *kv);
-struct kv *kv_machine_kv(struct machine *m); /* NULL: m is of another kind */
+struct kv *kv_machine_kv(const struct machine *m); /* NULL: m is of another kind */
 
 /* The cluster's metadata over core (owned). A write's body is a command of it, its answer that command's reply; a read is
  * answered with the map's epoch:u64. */

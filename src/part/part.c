@@ -60,6 +60,7 @@ void part_free(struct part *p)
     raft_free(p->raft);
     session_table_free(p->sessions);
     p->machine->ops->free(p->machine);
+    buf_done(&p->split.rows);
     mem_free(p);
 }
 
@@ -85,7 +86,7 @@ err part_on_frame(struct part *p, node_id from, const struct frame *f, str body)
     replica_id sender;
 
     p->now = env_mono(p->env);
-    if (!members_accept(p, from, f, &sender)) return OK;
+    if (p->merge.absorbed || !members_accept(p, from, f, &sender)) return OK;
     switch (f->type) {
     case FRAME_RAFT: return on_raft_frame(p, sender, body);
     case FRAME_SNAPSHOT_CHUNK: return shipping_on_chunk(p, sender, body);
@@ -173,9 +174,18 @@ static bool tick_is_due(const struct part *p)
     return p->now >= raft_deadline(p->raft) && !members_is_silent(p);
 }
 
+/* Its neighbour has taken it in: it only waits to be freed. */
+static err absorbed_turn(struct part *p, bool *more)
+{
+    submit_refuse_all(p, PART_WRONG_PLACE);
+    if (store_tidy(p->store, 256)) *more = true;
+    return p->failed;
+}
+
 err part_turn(struct part *p, bool *more)
 {
     p->now = env_mono(p->env);
+    if (p->merge.absorbed) return absorbed_turn(p, more);
     err e = p->failed;
     if (!e) e = log_advance(p);
     if (!e && tick_is_due(p)) {
@@ -191,13 +201,18 @@ err part_turn(struct part *p, bool *more)
     if (held && !read_holds_apply(p)) *more = true; /* what it held back can be applied now */
     if (!e) e = checkpoint_turn(p);
     if (!e) e = shipping_turn(p);
+    if (!e) split_turn(p);
+    if (!e) merge_turn(p);
     if (!e && store_tidy(p->store, 256)) *more = true;
     return e ? e : p->failed;
 }
 
 nanos part_deadline(const struct part *p)
 {
+    if (p->merge.absorbed) return NANOS_NEVER;
     nanos at = shipping_deadline(p);
+    if (p->merge.waits || p->merge.waiter.number || (p->merge.at && raft_first(p->raft).index < p->merge.at))
+        at = u64_min(at, p->now + 5 * NANOS_MS);
     if (!members_is_silent(p)) at = u64_min(at, raft_deadline(p->raft));
 
     if (p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running &&

@@ -114,7 +114,9 @@ struct part {
 
     struct { /* apply.c */
         u64 applied, applied_term;
-        u64 target; /* raft has released entries up to here */
+        u64 released; /* by raft: entries up to here are known to be committed */
+        u64 target;   /* the same, or further: the end of a partition whose neighbour takes it in */
+        u64 reported; /* to raft */
         struct buf reply;
         bool stalled;
     } apply;
@@ -165,6 +167,25 @@ struct part {
         bool silent; /* this replica's number is another life's */
     } members;
 
+    struct { /* split.c: a child whose rows wait for the next checkpoint; 0: none */
+        u64 child, at;
+        struct buf rows; /* its local rows: kind:u8 | sub_len:u32 | value_len:u32 | sub | value */
+        bool made_here, is_durable;
+    } split;
+
+    struct { /* merge.c */
+        struct log_pos frozen_at; /* the right's: nothing of its state changes behind it */
+        u64 left;                 /* who takes it in */
+        bool absorbed;            /* it was, by the left here: it is silent, and goes when that is durable */
+        u64 cancelled, cancelled_final, merged, merged_final; /* the left's: the latest of each, right and F */
+        u64 at;                   /* the index of the MERGE entry */
+        u64 right;                /* taken in, but not in the store yet */
+        nanos since;
+        bool waits;               /* apply stands before a MERGE */
+        u64 asked;
+        struct part_waiter waiter;
+    } merge;
+
     struct { /* shipping.c */
         struct outgoing out[RAFT_MEMBERS_MAX];
         struct incoming in;
@@ -175,6 +196,11 @@ struct part {
 static inline u64 machine_clock_hlc(const struct part *p)
 {
     return p->machine->ops->clock_hlc(p->machine);
+}
+
+static inline bool machine_covers(const struct part *p, const struct entry *e)
+{
+    return !p->machine->ops->covers || p->machine->ops->covers(p->machine, e);
 }
 
 /* log.c */
@@ -200,6 +226,8 @@ void members_on_events(struct part *p, u32 events);
 /* boot.c */
 err boot_load_marker(struct part *p);
 void marker_encode(struct part *p, struct buf *out);
+/* p: whose merges are part of it; NULL: a child's first. */
+void marker_put(struct log_pos pos, str config, const struct part *p, str machine_state, struct buf *out);
 err boot_load_sessions(struct part *p);
 
 /* submit.c */
@@ -207,11 +235,45 @@ err submit_turn(struct part *p, bool *more);
 void submit_on_leadership_end(struct part *p);
 void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply);
 void submit_on_became_leader(struct part *p);
+void submit_refuse_all(struct part *p, enum part_status status);
 u64 submit_tick_under_way(const struct part *p, u64 now_us); /* its index; 0: none that late */
 u64 submit_tick(struct part *p, u64 now_us,
                 str body); /* index of the TICK, 0: could not be proposed */
 void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
                  str reply);
+
+/* An entry of split.c or merge.c. _ok: false, and nobody is answered: not leader, or no room. */
+void submit_operation(struct part *p, u8 op, str body, const struct part_waiter *from);
+bool submit_operation_ok(struct part *p, u8 op, str body, const struct part_waiter *from);
+
+/* split.c */
+bool split_is_ready(const struct part *p);
+err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
+                enum part_status *status);
+typedef void (*split_row_fn)(void *context, u64 part, u8 kind, str sub, str value);
+void split_add_rows(struct part *p, split_row_fn add, void *context); /* to a checkpoint */
+void split_on_checkpoint(struct part *p, u64 index);
+bool split_holds_checkpoints(const struct part *p);
+void split_forget(struct part *p);
+void split_turn(struct part *p);
+
+/* merge.c */
+bool merge_is_frozen(const struct part *p);
+bool merge_is_ready(struct part *p, const struct entry *e);
+err merge_apply_freeze(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
+                       enum part_status *status);
+err merge_apply_unfreeze(struct part *p, struct buf *reply, enum part_status *status);
+err merge_apply(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
+                enum part_status *status);
+err merge_apply_cancel(struct part *p, const struct entry *e, struct buf *reply, enum part_status *status);
+void merge_on_checkpoint(struct part *p, u64 index);
+void merge_release(struct part *p, u64 right); /* its rows are another's, durably */
+u64 merge_log_floor(const struct part *p);     /* the log's beginning is to come so far; 0: it may stay */
+bool merge_holds_snapshots(const struct part *p);
+void merge_turn(struct part *p);
+bool merge_has_state(const struct part *p);
+void merge_encode(const struct part *p, struct buf *out);
+void merge_decode(struct part *p, struct reader *r); /* NULL: none */
 
 /* apply.c */
 err apply_turn(struct part *p, bool *more);
@@ -224,6 +286,7 @@ bool read_holds_apply(struct part *p); /* a read at the applied index still wait
 void read_on_confirmed(struct part *p, const struct raft_read_done *done);
 void read_on_leadership_end(struct part *p);
 void wait_turn(struct part *p);
+void reads_refuse_all(struct part *p, enum part_status status);
 
 /* checkpoint.c */
 err checkpoint_turn(struct part *p);

@@ -73,6 +73,10 @@ static err run_read(struct part *p, struct queued *q)
 
     err failed = entry_decode(rcbuf_str(q->req.entry), &e);
     if (failed) return failed;
+    if ((merge_is_frozen(p) || !machine_covers(p, &e)) && !MUTANT(span_not_checked_on_read)) {
+        finish(p, q, PART_WRONG_PLACE, str_from("", 0));
+        return OK;
+    }
     if (q->req.after && !session_has_run(p->sessions, &e.session, q->req.after)) {
         finish(p, q, PART_OUT_OF_ORDER, str_from("", 0));
         return OK;
@@ -172,21 +176,26 @@ void read_on_confirmed(struct part *p, const struct raft_read_done *done)
 
 void read_on_leadership_end(struct part *p)
 {
-    struct queued *q;
-
     if (raft_is_leader(p->raft)) return;
     p->read.confirmed_round = p->read.next_round;
+    reads_refuse_all(p, PART_NOT_LEADER);
+}
+
+void reads_refuse_all(struct part *p, enum part_status status)
+{
+    struct queued *q;
+
     p->read.walking = false;
     p->machine->ops->read_forget(p->machine);
     while ((q = fifo_first(&p->read.ready))) {
         struct queued read = *q;
         fifo_pop(&p->read.ready);
-        finish(p, &read, PART_NOT_LEADER, str_from("", 0));
+        finish(p, &read, status, str_from("", 0));
     }
     while ((q = fifo_first(&p->read.waits))) {
         struct queued wait = *q;
         fifo_pop(&p->read.waits);
-        part_answer(p, &wait.req.from, PART_NOT_LEADER, 0, str_from("", 0));
+        part_answer(p, &wait.req.from, status, 0, str_from("", 0));
     }
 }
 

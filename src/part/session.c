@@ -361,6 +361,21 @@ void session_each_changed(struct session_table *t, bool all, session_row_fn fn, 
     buf_done(&row);
 }
 
+void session_each(const struct session_table *t, session_row_fn fn, void *context)
+{
+    struct buf row;
+
+    buf_init(&row, 0);
+    LIST_EACH(l, &t->by_use)
+    {
+        const struct session *s = CONTAINER_OF(l, struct session, by_use);
+        buf_clear(&row);
+        encode(s, &row);
+        fn(context, str_from(s->id.bytes, 16), buf_str(&row));
+    }
+    buf_done(&row);
+}
+
 void session_changes_failed(struct session_table *t)
 {
     for (u64 i = 0; i < t->visited.count; i++) {
@@ -407,7 +422,7 @@ static int by_last_use(const void *a, const void *b)
     return memcmp(x->id.bytes, y->id.bytes, 16);
 }
 
-void session_restored(struct session_table *t)
+static void sort_by_use(struct session_table *t)
 {
     struct session **all = mem_zalloc_array(t->count + 1, sizeof(struct session *));
     u64 n = 0;
@@ -415,10 +430,46 @@ void session_restored(struct session_table *t)
     LIST_EACH(l, &t->by_use) all[n++] = CONTAINER_OF(l, struct session, by_use);
     qsort(all, n, sizeof(struct session *), by_last_use);
     list_init(&t->by_use);
-    for (u64 i = 0; i < n; i++) {
-        all[i]->changed = false;
-        list_push(&t->by_use, &all[i]->by_use);
-    }
-    t->dropped.count = 0;
+    for (u64 i = 0; i < n; i++) list_push(&t->by_use, &all[i]->by_use);
     mem_free(all);
+}
+
+void session_restored(struct session_table *t)
+{
+    sort_by_use(t);
+    LIST_EACH(l, &t->by_use) CONTAINER_OF(l, struct session, by_use)->changed = false;
+    t->dropped.count = 0;
+}
+
+static void copy_results(struct session *s, const struct session *from)
+{
+    for (u64 seq = u64_max(s->acked, from->acked); seq < from->end; seq++) {
+        const struct result *r = &from->ring[seq & (from->cap - 1)];
+        if (!r->present || (seq < s->end && slot(s, seq)->present)) continue;
+        make_room(s, seq);
+        for (u64 i = s->end; i <= seq; i++) slot(s, i)->present = false;
+        if (r->len == LEN_NOT_KEPT) {
+            slot(s, seq)->present = true;
+            slot(s, seq)->len = LEN_NOT_KEPT;
+        } else {
+            result_set(slot(s, seq), str_from(r->len > RESULT_INLINE ? r->bytes.large : r->bytes.small, r->len));
+        }
+        s->end = u64_max(s->end, seq + 1);
+    }
+}
+
+void session_unite(struct session_table *t, const struct session_table *with)
+{
+    LIST_EACH(l, &with->by_use)
+    {
+        const struct session *from = CONTAINER_OF(l, struct session, by_use);
+        struct session *s = find(t, &from->id);
+        if (!s) s = add(t, &from->id, from->ttl_ms, from->acked);
+        forget_below(s, from->acked);
+        copy_results(s, from);
+        s->last_hlc = u64_max(s->last_hlc, from->last_hlc);
+        s->ttl_ms = u64_max(s->ttl_ms, from->ttl_ms);
+        s->changed = true;
+    }
+    sort_by_use(t);
 }

@@ -59,6 +59,11 @@ typedef void (*session_row_fn)(void *context, str id, str value);
 void session_each_changed(struct session_table *t, bool all, session_row_fn fn, void *context);
 /* The checkpoint that took those changes failed: they count as changed again. */
 void session_changes_failed(struct session_table *t);
+/* All of them, without effect on what counts as changed. */
+void session_each(const struct session_table *t, session_row_fn fn, void *context);
+/* A merge: `t` has all sessions of both. One that both have keeps what it has of each and the greater of their `acked`: what
+ * was forgotten on one side stays forgotten, so a request that ran on either never runs again. */
+void session_unite(struct session_table *t, const struct session_table *with);
 MUST_USE err session_restore(struct session_table *t, str id, str value);
 /* After all rows are restored: put them in the order of last use. */
 void session_restored(struct session_table *t);

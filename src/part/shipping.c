@@ -113,7 +113,7 @@ static err read_chunk(struct part *p, struct outgoing *o, struct sent_chunk *c)
 static err outgoing_turn(struct part *p, struct outgoing *o)
 {
     if (!o->snapshot) {
-        if (p->checkpoint.running || !p->checkpoint.marker.index)
+        if (p->checkpoint.running || !p->checkpoint.marker.index || merge_holds_snapshots(p))
             return OK; /* rows and marker must agree */
         o->snapshot = store_snapshot_new(p->store);
         o->index = p->checkpoint.marker.index;
@@ -242,10 +242,10 @@ err shipping_on_chunk(struct part *p, replica_id from, str body)
     }
     if (c.seq == in->next_seq) {
         e = store_install_chunk(in->install, c.rows);
-        if (e == ERR_NO_SPACE || e == ERR_MALFORMED) {
+        if (e == ERR_NO_SPACE || e == ERR_STALE || e == ERR_MALFORMED) {
             incoming_abort(p);
-            ack(p, from, c.snap_id, 0, SNAPSHOT_REFUSED);
-            return e == ERR_NO_SPACE ? OK : e;
+            ack(p, from, c.snap_id, 0, SNAPSHOT_REFUSED); /* another replica here may give its rows up later */
+            return e == ERR_MALFORMED ? e : OK;
         }
         if (e) {
             p->failed = e;
@@ -261,6 +261,21 @@ err shipping_on_chunk(struct part *p, replica_id from, str body)
     return OK;
 }
 
+/* Partitions here that the snapshot shows to be merged into this one: they stop before their rows go. */
+static bool victims_are_still(struct part *p, bool still)
+{
+    const struct store_victims *v = store_install_victims(p->shipping.in.install);
+    bool all = true;
+
+    for (u32 i = 0; i < v->count; i++) {
+        struct part *other = p->host.replica ? p->host.replica(p->host.context, v->part[i]) : NULL;
+        if (!other) continue;
+        other->merge.absorbed = still;
+        all &= part_may_be_freed(other);
+    }
+    return all;
+}
+
 static void incoming_turn(struct part *p)
 {
     struct incoming *in = &p->shipping.in;
@@ -273,6 +288,14 @@ static void incoming_turn(struct part *p)
         ack(p, from, snap_id, 0, SNAPSHOT_INSTALLED);
         return;
     }
+    if (!store_install_may_commit(in->install)) {
+        replica_id from = in->from;
+        u64 snap_id = in->snap_id;
+        incoming_abort(p);
+        ack(p, from, snap_id, 0, SNAPSHOT_REFUSED);
+        return;
+    }
+    if (!victims_are_still(p, true)) return;
     struct wal_frame f = {.type = WAL_SNAP_BEGIN,
                           .part = p->options.id,
                           .index = in->index,
@@ -294,6 +317,7 @@ bool shipping_owns(const struct part *p, const struct env_job *job)
 /* The new rows are durable: the state machine, the sessions and the log start again behind them. */
 static err restart_from_marker(struct part *p, replica_id leader)
 {
+    split_forget(p); /* the child's leader has its rows */
     err e = boot_load_marker(p);
     if (e) return e;
     struct log_pos pos = p->checkpoint.marker;
@@ -321,8 +345,11 @@ static err install_end(struct part *p)
     struct incoming in = p->shipping.in;
 
     if (!in.committed || p->log.staged.count) return OK;
+    struct store_victims gone = *store_install_victims(in.install);
+    if (in.install->job.result) victims_are_still(p, false);
     p->shipping.in = (struct incoming){0};
     err e = store_install_done(in.install);
+    for (u32 i = 0; i < gone.count && !e; i++) merge_release(p, gone.part[i]);
     if (e == ERR_NO_SPACE) {
         ack(p, in.from, in.snap_id, 0, SNAPSHOT_REFUSED);
         return OK;

@@ -59,6 +59,18 @@ static void refuse(struct part *p, struct queued *q, enum part_status status)
     part_answer(p, &from, status, 0, str_from("", 0));
 }
 
+void submit_refuse_all(struct part *p, enum part_status status)
+{
+    while (p->submit.queue.count) refuse(p, fifo_first(&p->submit.queue), status);
+    for (struct pending *n; (n = fifo_first(&p->submit.pending));) {
+        struct pending lost = *n;
+        fifo_pop(&p->submit.pending);
+        bool behind_its_end = merge_is_frozen(p) && lost.index > p->merge.frozen_at.index;
+        part_answer(p, &lost.waiter, behind_its_end ? status : PART_LOST, 0, str_from("", 0));
+    }
+    reads_refuse_all(p, status);
+}
+
 /* Strictly greater than every stamp before it, this leader's and the log's. */
 static u64 next_hlc(struct part *p, u64 us)
 {
@@ -119,15 +131,12 @@ u64 submit_tick_under_way(const struct part *p, u64 now_us)
                : 0;
 }
 
-u64 submit_tick(struct part *p, u64 now_us, str body)
+/* 0: refused by the core. */
+static err propose_own(struct part *p, u8 op, u64 now_us, str body, const struct part_waiter *from, u64 *index)
 {
-    static const struct part_waiter nobody;
-    static const u8 no_keys[4];
     struct buf bytes;
-    struct entry e = {.apply_ver = ENTRY_APPLY_VER, .op = ENTRY_TICK};
+    struct entry e = {.apply_ver = ENTRY_APPLY_VER, .op = op, .body = body};
 
-    if (body.len == 0) body = str_from(no_keys, 4);
-    e.body = body;
     buf_init(&bytes, 0);
     entry_encode_header(&e, &bytes);
     buf_append_str(&bytes, body);
@@ -135,11 +144,34 @@ u64 submit_tick(struct part *p, u64 now_us, str body)
     buf_done(&bytes);
     entry_stamp(data->data, data->len, next_hlc(p, u64_max(env_wall_us(p->env), now_us)), 0);
     struct raft_proposal proposal = {.kind = RAFT_COMMAND, .data = data};
-    u64 index = raft_last(p->raft).index + 1;
-    if (propose(p, &proposal, &nobody, 1)) {
-        rcbuf_unref(data);
-        return 0;
-    }
+    *index = raft_last(p->raft).index + 1;
+    err failed = propose(p, &proposal, from, 1);
+    if (failed) rcbuf_unref(data);
+    return failed;
+}
+
+bool submit_operation_ok(struct part *p, u8 op, str body, const struct part_waiter *from)
+{
+    u64 index;
+
+    p->now = env_mono(p->env);
+    return raft_is_leader(p->raft) && !propose_own(p, op, 0, body, from, &index);
+}
+
+void submit_operation(struct part *p, u8 op, str body, const struct part_waiter *from)
+{
+    if (submit_operation_ok(p, op, body, from)) return;
+    part_answer(p, from, raft_is_leader(p->raft) ? PART_OVERLOADED : PART_NOT_LEADER, 0, str_from("", 0));
+}
+
+u64 submit_tick(struct part *p, u64 now_us, str body)
+{
+    static const struct part_waiter nobody;
+    static const u8 no_keys[4];
+    u64 index;
+
+    if (body.len == 0) body = str_from(no_keys, 4);
+    if (propose_own(p, ENTRY_TICK, now_us, body, &nobody, &index)) return 0;
     p->stats.ticks++;
     p->submit.tick_index = index;
     p->submit.tick_us = now_us;
@@ -201,7 +233,7 @@ static void find_expired(struct part *p, bool *more)
     struct buf body;
     u32 found = 0;
 
-    if (p->now < p->submit.next_expiry_at) return;
+    if (p->now < p->submit.next_expiry_at || merge_is_frozen(p)) return;
     p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
     if (raft_last(p->raft).index > p->apply.applied + 4096) return; /* busy: expiry can wait */
     buf_init(&body, 0);
@@ -223,6 +255,8 @@ err submit_turn(struct part *p, bool *more)
         struct queued *q = fifo_first(&p->submit.queue);
         if (!leader) {
             refuse(p, q, PART_NOT_LEADER);
+        } else if (merge_is_frozen(p) && !MUTANT(frozen_partition_writes)) {
+            refuse(p, q, PART_WRONG_PLACE);
         } else if (p->now >= q->req.deadline) {
             refuse(p, q, PART_EXPIRED);
         } else if (q->req.kind != PART_WRITE) {

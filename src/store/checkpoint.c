@@ -160,10 +160,14 @@ static void copy_local_rows(struct checkpoint *c, const struct store *s,
 
 void store_set_companion(struct store *s, u64 part) { s->companion = part; }
 
+bool store_can_take_rows(const struct store *s)
+{
+    return !store_checkpoint_running(s) && !s->installing && !s->dropped.count && !s->dropped_ranges.count;
+}
+
 bool store_is_quiet(const struct store *s)
 {
-    return !store_checkpoint_running(s) && !s->installing && !s->current.count && !s->dropped.count &&
-           !s->dropped_ranges.count;
+    return store_can_take_rows(s) && !s->current.count;
 }
 
 struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *local,

@@ -241,7 +241,7 @@ void extents_are_durable(struct store *s, const struct store_extents *x, bool is
 void store_drop_slots_of(struct store *s, const struct store_extents *x)
 {
     for (u32 i = 0; i < x->count; i++)
-        extents_add(&s->dropped_ranges, x->at[i].range.lower, x->at[i].range.upper, false);
+        if (!x->at[i].is_rest) extents_add(&s->dropped_ranges, x->at[i].range.lower, x->at[i].range.upper, false);
 }
 
 /* Every local row of another partition, with this store's next checkpoint. */
@@ -297,6 +297,13 @@ bool store_covers_slots(const struct store *s, u16 first, u16 last)
         if (covers) return true;
     }
     return false;
+}
+
+void store_give_up(struct store *s)
+{
+    extents_done(&s->extents);
+    extents_done(&s->durable);
+    s->is_cut = true;
 }
 
 bool store_was_cut(const struct store *s) { return s->is_cut; }

@@ -60,7 +60,7 @@ struct kvs_ops {
 
 struct kvs {
     const struct kvs_ops *ops;
-    struct list stores; /* open on it: the store's */
+    struct list stores; /* open on it, from the first on: extents.c */
 };
 
 struct kvs_rocks_options {

@@ -240,7 +240,8 @@ static void memory_close(struct kvs *k)
     assert(list_is_empty(&m->snapshots));
     assert(list_is_empty(&m->iters));
     assert(list_is_empty(&m->stages));
-    LIST_EACH_SAFE (l, &m->base.stores) list_remove(l); /* a crash takes the engine first */
+    if (m->base.stores.next)
+        LIST_EACH_SAFE (l, &m->base.stores) list_remove(l); /* a crash takes the engine first */
     m->image->open = NULL;
     mem_free(m);
 }
@@ -272,7 +273,6 @@ struct kvs *kvs_memory_open(struct kvs_image *image)
     assert(!image->open);
     struct memory *m = mem_zalloc(sizeof *m);
     m->base.ops = &memory_ops;
-    list_init(&m->base.stores);
     m->image = image;
     list_init(&m->snapshots);
     list_init(&m->iters);

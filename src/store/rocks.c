@@ -300,7 +300,6 @@ err kvs_rocks_open(const char *dir, const struct kvs_rocks_options *options, str
 {
     struct rocks *r = mem_zalloc(sizeof *r);
     r->base.ops = &rocks_ops;
-    list_init(&r->base.stores);
     r->cache = rocksdb_cache_create_lru(options->block_cache_bytes);
     r->options = make_options(options, r->cache);
     r->read = rocksdb_readoptions_create();

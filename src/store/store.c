@@ -14,6 +14,7 @@ struct store *store_new(struct kvs *kvs, const struct store_options *options)
     }
     list_init(&s->dying);
     list_init(&s->shed);
+    if (!kvs->stores.next) list_init(&kvs->stores);
     list_push(&kvs->stores, &s->neighbours);
     s->broken = extents_load(s); /* whoever asks for the marker will meet it */
     return s;

@@ -84,6 +84,11 @@ void store_drop_local(struct store *s, u64 part);
 /* Nothing is waiting for a checkpoint or for what follows one: neither rows nor ranges. */
 bool store_is_quiet(const struct store *s);
 
+/* The same for what is dropped alone: rows that were dropped may come back by a merge. */
+bool store_can_take_rows(const struct store *s);
+/* All it had is another store's, durably: nothing is its own any more. */
+void store_give_up(struct store *s);
+
 /* After a split is durable: the cached rows that are the child's. Out of `from`, and into `to`, which has met none of their
  * keyspaces; or, to NULL, freed. No checkpoint is running. Looks at each of them. */
 void store_hand_over(struct store *from, struct store *to);
