@@ -57,6 +57,7 @@ void part_freeze(struct part *right, u64 left, const struct part_waiter *from)
         return;
     }
     static const struct part_waiter nobody;
+    right->merge.asked = 0;
     buf_append_u64(&body, left);
     if (again || submit_operation_ok(right, ENTRY_FREEZE, buf_str(&body), &nobody))
         wait_for(right, from);
@@ -336,7 +337,7 @@ void merge_turn(struct part *p)
     if (!p->merge.waiter.number) return;
     if (!raft_is_leader(p->raft)) {
         settle(p, PART_LOST, 0, str_from("", 0));
-    } else if (merge_is_frozen(p)) {
+    } else if (!p->merge.asked && merge_is_frozen(p)) {
         struct log_pos at = p->merge.frozen_at;
         struct buf reply = {0};
         if (p->checkpoint.marker.index < at.index || !store_is_quiet(p->store) || !all_have(p, at.index)) return;
@@ -344,7 +345,7 @@ void merge_turn(struct part *p)
         buf_append_u64(&reply, at.term);
         settle(p, PART_DONE, at.index, buf_str(&reply));
         buf_done(&reply);
-    } else if (p->merge.merged == p->merge.asked && raft_first(p->raft).index >= p->merge.at &&
+    } else if (p->merge.asked && p->merge.merged == p->merge.asked && raft_first(p->raft).index >= p->merge.at &&
                !p->merge.right) {
         settle(p, PART_DONE, p->merge.at, str_from("", 0));
     }

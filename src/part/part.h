@@ -34,9 +34,11 @@ enum part_status {
     PART_OUT_OF_ORDER, /* not done: the connection's earlier write has not run yet */
     PART_LOST, /* was in this leader's log, and leadership ended before it was applied: unknown */
     PART_REFUSED, /* not done: it cannot be done so, or not now; reply says why */
-    /* Certainly not done: these keys are another partition's by now, or are on their way to one (a merge). Look at
-     * the map again and send it there, as a new request with a number of that partition's gateway; if the map still
-     * names this partition, wait a little and ask here again. */
+    /* This try was certainly not done: these keys are another partition's by now, or are on their way to one (a merge). Look
+     * at the map again and send it there; if the map still names this partition, wait a little and ask here again.
+     * A request all of whose tries were answered becomes a new one there, with a number of that partition's gateway. One with
+     * a try of unknown outcome (PART_LOST, or no answer) keeps its session and number: the other partition has the
+     * sessions of this one and knows whether it ran. */
     PART_WRONG_PLACE,
 };
 

@@ -204,6 +204,7 @@ const struct kv_span *part_span(const struct part *p)
 bool part_covers(const struct part *p, const struct kv_span *span)
 {
     if (!kv_machine_kv(p->machine)) return false;
+    if (p->split.child) return true; /* it is about to be born here */
     if (store_was_cut(p->store)) return store_covers_slots(p->store, span->slot_first, span->slot_last);
     const struct kv_span *own = part_span(p);
     return p->checkpoint.marker.index && own->slot_first <= span->slot_last && span->slot_first <= own->slot_last;
