@@ -14,12 +14,7 @@ bool merge_is_frozen(const struct part *p) { return p->merge.frozen_at.index != 
 
 bool part_is_frozen(const struct part *p) { return merge_is_frozen(p) || p->merge.absorbed; }
 
-/* ---- proposing ---- */
-
-static void refuse(struct part *p, const struct part_waiter *from, const char *why)
-{
-    part_answer(p, from, PART_REFUSED, 0, str_of(why));
-}
+/* ---- proposing: a state that is behind refuses nothing, the log decides ---- */
 
 /* Whoever asked before has been replaced by a later controller. */
 static void wait_for(struct part *p, const struct part_waiter *from)
@@ -38,31 +33,27 @@ static void settle(struct part *p, enum part_status status, u64 index, str reply
     part_answer(p, &to, status, index, reply);
 }
 
+/* Answered by merge_turn, or by the entry if it is refused. */
+static void propose_and_wait(struct part *p, u8 op, str body, u64 asked, const struct part_waiter *from)
+{
+    static const struct part_waiter nobody;
+
+    if (!part_kv(p)) {
+        part_answer(p, from, PART_REFUSED, 0, STR("this partition is not merged"));
+    } else if (!submit_operation_ok(p, op, body, &nobody)) {
+        part_answer(p, from, raft_is_leader(p->raft) ? PART_OVERLOADED : PART_NOT_LEADER, 0, str_from("", 0));
+    } else {
+        wait_for(p, from);
+        p->merge.asked = asked;
+    }
+}
+
 void part_freeze(struct part *right, u64 left, const struct part_waiter *from)
 {
     struct buf body = {0};
-    bool again = merge_is_frozen(right) && right->merge.left == left;
 
-    right->now = env_mono(right->env);
-    if (!part_kv(right) || right->split.child || (merge_is_frozen(right) && !again)) {
-        refuse(right, from, "this partition cannot be merged now");
-        return;
-    }
-    if (!raft_is_leader(right->raft)) {
-        part_answer(right, from, PART_NOT_LEADER, 0, str_from("", 0));
-        return;
-    }
-    if (raft_config_is_joint(raft_config(right->raft))) {
-        refuse(right, from, "its members are changing");
-        return;
-    }
-    static const struct part_waiter nobody;
-    right->merge.asked = 0;
     buf_append_u64(&body, left);
-    if (again || submit_operation_ok(right, ENTRY_FREEZE, buf_str(&body), &nobody))
-        wait_for(right, from);
-    else
-        part_answer(right, from, PART_OVERLOADED, 0, str_from("", 0));
+    propose_and_wait(right, ENTRY_FREEZE, buf_str(&body), 0, from);
     buf_done(&body);
 }
 
@@ -109,32 +100,10 @@ static bool is_cancelled(const struct part *p, const struct part_merge *m)
 
 void part_merge(struct part *left, const struct part_merge *m, const struct part_waiter *from)
 {
-    static const struct part_waiter nobody;
     struct buf body = {0};
 
-    left->now = env_mono(left->env);
-    if (!part_kv(left) || merge_is_frozen(left)) {
-        refuse(left, from, "this partition is being merged itself");
-        return;
-    }
-    if (is_cancelled(left, m)) {
-        refuse(left, from, "this merge was given up");
-        return;
-    }
-    if (!raft_is_leader(left->raft)) {
-        part_answer(left, from, PART_NOT_LEADER, 0, str_from("", 0));
-        return;
-    }
-    left->merge.asked = m->right;
-    if (is_merged(left, m)) {
-        wait_for(left, from);
-        return;
-    }
     put_body(m, &body);
-    if (submit_operation_ok(left, ENTRY_MERGE, buf_str(&body), &nobody))
-        wait_for(left, from);
-    else
-        part_answer(left, from, PART_OVERLOADED, 0, str_from("", 0));
+    propose_and_wait(left, ENTRY_MERGE, buf_str(&body), m->right, from);
     buf_done(&body);
 }
 
@@ -154,12 +123,15 @@ err merge_apply_freeze(struct part *p, const struct entry *e, struct log_pos at,
 {
     struct reader r = reader_of(e->body);
     u64 left = reader_u64(&r);
+    struct raft_config members;
 
     if (reader_end(&r) || !left) return ERR_MALFORMED;
-    if (merge_is_frozen(p)) {
+    if (merge_is_frozen(p) && p->merge.left == left) return OK; /* asked again */
+    raft_config_at(p->raft, at.index, &members);
+    if (merge_is_frozen(p) || raft_config_is_joint(&members)) {
         *status = PART_REFUSED;
-        buf_append_text(reply, "it is frozen already");
-        if (p->merge.left != left) settle(p, PART_REFUSED, 0, buf_str(reply));
+        buf_append_text(reply, merge_is_frozen(p) ? "it is merged into another" : "its members are changing");
+        settle(p, PART_REFUSED, 0, buf_str(reply));
         return OK;
     }
     p->merge.frozen_at = at;

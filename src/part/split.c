@@ -30,17 +30,13 @@ static bool decode(str body, struct split_body *out)
     return reader_end(&r) == OK && out->child && out->block_count >= BLOCK_IDS_MIN;
 }
 
-/* ---- proposing ---- */
+/* ---- proposing: only the log knows whether it can be done; what can never be is refused here ---- */
 
 static const char *why_not(struct part *p, const struct part_split *s)
 {
-    struct kv *kv = part_kv(p);
-
-    if (!kv) return "this partition is not split";
-    if (merge_is_frozen(p)) return "this partition is being merged";
+    if (!part_kv(p)) return "this partition is not split";
     if (!s->child || s->block_count < BLOCK_IDS_MIN) return "the new partition needs a number and a block of ids";
     if (s->key.len) return "this partition is cut by slots, not by keys";
-    if (raft_config_is_joint(raft_config(p->raft))) return "its members are changing";
     return NULL;
 }
 
