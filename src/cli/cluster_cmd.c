@@ -94,7 +94,7 @@ static int version_raise(struct verb_call *call)
 {
     return call_command(
         call, "/v1/version", "",
-        "the cluster's level is raised; programs that do not know it are kept out\n");
+        "the cluster works at the highest level that its nodes know\n");
 }
 
 static int version_show(struct verb_call *call)

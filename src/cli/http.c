@@ -264,6 +264,7 @@ void http_ask(struct http_request *q, struct http_answer *out)
         struct head h = {0};
         int fd = dial(q, out);
         if (fd < 0) return;
+        out->reached = true;
         if (send_request(fd, q))
             read_answer(fd, q, out, &h);
         else
@@ -272,6 +273,7 @@ void http_ask(struct http_request *q, struct http_answer *out)
         if ((out->status != 307 && out->status != 308) || !follow(q, h.location, path, sizeof path))
             break;
         http_answer_done(out);
+        out->reached = false;
     }
     q->path = NULL; /* it may be ours */
 }

@@ -25,6 +25,7 @@ struct http_request {
 
 struct http_answer {
     u32 status;      /* 0: nobody answered, or not with HTTP; problem says why */
+    bool reached; /* somebody took the connection, and perhaps the request */
     bool whole;      /* the body arrived to its end */
     struct buf body; /* the caller's: http_answer_done */
     char problem[256];

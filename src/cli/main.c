@@ -10,6 +10,8 @@
 const struct command commands_table[] = {
     {"start", "run one node (alone: a durable one-node cluster)", start_main, NULL},
     {"demo", "run a local cluster of several nodes", demo_main, NULL},
+    {"status", "the whole cluster at one look", status_main, &status_noun},
+    {"top", "the cluster as it works, each second", top_main, &top_noun},
     {"ks", "make, list, change and drop keyspaces", ks_main, &ks_noun},
     {"node", "list, drain and remove nodes", node_main, &node_noun},
     {"group", "list, move, split and merge groups", group_main, &group_noun},

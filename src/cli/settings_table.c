@@ -23,11 +23,10 @@ const struct setting settings_table[SETTING_COUNT] = {
          "this node's id among --peers; without --peers a one-node cluster is founded as node 1"},
     [SET_PEERS] = {"peers", KIND_PEERS, FOR_START, "1=HOST:PORT,2=...", NULL, 0, 0, members,
                    "all members with their peer addresses, this node too, the same on every node"},
-    /* Hidden until members answer: the cluster's metadata is not hosted yet. */
-    [SET_JOIN] = {"join", KIND_TEXT, FOR_START | HIDDEN, "HOST:PORT[,...]", NULL, 0, 0, members,
+    [SET_JOIN] = {"join", KIND_TEXT, FOR_START, "HOST:PORT[,...]", NULL, 0, 0, members,
                   "ask one of these members (peer addresses) to join its cluster; on a directory that "
                   "belongs to one already it changes nothing"},
-    [SET_RACK] = {"rack", KIND_TEXT, FOR_START | HIDDEN, "LABEL", NULL, 0, 0, members,
+    [SET_RACK] = {"rack", KIND_TEXT, FOR_START, "LABEL", NULL, 0, 0, members,
                   "failure domain of this node; copies are spread over different ones"},
     [SET_CLUSTER_ID] =
         {"cluster-id", KIND_ID, FOR_START, "HEX", NULL, 0, 0, members,
@@ -47,7 +46,7 @@ const struct setting settings_table[SETTING_COUNT] = {
     [SET_PEER_PORT] = {"peer-port", KIND_NUMBER, FOR_START, "PORT", NULL, 1, 65535, doors,
                        "other nodes (default: 7379, with --peers this node's own port there)"},
     [SET_ADMIN_PORT] = {"admin-port", KIND_NUMBER, FOR_START, "PORT", "8379", 1, 65535, doors,
-                        "HTTP: /healthz /readyz /metrics /cluster"},
+                        "HTTP: /healthz /readyz /metrics /cluster /v1, and what quorate commands ask"},
     [SET_MEMORY] = {"memory", KIND_BYTES, BOTH | PASSED_ON, "BYTES", "1GB", 64 * MIB, 1024 * GIB,
                     limits, "budget of one node; data may be larger"},
     [SET_VALUE_MAX] = {"value-max", KIND_BYTES, BOTH | PASSED_ON, "BYTES", "16MB", 64 * KIB,

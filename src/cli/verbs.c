@@ -246,12 +246,24 @@ static bool take_answer(struct verb_call *call, struct http_answer *a)
     return call->status == 0 && !call->json;
 }
 
+/* Who leads the core sees all facts; where it is not in reach from here, what the named node sees has to do. */
 static bool ask(struct verb_call *call, struct http_request *q)
 {
     struct http_answer a;
+    char path[1024];
+    const char *plain = q->path;
 
     q->place = call->place;
+    snprintf(path, sizeof path, "%s%sleader=1", plain, strchr(plain, '?') ? "&" : "?");
+    q->path = path;
     http_ask(q, &a);
+    bool elsewhere = q->place.port != call->place.port || strcmp(q->place.host, call->place.host) != 0;
+    if ((!a.reached && elsewhere) || a.status == 307) {
+        http_answer_done(&a);
+        q->place = call->place;
+        q->path = plain;
+        http_ask(q, &a);
+    }
     bool taken = take_answer(call, &a);
     http_answer_done(&a);
     return taken;
@@ -329,7 +341,7 @@ void print_plan(const struct verb_call *call)
 
     if (call->dry_run) printf("nothing was done; it would be accepted\n");
     if (!json_get_true(j, 0, "complete"))
-        printf("node %lu leads the core and sees more: this is what the asked node sees\n",
+        printf("node %lu leads the core and sees more, but is not in reach from here\n",
                json_get_u64(j, 0, "core-leader"));
     if (json_get_true(j, 0, "paused"))
         printf("rebalancing is paused: nothing new begins until quorate rebalance resume\n");

@@ -136,6 +136,8 @@ struct env_ops {
     err (*dir_sync)(struct env *env, const char *path); /* "" is the node's directory itself */
     err (*dir_list)(struct env *env, const char *path, struct buf *names); /* NUL-terminated names, sorted */
     err (*dir_lock)(struct env *env, const char *path, u64 *holder_pid); /* exclusive, for the life of the env; ERR_LOCKED */
+    /* Of the file system under the node's directory; NULL: there is none (the simulator). */
+    void (*disk_space)(struct env *env, u64 *free_bytes, u64 *all_bytes);
 
     /* one structured line: `key=value ...` after a constant message */
     void (*log)(struct env *env, enum log_level level, const char *line);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { PATH_BYTES_MAX = 512, NAMES_MAX = 1 << 20 };
@@ -203,6 +204,16 @@ err files_dir_lock(struct env *env, const char *path, u64 *holder_pid)
     (void)!pwrite(fd, text, (size_t)len, 0);
     files->lock_fds[files->lock_count++] = fd;
     return OK;
+}
+
+void files_disk_space(struct env *env, u64 *free_bytes, u64 *all_bytes)
+{
+    struct statvfs v;
+
+    *free_bytes = *all_bytes = 0;
+    if (fstatvfs(real_of(env)->files.dir_fd, &v)) return;
+    *free_bytes = (u64)v.f_bavail * v.f_frsize;
+    *all_bytes = (u64)v.f_blocks * v.f_frsize;
 }
 
 /* --- files --- */

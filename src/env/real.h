@@ -173,6 +173,7 @@ err files_dir_make(struct env *env, const char *path);
 err files_dir_sync(struct env *env, const char *path);
 err files_dir_list(struct env *env, const char *path, struct buf *names);
 err files_dir_lock(struct env *env, const char *path, u64 *holder_pid);
+void files_disk_space(struct env *env, u64 *free_bytes, u64 *all_bytes);
 
 /* --- log.c --- */
 

@@ -181,6 +181,7 @@ static const struct env_ops real_ops = {
     .dir_sync = files_dir_sync,
     .dir_list = files_dir_list,
     .dir_lock = files_dir_lock,
+    .disk_space = files_disk_space,
     .log = log_write,
 };
 

@@ -191,6 +191,7 @@ void part_checkpoint(struct part *p);
 bool part_stopping(struct part *p);
 /* Ask for leadership to move away (before a clean stop). */
 void part_resign(struct part *p);
+u64 part_snapshot_sent(const struct part *p, replica_id to); /* bytes that arrived of one under way; 0: none is */
 
 /* Hand leadership to this replica, if it can take it. */
 void part_transfer(struct part *p, replica_id to);

@@ -73,7 +73,7 @@ struct outgoing { /* shipping.c: one snapshot under way to one peer */
         u64 seq;
         bool last, used;
     } window[4];
-    u64 next_seq, acked_seq;
+    u64 next_seq, acked_seq, acked_bytes;
     bool read_all;
     nanos last_progress, resend_at;
 };

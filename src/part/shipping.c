@@ -34,7 +34,7 @@ static void outgoing_reset_chunks(struct outgoing *o)
         o->window[i].used = false;
     }
     buf_done(&o->last_key);
-    o->next_seq = o->acked_seq = 0;
+    o->next_seq = o->acked_seq = o->acked_bytes = 0;
     o->read_all = false;
 }
 
@@ -163,10 +163,18 @@ err shipping_on_ack(struct part *p, replica_id from, str body)
         struct sent_chunk *c = &o->window[i];
         if (!c->used || c->seq >= a.next_seq || c->last)
             continue; /* the last one is kept: it asks for the end */
+        o->acked_bytes += c->bytes.len;
         buf_done(&c->bytes);
         c->used = false;
     }
     return OK;
+}
+
+u64 part_snapshot_sent(const struct part *p, replica_id to)
+{
+    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
+        if (p->shipping.out[i].to == to) return p->shipping.out[i].acked_bytes;
+    return 0;
 }
 
 static void ack(struct part *p, replica_id to, u64 snap_id, u64 next_seq, u8 status)

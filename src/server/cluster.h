@@ -38,6 +38,9 @@ void cluster_ask(struct cluster *c, struct cluster_request *r, const struct core
                  nanos deadline); /* 0: the node's request timeout */
 void cluster_cancel(struct cluster *c, struct cluster_request *r);
 
+/* Ask the leader of a group to hand over to this replica. False: it is not known or not in reach. It may decline. */
+bool cluster_hand_over(struct cluster *c, u64 part, u32 replica);
+
 /* What is observed, as the planner is given it. Complete only on the core's leader; elsewhere what this node
  * sees. Borrowed until the next turn. */
 const struct core_facts *cluster_facts(struct cluster *c);

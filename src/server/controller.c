@@ -130,27 +130,28 @@ const struct core_facts *cluster_facts(struct cluster *c)
 
 /* ---- steps ---- */
 
-static void hand_over(struct cluster *c, const struct core *map, const struct core_plan_step *s)
+bool cluster_hand_over(struct cluster *c, u64 part, u32 replica)
 {
-    struct frame f = {.type = FRAME_TRANSFER, .part = s->part};
-    const struct group_seen *g = group_of(c, s->part, false);
-    struct hosted *h = parts_find(c->parts, s->part);
+    struct frame f = {.type = FRAME_TRANSFER, .part = part};
+    const struct group_seen *g = group_of(c, part, false);
+    struct hosted *h = parts_find(c->parts, part);
+    node_id leader = g ? g->from : h ? hosted_leader(h) : 0;
 
-    (void)map;
-    if (!g) return;
-    if (g->from == node_config_of(c->node)->self) {
-        if (!h || !h->part || !raft_is_leader(part_raft(h->part))) return;
-        part_transfer(h->part, s->replica);
+    if (!leader) return false;
+    if (leader == node_config_of(c->node)->self) {
+        if (!h || !h->part || !raft_is_leader(part_raft(h->part))) return false;
+        part_transfer(h->part, replica);
         parts_touch(c->parts, h);
-        return;
+        return true;
     }
-    struct buf *out = peers_begin(c->peers, g->from, &f, true);
-    if (!out) return;
-    buf_append_u32(out, s->replica);
+    struct buf *out = peers_begin(c->peers, leader, &f, true);
+    if (!out) return false;
+    buf_append_u32(out, replica);
     peers_end(c->peers);
+    return true;
 }
 
-static void carry_out(struct cluster *c, const struct core *map, const struct core_plan *plan)
+static void carry_out(struct cluster *c, const struct core_plan *plan)
 {
     for (u32 i = 0; i < plan->count && changes_has_room(c); i++) {
         const struct core_plan_step *s = &plan->steps[i];
@@ -158,7 +159,7 @@ static void carry_out(struct cluster *c, const struct core *map, const struct co
         if (changes_is_busy(c, s->part)) continue;
         env_log(c->env, LOG_INFO, "plan: %s", s->reason);
         if (!core_plan_command(s, &cmd))
-            hand_over(c, map, s);
+            cluster_hand_over(c, s->part, s->replica);
         else
             changes_propose(c, &cmd);
     }
@@ -204,7 +205,7 @@ void controller_turn(struct cluster *c)
     c->controller.dirty = false;
     c->controller.planned_epoch = epoch;
     core_plan_make(map, cluster_facts(c), c->controller.plan);
-    carry_out(c, map, c->controller.plan);
+    carry_out(c, c->controller.plan);
 }
 
 nanos controller_deadline(const struct cluster *c)

@@ -124,6 +124,38 @@ struct node_view { /* for INFO, ROLE, /cluster, /readyz */
 };
 void node_view(const struct node *n, struct node_view *out);
 
+/* What a node knows of itself and of the groups it has a replica of: status.c. */
+struct node_local {
+    node_id self;
+    nanos uptime;
+    u64 clients, commands, bytes_in, bytes_out, overloaded, unknown, noquorum;
+    u64 memory_used, memory_bytes, log_bytes;
+    u64 disk_free, disk_bytes; /* 0: not known */
+    nanos log_write, log_write_max;
+    bool disk_full;
+    u32 group_count;
+};
+struct node_group_peer { /* of a group that is led here */
+    u32 replica;
+    node_id node;
+    u64 behind;        /* entries */
+    u64 snapshot_sent; /* bytes so far, of one under way */
+    bool learner, impaired, snapshot;
+};
+struct node_group {
+    u64 id;
+    u32 role; /* enum raft_role */
+    node_id leader;
+    u64 term, commit, applied, last, bytes;
+    u64 proposed, reads, entries_applied; /* since the start */
+    bool impaired;
+    u32 peer_count;
+    struct node_group_peer peers[RAFT_MEMBERS_MAX];
+};
+void node_local(const struct node *n, struct node_local *out);
+/* The i-th of group_count; false: it went, or there is only the way to it. */
+bool node_group(const struct node *n, u32 i, struct node_group *out);
+
 struct env *node_env(const struct node *n);
 const struct node_config *node_config_of(const struct node *n);
 struct gateway *node_gateway(const struct node *n);

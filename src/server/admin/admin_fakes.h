@@ -51,6 +51,18 @@ void node_view(const struct node *n, struct node_view *out)
 {
     *out = fixture_of(n)->view;
 }
+void node_local(const struct node *n, struct node_local *out)
+{
+    (void)n;
+    *out = (struct node_local){.self = 1, .clients = 2, .commands = 30, .group_count = 2};
+}
+bool node_group(const struct node *n, u32 i, struct node_group *out)
+{
+    (void)n;
+    *out = (struct node_group){
+        .id = 2, .role = RAFT_LEADER, .leader = 1, .peer_count = 1, .peers = {{.replica = 2, .node = 2, .behind = 7}}};
+    return i == 0;
+}
 const char *node_failure(const struct node *n)
 {
     return fixture_of(n)->failure;

@@ -57,6 +57,7 @@ struct admin_reply {
     u32 status;
     const char *type;
     const char *allow; /* of a 405 */
+    char location[CORE_TEXT_BYTES_MAX + ADMIN_URL_BYTES_MAX + 16]; /* of a 307 */
     struct buf body;
 };
 
@@ -121,6 +122,8 @@ void admin_get_nodes(struct admin_request *r);
 void admin_get_groups(struct admin_request *r);
 void admin_get_settings(struct admin_request *r);
 void admin_get_summary(struct admin_request *r);
+
+void admin_get_local(struct admin_request *r); /* local_json.c */
 
 /* plan_json.c */
 void admin_get_plan(struct admin_request *r);

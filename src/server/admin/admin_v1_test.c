@@ -219,6 +219,38 @@ TEST(v1, tells_what_a_command_would_do_without_doing_it)
     world_done(w);
 }
 
+TEST(v1, sends_who_wants_all_facts_to_the_leader_of_the_core)
+{
+    struct world *w = world_open(2);
+    const char *body;
+
+    CHECK_EQ(ask(w, "GET", "/v1/plan?leader=1", "", &body), 200);
+    w->cluster.leads = false; /* node 2 does */
+    CHECK_EQ(ask(w, "GET", "/v1/plan?leader=1", "", &body), 307);
+    CHECK(strstr((const char *)buf_bytes(&w->end->got),
+                 "\r\nLocation: http://h2:1/v1/plan?leader=1\r\n"));
+    CHECK_EQ(ask(w, "GET", "/v1/plan", "", &body), 200);
+    CHECK(strstr(body, "\"complete\":false,\"core-leader\":2"));
+    world_done(w);
+}
+
+TEST(v1, shows_itself_and_asks_leaders_to_hand_over)
+{
+    struct world *w = world_open(2);
+    const char *body;
+
+    CHECK_EQ(ask(w, "GET", "/v1/local", "", &body), 200);
+    CHECK(strstr(body, "{\"node\":1,\"uptime-ms\":0,\"clients\":2,\"commands\":30,"));
+    CHECK(strstr(body, "\"groups\":[{\"id\":2,\"leads\":true,\"leader\":1,"));
+    CHECK(strstr(body, "\"peers\":[{\"replica\":2,\"node\":2,\"behind\":7}]}]}"));
+    CHECK_EQ(ask(w, "POST", "/v1/groups/2/transfer", "to=9", &body), 409);
+    CHECK_EQ(ask(w, "POST", "/v1/groups/2/transfer", "to=2&dry-run=1", &body), 200);
+    CHECK_EQ(w->cluster.handed_over, 0);
+    CHECK_EQ(ask(w, "POST", "/v1/groups/2/transfer", "to=2", &body), 200);
+    CHECK_EQ(w->cluster.handed_over, 2);
+    world_done(w);
+}
+
 TEST(v1, answers_in_order_while_a_command_is_under_way)
 {
     struct world *w = world_open(1);
@@ -288,6 +320,8 @@ TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it),
           RUN(v1, refuses_what_makes_no_sense_before_it_asks_the_core),
           RUN(v1, shows_nodes_groups_and_settings),
           RUN(v1, tells_what_a_command_would_do_without_doing_it),
+          RUN(v1, sends_who_wants_all_facts_to_the_leader_of_the_core),
+          RUN(v1, shows_itself_and_asks_leaders_to_hand_over),
           RUN(v1, answers_in_order_while_a_command_is_under_way),
           RUN(v1, forgets_a_command_whose_client_is_gone),
           RUN(v1, takes_no_command_from_a_page_in_a_browser),

@@ -5,8 +5,9 @@
  *
  * leader is null while none is known. A node says what it knows of the others: what it last heard
  * of one that is dead, zeros for one it never heard. health is ok, impaired (it lost what it had
- * promised and does not vote until it is refilled), or unknown: only a leader knows it of others. A node
- * that is refused as a peer has "refused", the reason. lag counts from the highest commit known. */
+ * promised and does not vote until it is refilled), or unknown: only a leader knows it of others. A
+ * node that is refused as a peer has "refused", the reason. lag counts from the highest commit
+ * known. */
 #include "server/admin/admin_internal.h"
 
 #include "raft/raft.h"
@@ -66,14 +67,16 @@ static void put_member(struct buf *out, const struct admin_door *d, const struct
     put_string(out, redis);
     buf_printf(out, ",\"pid\":%llu,\"role\":", (unsigned long long)m->pid);
     put_string(out, role_of(m));
-    buf_printf(out, ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,"
+    buf_printf(out,
+               ",\"term\":%llu,\"commit\":%llu,\"applied\":%llu,\"lag\":%llu,"
                "\"health\":\"%s\",\"alive\":%s",
                (unsigned long long)m->term, (unsigned long long)m->commit,
                (unsigned long long)m->applied,
-               (unsigned long long)(commit > m->applied ? commit - m->applied : 0),
-               health_of(m), m->alive ? "true" : "false");
+               (unsigned long long)(commit > m->applied ? commit - m->applied : 0), health_of(m),
+               m->alive ? "true" : "false");
     if (m->other_value_max)
-        buf_printf(out, ",\"refused\":\"its --value-max is %llu, here it is %llu\"", (unsigned long long)m->other_value_max,
+        buf_printf(out, ",\"refused\":\"its --value-max is %llu, here it is %llu\"",
+                   (unsigned long long)m->other_value_max,
                    (unsigned long long)node_config_of(d->node)->value_bytes_max);
     buf_append_u8(out, '}');
 }

@@ -15,6 +15,7 @@ struct fake_cluster {
     struct cluster_request *waiting;
     struct buf command;
     u32 asked;
+    u64 handed_over; /* the group that was asked to */
 };
 
 static struct fake_cluster *fake_cluster_now; /* the one of the test that runs */
@@ -44,6 +45,13 @@ bool cluster_leads_core(const struct cluster *c)
 node_id cluster_core_leader(const struct cluster *c)
 {
     return fake_of(c)->leads ? 1 : 2;
+}
+
+bool cluster_hand_over(struct cluster *c, u64 part, u32 replica)
+{
+    (void)replica;
+    fake_of(c)->handed_over = part;
+    return true;
 }
 
 static inline void fake_cluster_answer(struct fake_cluster *f)

@@ -257,6 +257,39 @@ bool admin_make_merge(struct admin_request *r, const struct core *map, struct co
     return true;
 }
 
+/* No command of the core: the group's leader is asked. to=NODE. */
+void admin_post_transfer(struct admin_request *r)
+{
+    const struct core *map = admin_map(r);
+    const struct core_part *p = map ? the_group(r, map) : NULL;
+    bool dry_run = is_yes(r, "dry-run"), first = true;
+    u32 replica = 0;
+    u64 node;
+
+    if (!p || !take_number(r, "to", UINT32_MAX, &node)) return;
+    for (u32 i = 0; i < p->member_count; i++)
+        if (p->members[i].node == node && p->members[i].role == CORE_VOTER)
+            replica = p->members[i].replica;
+    if (!replica) {
+        admin_refuse(
+            r->reply, 409, "NOSUCH",
+            "to=NODE has to name a voter of group %llu; quorate group show %llu shows them",
+            (unsigned long long)p->id, (unsigned long long)p->id);
+        return;
+    }
+    if (!dry_run && !cluster_hand_over(node_cluster(r->door->node), p->id, replica)) {
+        admin_refuse(r->reply, 503, "NOQUORUM",
+                     "the leader of group %llu is not known or not in reach of this node",
+                     (unsigned long long)p->id);
+        return;
+    }
+    r->reply->type = "application/json";
+    buf_append_u8(&r->reply->body, '{');
+    json_put_number(&r->reply->body, &first, "epoch", core_cluster(map)->epoch);
+    json_put_bool(&r->reply->body, &first, "asked", !dry_run);
+    buf_append_text(&r->reply->body, "}\n");
+}
+
 /* ---- the cluster ---- */
 
 bool admin_make_settings(struct admin_request *r, const struct core *map, struct core_command *cmd)
@@ -266,16 +299,16 @@ bool admin_make_settings(struct admin_request *r, const struct core *map, struct
     return take_rows(r, cmd);
 }
 
-/* Without to=LEVEL: the highest that every node serves. */
+/* Without to=LEVEL: the highest that any node serves; the core refuses it until all do. */
 bool admin_make_version(struct admin_request *r, const struct core *map, struct core_command *cmd)
 {
-    u32 count, highest = UINT32_MAX;
+    u32 count, highest = 0;
     const struct core_node *const *nodes = core_nodes(map, &count);
     u64 wanted;
 
     if (!take_number(r, "to", UINT32_MAX, &wanted)) return false;
     for (u32 i = 0; i < count; i++)
-        if (nodes[i]->state != CORE_REMOVED && nodes[i]->version_max < highest)
+        if (nodes[i]->state != CORE_REMOVED && nodes[i]->version_max > highest)
             highest = nodes[i]->version_max;
     cmd->op = CORE_VERSION_RAISE;
     cmd->version = wanted ? (u32)wanted : highest;

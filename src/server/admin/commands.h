@@ -18,5 +18,6 @@ bool admin_make_remove(struct admin_request *r, const struct core *map, struct c
 bool admin_make_move(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_split(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_merge(struct admin_request *r, const struct core *map, struct core_command *cmd);
+void admin_post_transfer(struct admin_request *r);
 bool admin_make_settings(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_version(struct admin_request *r, const struct core *map, struct core_command *cmd);

@@ -1,5 +1,6 @@
-/* HTTP/1.1 (RFC 9112), parsed by llhttp: GET and HEAD without a body, POST with a short one of parameters.
- * Requests may be pipelined; the parser is stopped after each so that the answers are written one by one. */
+/* HTTP/1.1 (RFC 9112), parsed by llhttp: GET and HEAD without a body, POST with a short one of
+ * parameters. Requests may be pipelined; the parser is stopped after each so that the answers are
+ * written one by one. */
 #include "server/admin/admin_internal.h"
 
 #include <stdio.h>
@@ -56,12 +57,14 @@ static int on_header_name(llhttp_t *p, const char *at, size_t bytes)
     return count_head(c, bytes);
 }
 
-/* A browser names the page that asks; a page has nothing to command here (cross-site request forgery). */
+/* A browser names the page that asks; a page has nothing to command here (cross-site request
+ * forgery). */
 static int on_header_name_complete(llhttp_t *p)
 {
     struct admin_client *c = client_of(p);
 
-    if (str_is_word(str_from(c->name, size_min(c->name_bytes, sizeof c->name)), "origin")) c->from_browser = true;
+    if (str_is_word(str_from(c->name, size_min(c->name_bytes, sizeof c->name)), "origin"))
+        c->from_browser = true;
     c->name_bytes = 0;
     return 0;
 }
@@ -123,6 +126,7 @@ static const char *reason_of(u32 status)
         const char *reason;
     } reasons[] = {
         {200, "OK"},
+        {307, "Temporary Redirect"},
         {400, "Bad Request"},
         {403, "Forbidden"},
         {404, "Not Found"},
@@ -147,6 +151,7 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
 
     buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status));
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->type, r->body.len);
+    if (r->location[0]) buf_printf(out, "Location: %s\r\n", r->location);
     if (r->allow) buf_printf(out, "Allow: %s\r\n", r->allow);
     if (!c->keep_alive)
         buf_append_text(out, "Connection: close\r\n");
@@ -163,7 +168,8 @@ static bool take_params(struct admin_client *c, const char *query, struct admin_
 {
     const char *end = c->url + c->url_bytes;
 
-    if (query && !admin_params_add(params, str_from(query + 1, (size_t)(end - query - 1)))) return false;
+    if (query && !admin_params_add(params, str_from(query + 1, (size_t)(end - query - 1))))
+        return false;
     return admin_params_add(params, str_from(c->body, c->body_bytes));
 }
 
@@ -190,7 +196,8 @@ static void answer_request(struct admin_client *c)
         reply.allow = "GET, HEAD, POST";
         buf_append_text(&reply.body, "only GET, HEAD and POST are answered here\n");
     } else if (!take_params(c, query, &params)) {
-        admin_refuse(&reply, 400, "INVALID", "parameters are name=value&name=value, at most %d, with %%XX for other bytes",
+        admin_refuse(&reply, 400, "INVALID",
+                     "parameters are name=value&name=value, at most %d, with %%XX for other bytes",
                      ADMIN_PARAMS_MAX);
     } else {
         is_answered = admin_answer(&r);
@@ -226,7 +233,8 @@ void admin_http_work(struct admin_client *c)
 {
     struct buf *in = &c->stream.in;
 
-    while (in->len && !c->ask && !c->closing && !c->closed && c->stream.out.len < ADMIN_OUTPUT_PAUSE) {
+    while (in->len && !c->ask && !c->closing && !c->closed &&
+           c->stream.out.len < ADMIN_OUTPUT_PAUSE) {
         const char *from = (const char *)buf_bytes(in);
         if (!c->in_request) {
             c->in_request = true;

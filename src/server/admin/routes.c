@@ -1,6 +1,8 @@
 /* What is answered where. A path is a row. */
 #include "server/admin/commands.h"
 
+#include <stdio.h>
+
 static void get_health(struct admin_request *q)
 {
     struct admin_door *d = q->door;
@@ -62,34 +64,58 @@ static const struct route {
     void (*get)(struct admin_request *r);
     admin_make_fn make; /* POST: the command */
     const char *what;
+    void (*post)(struct admin_request *r); /* POST: what is no command of the core */
 } routes[] = {
-    {"/cluster", get_cluster, NULL, "the members and who leads, JSON"},
-    {"/healthz", get_health, NULL, "200 while the node works"},
-    {"/metrics", get_metrics, NULL, "counters, Prometheus text"},
-    {"/readyz", get_ready, NULL, "200 while commands can be served"},
-    {"/v1/cluster", admin_get_summary, NULL, "the cluster in numbers, and its settings"},
-    {"/v1/groups", admin_get_groups, NULL,
-     "partitions: span, members, leader, what is under way; keyspace=NAME, id=N"},
-    {"/v1/groups/*/merge", NULL, admin_make_merge, "take the right neighbour in"},
-    {"/v1/groups/*/move", NULL, admin_make_move, "to=NODE from=NODE"},
-    {"/v1/groups/*/split", NULL, admin_make_split, "at=SLOT or at=KEY"},
-    {"/v1/keyspaces", admin_get_keyspaces, admin_make_ks_create,
-     "all of them; POST name=NAME and settings makes one"},
-    {"/v1/keyspaces/*", admin_get_keyspace, admin_make_ks_set, "one; POST changes its settings"},
-    {"/v1/keyspaces/*/drop", NULL, admin_make_ks_drop, "with everything in it"},
-    {"/v1/keyspaces/*/pin", NULL, admin_make_ks_pin,
-     "node=N (0: none), group=N (0: all): where leaders should be"},
-    {"/v1/nodes", admin_get_nodes, NULL,
-     "nodes: addresses, state, what was heard of them; removed=1: all"},
-    {"/v1/nodes/*/drain", NULL, admin_make_drain, "its replicas go to others"},
-    {"/v1/nodes/*/remove", NULL, admin_make_remove,
-     "for good; force=1: it is lost and will not come back"},
-    {"/v1/nodes/*/undrain", NULL, admin_make_undrain, "it takes replicas again"},
-    {"/v1/plan", admin_get_plan, NULL,
-     "what the rebalancer would do next, what it cannot do, and the remedies"},
-    {"/v1/settings", admin_get_settings, admin_make_settings, "of the cluster; POST changes them"},
-    {"/v1/version", admin_get_summary, admin_make_version,
-     "POST raises the level to=N; it never goes back"},
+    {.path = "/cluster", .get = get_cluster, .what = "the members and who leads, JSON"},
+    {.path = "/healthz", .get = get_health, .what = "200 while the node works"},
+    {.path = "/metrics", .get = get_metrics, .what = "counters, Prometheus text"},
+    {.path = "/readyz", .get = get_ready, .what = "200 while commands can be served"},
+    {.path = "/v1/cluster",
+     .get = admin_get_summary,
+     .what = "the cluster in numbers, and its settings"},
+    {.path = "/v1/groups",
+     .get = admin_get_groups,
+     .what = "partitions: span, members, leader, what is under way; keyspace=NAME, id=N"},
+    {.path = "/v1/groups/*/merge", .make = admin_make_merge, .what = "take the right neighbour in"},
+    {.path = "/v1/groups/*/move", .make = admin_make_move, .what = "to=NODE from=NODE"},
+    {.path = "/v1/groups/*/split", .make = admin_make_split, .what = "at=SLOT or at=KEY"},
+    {.path = "/v1/groups/*/transfer",
+     .post = admin_post_transfer,
+     .what = "to=NODE: its leader hands over"},
+    {.path = "/v1/keyspaces",
+     .get = admin_get_keyspaces,
+     .make = admin_make_ks_create,
+     .what = "all of them; POST name=NAME and settings makes one"},
+    {.path = "/v1/keyspaces/*",
+     .get = admin_get_keyspace,
+     .make = admin_make_ks_set,
+     .what = "one; POST changes its settings"},
+    {.path = "/v1/keyspaces/*/drop", .make = admin_make_ks_drop, .what = "with everything in it"},
+    {.path = "/v1/keyspaces/*/pin",
+     .make = admin_make_ks_pin,
+     .what = "node=N (0: none), group=N (0: all): where leaders should be"},
+    {.path = "/v1/local",
+     .get = admin_get_local,
+     .what = "this node itself: clients, memory, disk, its groups and who lags"},
+    {.path = "/v1/nodes",
+     .get = admin_get_nodes,
+     .what = "nodes: addresses, state, what was heard of them; removed=1: all"},
+    {.path = "/v1/nodes/*/drain", .make = admin_make_drain, .what = "its replicas go to others"},
+    {.path = "/v1/nodes/*/remove",
+     .make = admin_make_remove,
+     .what = "for good; force=1: it is lost and will not come back"},
+    {.path = "/v1/nodes/*/undrain", .make = admin_make_undrain, .what = "it takes replicas again"},
+    {.path = "/v1/plan",
+     .get = admin_get_plan,
+     .what = "what the rebalancer would do next, what it cannot do, and the remedies"},
+    {.path = "/v1/settings",
+     .get = admin_get_settings,
+     .make = admin_make_settings,
+     .what = "of the cluster; POST changes them"},
+    {.path = "/v1/version",
+     .get = admin_get_summary,
+     .make = admin_make_version,
+     .what = "POST raises the level to=N; it never goes back"},
 };
 
 /* Does the path fit, and what is in the place of the `*`? */
@@ -122,7 +148,8 @@ static void answer_not_found(struct admin_reply *out)
 static void answer_bad_method(struct admin_request *r, const struct route *route)
 {
     r->reply->status = 405;
-    r->reply->allow = route->get ? (route->make ? "GET, HEAD, POST" : "GET, HEAD") : "POST";
+    bool posts = route->make || route->post;
+    r->reply->allow = route->get ? (posts ? "GET, HEAD, POST" : "GET, HEAD") : "POST";
     buf_printf(&r->reply->body, "only %s here\n", r->reply->allow);
 }
 
@@ -148,13 +175,34 @@ static bool answer_post(struct admin_request *r, const struct route *route)
     return false;
 }
 
+/* leader=1: from whom sees all facts, the core's leader. False: that is here, or nobody knows who.
+ */
+static bool redirect_to_leader(struct admin_request *r)
+{
+    struct cluster *cluster = node_cluster(r->door->node);
+    const struct core *map = cluster ? cluster_map(cluster) : NULL;
+
+    if (!str_equal(admin_param(r->params, "leader"), STR("1"))) return false;
+    if (!map || !core_cluster(map) || cluster_leads_core(cluster)) return false;
+    const struct core_node *leader = core_node(map, cluster_core_leader(cluster));
+    if (!leader || leader->admin.len == 0) return false;
+    r->reply->status = 307;
+    snprintf(r->reply->location, sizeof r->reply->location, "http://%.*s%.*s",
+             STR_ARG(core_str(&leader->admin)), (int)r->client->url_bytes, r->client->url);
+    buf_printf(&r->reply->body, "node %u leads the core\n", leader->id);
+    return true;
+}
+
 bool admin_answer(struct admin_request *r)
 {
+    if (redirect_to_leader(r)) return true;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         const struct route *route = &routes[i];
         if (!route_fits(route->path, r->path, &r->name)) continue;
         if (r->is_post && route->make) return answer_post(r, route);
-        if (!r->is_post && route->get)
+        if (r->is_post && route->post)
+            route->post(r);
+        else if (!r->is_post && route->get)
             route->get(r);
         else
             answer_bad_method(r, route);
