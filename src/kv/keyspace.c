@@ -154,3 +154,18 @@ err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u64 *ver)
     *ver = *exists ? watch_token(kv, db, key, &row) : kv->applied_ver;
     return c.failed;
 }
+
+u32 kv_db_keyspace(const struct kv *kv, u8 db)
+{
+    assert(db < KV_DATABASES);
+    return kv->dbs[db].keyspace;
+}
+
+bool kv_row_content(str row, struct kv_row_content *out)
+{
+    struct kv_row r;
+
+    if (!head_decode(row, &r)) return false;
+    *out = (struct kv_row_content){.type = r.head.type, .expire_us = r.head.expire_us, .value = r.value};
+    return true;
+}

@@ -118,6 +118,15 @@ MUST_USE err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u
  * passed by. */
 MUST_USE err kv_find_expired(struct kv *kv, u64 now_us, u32 rows, struct buf *tick_body, u32 *found);
 
+/* Rows out of a snapshot of the store, for a backup: which keyspace a database is now, and what a row means. */
+u32 kv_db_keyspace(const struct kv *kv, u8 db);
+struct kv_row_content {
+    u8 type;       /* 1: string */
+    u64 expire_us; /* 0: never */
+    str value;     /* borrowed */
+};
+bool kv_row_content(str row, struct kv_row_content *out); /* false: no row of ours */
+
 struct kv_db_stats {
     u64 keys, expires;
 };

@@ -137,6 +137,7 @@ static err apply_one(struct part *p, u64 index)
         str entry = re->data ? rcbuf_str(re->data) : str_from("", 0);
         p->observer(p->observer_context, index, re->pos.term, entry, buf_str(reply));
     }
+    cut_on_applied(p, index, re->pos.term);
     submit_answer_pending(p, index, re->pos.term, status, buf_str(reply));
     if (reply->cap > MIB) buf_done(reply);
     return read_run_at(p, index);
@@ -155,7 +156,7 @@ err apply_turn(struct part *p, bool *more)
 {
     u64 entries = 0, bytes = 0, unhinted = p->apply.applied + 1;
 
-    while (p->apply.applied < p->apply.target && !read_holds_apply(p)) {
+    while (p->apply.applied < p->apply.target && !read_holds_apply(p) && !cut_holds_apply(p)) {
         if (store_dirty_bytes(p->store) > p->options.dirty_bytes_max) {
             if (!p->apply.stalled) p->stats.apply_stalls++;
             p->apply.stalled = true; /* until the running checkpoint gives memory back */

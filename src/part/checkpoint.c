@@ -69,6 +69,7 @@ static void freeze(struct part *p)
         };
     p->checkpoint.running_pos = (struct log_pos){p->apply.applied_term, p->apply.applied};
     p->checkpoint.running = store_freeze(p->store, l.rows, l.count);
+    cut_on_freeze(p);
     if (MUTANT(log_released_before_checkpoint))
         wal_release(p->wal, p->options.id, p->apply.applied);
     p->checkpoint.running->job.owner = p;
@@ -85,6 +86,7 @@ static bool is_due(const struct part *p)
         return false;
     if (split_holds_checkpoints(p)) return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
+    if (cut_wants_checkpoint(p)) return true;
     if (p->checkpoint.wanted || p->checkpoint.pressed || p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||
@@ -148,12 +150,14 @@ err checkpoint_on_job(struct part *p)
         p->checkpoint.stopping = false;
         if (!p->checkpoint.no_space) wal_hold(p->wal, true); /* or it takes what space there is, and nothing is released */
         p->checkpoint.no_space = true;
+        cut_on_checkpoint(p, pos.index, false);
         return OK;
     }
     if (e) return e;
     assert(pos.index > p->checkpoint.marker.index);
     assert(pos.index <= raft_durable(p->raft));
     p->checkpoint.marker = pos;
+    cut_on_checkpoint(p, pos.index, true);
     checkpoint_found_space(p);
     p->stats.checkpoints++;
     struct wal_frame f = {

@@ -43,6 +43,7 @@ void part_free(struct part *p)
     if (!p) return;
     checkpoint_found_space(p);
     shipping_free(p);
+    part_cut_end(p);
     if (p->checkpoint.running) {
         err ignored = store_checkpoint_done(p->checkpoint.running);
         (void)ignored; /* going down: whatever it wrote is found at the next start */
@@ -193,6 +194,7 @@ err part_turn(struct part *p, bool *more)
         log_step_or_fail(p, &ev);
     }
     if (!e) watch_space(p);
+    cut_turn(p);
     if (!e) e = submit_turn(p, more);
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     bool held = read_holds_apply(p);
@@ -210,7 +212,7 @@ err part_turn(struct part *p, bool *more)
 nanos part_deadline(const struct part *p)
 {
     if (p->merge.absorbed) return NANOS_NEVER;
-    nanos at = shipping_deadline(p);
+    nanos at = u64_min(shipping_deadline(p), cut_deadline(p));
     if (p->merge.waits || p->merge.waiter.number || (p->merge.at && raft_first(p->raft).index < p->merge.at))
         at = u64_min(at, p->now + 5 * NANOS_MS);
     if (!members_is_silent(p)) at = u64_min(at, raft_deadline(p->raft));

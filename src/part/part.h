@@ -198,6 +198,30 @@ void part_transfer(struct part *p, replica_id to);
 /* No job of it is under way: part_free may be called while the node goes on. */
 bool part_may_be_freed(const struct part *p);
 
+/* cut.c: the rows of this partition as of one stamp, for a backup that is consistent over many partitions. The coordinator
+ * holds all of them, so that nothing is stamped anywhere; then takes the greatest stamp any has given, T, and cuts all
+ * at it: each logs a barrier stamped T + 1 and goes on. What was acknowledged before the first hold is in, and what
+ * is in one partition's cut did not depend on what another's leaves out: whoever saw it acknowledged asks later
+ * than the last hold. A barrier that commits in the term of the hold proves that nobody else led in between. */
+enum part_cut_state {
+    PART_CUT_NONE,
+    PART_CUT_HELD,    /* nothing is proposed, until the hold lapses */
+    PART_CUT_LOGGED,  /* the barrier is on its way */
+    PART_CUT_WRITING, /* it is applied; a checkpoint as of it is being written */
+    PART_CUT_READY,   /* rows can be read */
+    PART_CUT_FAILED,  /* leadership, the disk or time were lost; begin again */
+};
+/* False: not the leader, or no quorum in reach. An earlier cut is given up. `id` names this attempt; no other has it. */
+bool part_cut_hold(struct part *p, u64 id, nanos until, u64 *last_hlc);
+/* False: that hold has lapsed or was lost, or the stamp is not one to follow what was given. */
+bool part_cut_make(struct part *p, u64 id, u64 stamp);
+enum part_cut_state part_cut_state(const struct part *p, u64 *stamp, u64 *index);
+/* About so many bytes of rows, as docs/formats/backup.md has them, from a cursor that begins empty. ERR_STALE: there is
+ * no such cut. */
+MUST_USE err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t bytes, struct buf *out, u32 *rows,
+                           bool *last);
+void part_cut_end(struct part *p);
+
 struct raft *part_raft(struct part *p);
 struct machine *part_machine(struct part *p);
 u64 part_bytes(struct part *p); /* about so much a copy of it takes */

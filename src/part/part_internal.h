@@ -186,6 +186,15 @@ struct part {
         struct part_waiter waiter;
     } merge;
 
+    struct { /* cut.c */
+        enum part_cut_state state;
+        nanos until; /* the hold's end; then the end of patience */
+        u64 id, stamp, index, term;
+        bool frozen; /* WRITING: the checkpoint holds exactly what is applied at index */
+        u32 keyspaces[KV_DATABASES];
+        struct store_snapshot *rows;
+    } cut;
+
     struct { /* shipping.c */
         struct outgoing out[RAFT_MEMBERS_MAX];
         struct incoming in;
@@ -239,6 +248,8 @@ void submit_refuse_all(struct part *p, enum part_status status);
 u64 submit_tick_under_way(const struct part *p, u64 now_us); /* its index; 0: none that late */
 u64 submit_tick(struct part *p, u64 now_us,
                 str body); /* index of the TICK, 0: could not be proposed */
+u64 submit_barrier(struct part *p, u64 hlc); /* a TICK of no keys with this stamp; as submit_tick */
+u64 submit_last_hlc(const struct part *p);
 void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
                  str reply);
 
@@ -287,6 +298,16 @@ void read_on_confirmed(struct part *p, const struct raft_read_done *done);
 void read_on_leadership_end(struct part *p);
 void wait_turn(struct part *p);
 void reads_refuse_all(struct part *p, enum part_status status);
+
+/* cut.c */
+bool cut_holds_writes(const struct part *p);
+bool cut_holds_apply(const struct part *p);
+bool cut_wants_checkpoint(const struct part *p);
+void cut_on_applied(struct part *p, u64 index, u64 term);
+void cut_on_freeze(struct part *p);
+void cut_on_checkpoint(struct part *p, u64 index, bool written);
+void cut_turn(struct part *p);
+nanos cut_deadline(const struct part *p);
 
 /* checkpoint.c */
 err checkpoint_turn(struct part *p);

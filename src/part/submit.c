@@ -131,8 +131,8 @@ u64 submit_tick_under_way(const struct part *p, u64 now_us)
                : 0;
 }
 
-/* 0: refused by the core. */
-static err propose_own(struct part *p, u8 op, u64 now_us, str body, const struct part_waiter *from, u64 *index)
+/* An entry of the partition itself, stamped so. An err: refused by the core. */
+static err propose_own(struct part *p, u8 op, u64 hlc, str body, const struct part_waiter *from, u64 *index)
 {
     struct buf bytes;
     struct entry e = {.apply_ver = ENTRY_APPLY_VER, .op = op, .body = body};
@@ -142,7 +142,7 @@ static err propose_own(struct part *p, u8 op, u64 now_us, str body, const struct
     buf_append_str(&bytes, body);
     struct rcbuf *data = rcbuf_from(buf_str(&bytes));
     buf_done(&bytes);
-    entry_stamp(data->data, data->len, next_hlc(p, u64_max(env_wall_us(p->env), now_us)), 0);
+    entry_stamp(data->data, data->len, hlc, 0);
     struct raft_proposal proposal = {.kind = RAFT_COMMAND, .data = data};
     *index = raft_last(p->raft).index + 1;
     err failed = propose(p, &proposal, from, 1);
@@ -155,7 +155,8 @@ bool submit_operation_ok(struct part *p, u8 op, str body, const struct part_wait
     u64 index;
 
     p->now = env_mono(p->env);
-    return raft_is_leader(p->raft) && !propose_own(p, op, 0, body, from, &index);
+    if (!raft_is_leader(p->raft) || cut_holds_writes(p)) return false;
+    return !propose_own(p, op, next_hlc(p, env_wall_us(p->env)), body, from, &index);
 }
 
 void submit_operation(struct part *p, u8 op, str body, const struct part_waiter *from)
@@ -164,18 +165,38 @@ void submit_operation(struct part *p, u8 op, str body, const struct part_waiter 
     part_answer(p, from, raft_is_leader(p->raft) ? PART_OVERLOADED : PART_NOT_LEADER, 0, str_from("", 0));
 }
 
-u64 submit_tick(struct part *p, u64 now_us, str body)
+static u64 propose_tick(struct part *p, u64 hlc, str body)
 {
     static const struct part_waiter nobody;
     static const u8 no_keys[4];
     u64 index;
 
     if (body.len == 0) body = str_from(no_keys, 4);
-    if (propose_own(p, ENTRY_TICK, now_us, body, &nobody, &index)) return 0;
+    if (propose_own(p, ENTRY_TICK, hlc, body, &nobody, &index)) return 0;
     p->stats.ticks++;
+    return index;
+}
+
+u64 submit_tick(struct part *p, u64 now_us, str body)
+{
+    if (cut_holds_writes(p)) return 0;
+    u64 index = propose_tick(p, next_hlc(p, u64_max(env_wall_us(p->env), now_us)), body);
+    if (!index) return 0;
     p->submit.tick_index = index;
     p->submit.tick_us = now_us;
     return index;
+}
+
+u64 submit_last_hlc(const struct part *p)
+{
+    return u64_max(p->submit.last_hlc, machine_clock_hlc(p));
+}
+
+u64 submit_barrier(struct part *p, u64 hlc)
+{
+    assert(hlc > submit_last_hlc(p));
+    p->submit.last_hlc = hlc;
+    return propose_tick(p, hlc, str_from("", 0));
 }
 
 /* Writes at the front of the queue that can go together, with the reads between them admitted at
@@ -249,7 +270,8 @@ static void find_expired(struct part *p, bool *more)
 
 err submit_turn(struct part *p, bool *more)
 {
-    bool leader = raft_is_leader(p->raft), accepts = leader && accepts_writes(p);
+    bool leader = raft_is_leader(p->raft);
+    bool accepts = leader && accepts_writes(p) && !cut_holds_writes(p);
 
     while (p->submit.queue.count) {
         struct queued *q = fifo_first(&p->submit.queue);

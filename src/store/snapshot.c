@@ -74,3 +74,11 @@ err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t bytes, str
     ops->iter_free(i);
     return e;
 }
+
+bool store_snapshot_key(str encoded, u32 *keyspace, str *key)
+{
+    if (encoded.len < HEAD_PREFIX_BYTES || encoded.at[0] != ZONE_HEAD) return false;
+    *keyspace = get_u32be(encoded.at + 1);
+    *key = str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
+    return true;
+}

@@ -158,6 +158,9 @@ void store_snapshot_free(struct store_snapshot *sn);
 MUST_USE err store_snapshot_chunk(struct store_snapshot *sn, str after, size_t bytes, struct buf *out,
                                   bool *last);
 
+/* A key of such a chunk: a head row's, of which keyspace and user key; false: it is no head row's. */
+bool store_snapshot_key(str encoded, u32 *keyspace, str *key);
+
 /* Snapshot in: stage chunks in order, then commit as a job; then store_install_done empties the front
  * table and the store shows the new rows. Abort or crash before the job's end: the old state. */
 struct store_victims;

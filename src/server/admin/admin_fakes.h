@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "raft/raft.h"
+#include "server/backup.h"
 
 #include <stdio.h>
 
@@ -24,7 +25,8 @@ struct fixture {
     struct node_config config;
     struct node_view view;
     const char *failure;
-    nanos now;
+    nanos now, held_for;
+    size_t rows_bytes;
     struct admin_door *door;
     struct far_end ends[ENDS_MAX];
     u32 end_count;
@@ -62,6 +64,39 @@ bool node_group(const struct node *n, u32 i, struct node_group *out)
     *out = (struct node_group){
         .id = 2, .role = RAFT_LEADER, .leader = 1, .peer_count = 1, .peers = {{.replica = 2, .node = 2, .behind = 7}}};
     return i == 0;
+}
+void node_backup_hold(struct node *n, u64 id, nanos how_long, backup_each_fn each, void *context)
+{
+    struct backup_group g = {.group = 2, .hlc = 1000 + id, .state = 1};
+
+    fixture_of(n)->held_for = how_long;
+    each(context, &g);
+}
+void node_backup_cut(struct node *n, u64 id, u64 stamp, backup_each_fn each, void *context)
+{
+    struct backup_group g = {.group = 2, .stamp = stamp, .index = id, .state = 2};
+
+    (void)n, each(context, &g);
+}
+void node_backup_state(struct node *n, backup_each_fn each, void *context)
+{
+    (void)n, (void)each, (void)context;
+}
+void node_backup_end(struct node *n)
+{
+    (void)n;
+}
+/* Three blocks of `rows_bytes`; a stamp of 13 breaks off in the second. */
+err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, size_t bytes, struct buf *out, u32 *rows,
+                     bool *last)
+{
+    (void)bytes;
+    if (group != 2 || (stamp == 13 && cursor->len == 1)) return ERR_STALE;
+    buf_append_u8(cursor, 'x');
+    for (size_t i = 0; i < fixture_of(n)->rows_bytes; i++) buf_append_u8(out, 'r');
+    *rows = 1;
+    *last = cursor->len == 3;
+    return OK;
 }
 const char *node_failure(const struct node *n)
 {

@@ -19,6 +19,7 @@
 #define ADMIN_IDLE_TIME (60 * NANOS_SEC) /* from a reply to the next request's first byte */
 
 struct admin_ask;
+struct admin_rows;
 
 /* http.c writes it: one connection. */
 struct admin_client {
@@ -39,6 +40,7 @@ struct admin_client {
     bool closing;    /* after what is in out */
     bool closed;     /* env_close was called */
     struct admin_ask *ask; /* the answer to this request waits for the core; nothing more is parsed until then */
+    struct admin_rows *rows; /* the answer is a stream of rows; the same */
     nanos deadline;
 };
 
@@ -124,6 +126,17 @@ void admin_get_settings(struct admin_request *r);
 void admin_get_summary(struct admin_request *r);
 
 void admin_get_local(struct admin_request *r); /* local_json.c */
+
+/* backup_json.c */
+void admin_get_backup(struct admin_request *r);
+void admin_post_backup_hold(struct admin_request *r);
+void admin_post_backup_cut(struct admin_request *r);
+void admin_post_backup_end(struct admin_request *r);
+void admin_get_rows(struct admin_request *r);
+/* The next block of the client's stream of rows, as a chunk. False: it broke off. */
+bool admin_rows_next(struct admin_client *c);
+bool admin_rows_ended(const struct admin_client *c);
+void admin_rows_free(struct admin_client *c);
 
 /* plan_json.c */
 void admin_get_plan(struct admin_request *r);

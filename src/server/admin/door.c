@@ -34,6 +34,7 @@ err admin_door_new(struct node *n, char *problem, size_t problem_size, struct ad
 static void client_free(struct admin_client *c)
 {
     admin_ask_drop(c);
+    admin_rows_free(c);
     c->door->stats.connected--;
     list_remove(&c->all);
     list_remove(&c->dirty);
@@ -107,7 +108,7 @@ void admin_door_on_event(struct admin_door *d, const struct env_event *ev)
     case ENV_ENDED: /* as of `printf ... | nc -N`: what is answered by now is still sent */
         admin_http_work(c);
         c->ended = true;
-        c->closing = c->ask == NULL;
+        c->closing = c->ask == NULL && c->rows == NULL;
         admin_touch(c);
         break;
     case ENV_CLOSED: client_free(c); break;

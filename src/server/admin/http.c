@@ -150,7 +150,9 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
     struct buf *out = &c->stream.out;
 
     buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status));
-    buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->type, r->body.len);
+    buf_printf(out, "Content-Type: %s\r\n", r->type);
+    if (c->rows) buf_append_text(out, "Transfer-Encoding: chunked\r\n");
+    else buf_printf(out, "Content-Length: %zu\r\n", r->body.len);
     if (r->location[0]) buf_printf(out, "Location: %s\r\n", r->location);
     if (r->allow) buf_printf(out, "Allow: %s\r\n", r->allow);
     if (!c->keep_alive)
@@ -159,7 +161,7 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
         buf_append_text(out, "Connection: keep-alive\r\n");
     buf_append_text(out, "Cache-Control: no-store\r\n\r\n");
     if (with_body) buf_append_str(out, buf_str(&r->body));
-    c->closing = !c->keep_alive;
+    c->closing = !c->keep_alive && !c->rows;
     admin_set_deadline(c, ADMIN_IDLE_TIME);
     admin_touch(c);
 }
@@ -229,11 +231,27 @@ static void answer_bad(struct admin_client *c)
     buf_clear(&c->stream.in);
 }
 
+/* A block at a time, so that no turn is long; the next when the client has taken this one. */
+static void go_on_with_rows(struct admin_client *c)
+{
+    if (c->stream.out.len >= ADMIN_OUTPUT_PAUSE || c->closed) return;
+    admin_set_deadline(c, ADMIN_IDLE_TIME);
+    admin_touch(c);
+    if (!admin_rows_next(c)) {
+        c->keep_alive = false;
+    } else if (!admin_rows_ended(c)) {
+        return;
+    }
+    admin_rows_free(c);
+    c->closing = !c->keep_alive || c->ended;
+}
+
 void admin_http_work(struct admin_client *c)
 {
     struct buf *in = &c->stream.in;
 
-    while (in->len && !c->ask && !c->closing && !c->closed &&
+    if (c->rows) go_on_with_rows(c);
+    while (in->len && !c->ask && !c->rows && !c->closing && !c->closed &&
            c->stream.out.len < ADMIN_OUTPUT_PAUSE) {
         const char *from = (const char *)buf_bytes(in);
         if (!c->in_request) {
@@ -253,6 +271,7 @@ void admin_http_work(struct admin_client *c)
         buf_consume(in, (size_t)(llhttp_get_error_pos(&c->parser) - from));
         llhttp_resume(&c->parser);
         answer_request(c);
+        if (c->rows && c->is_head) admin_rows_free(c);
         c->in_request = c->ask != NULL; /* its time goes on */
     }
 }
