@@ -1,9 +1,9 @@
 #include "cli/http.h"
 
 #include "base/assert.h"
+#include "cli/dial.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,12 +15,6 @@
 
 enum { HEAD_BYTES_MAX = 16 * 1024, REDIRECTS_MAX = 4, BODY_BYTES_MAX = 256 << 20 };
 
-static bool ready(int fd, short events, u32 timeout_ms)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-    return poll(&p, 1, (int)timeout_ms) == 1;
-}
-
 static void say(struct http_answer *out, const char *format, ...) PRINTF_LIKE(2, 3);
 static void say(struct http_answer *out, const char *format, ...)
 {
@@ -31,48 +25,10 @@ static void say(struct http_answer *out, const char *format, ...)
     va_end(args);
 }
 
-static int dial_address(const struct addrinfo *a, u32 timeout_ms)
-{
-    int failure = 0, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    socklen_t bytes = sizeof failure;
-
-    if (fd < 0) return -1;
-    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0) return fd;
-    failure = errno;
-    if (failure == EINPROGRESS) {
-        failure = ETIMEDOUT;
-        if (ready(fd, POLLOUT, timeout_ms)) getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &bytes);
-        if (failure == 0) return fd;
-    }
-    close(fd);
-    errno = failure;
-    return -1;
-}
-
-static int dial(const struct http_request *q, struct http_answer *out)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found = NULL;
-    char port[8];
-    int fd = -1;
-
-    snprintf(port, sizeof port, "%u", q->place.port);
-    int failed = getaddrinfo(q->place.host, port, &hints, &found);
-    if (failed) {
-        say(out, "%s: %s", q->place.host, gai_strerror(failed));
-        return -1;
-    }
-    for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next)
-        fd = dial_address(a, q->timeout_ms);
-    if (fd < 0)
-        say(out, "nobody answers at %s:%u: %s", q->place.host, q->place.port, strerror(errno));
-    freeaddrinfo(found);
-    return fd;
-}
-
 static bool send_all(int fd, str bytes, u32 timeout_ms)
 {
     while (bytes.len) {
-        if (!ready(fd, POLLOUT, timeout_ms)) return false;
+        if (!dial_ready(fd, POLLOUT, timeout_ms)) return false;
         ssize_t part = send(fd, bytes.at, bytes.len, MSG_NOSIGNAL);
         if (part < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         if (part <= 0) return false;
@@ -101,7 +57,7 @@ static bool send_request(int fd, const struct http_request *q)
 static int receive(int fd, struct buf *in, u32 timeout_ms)
 {
     for (;;) {
-        if (!ready(fd, POLLIN, timeout_ms)) return -1;
+        if (!dial_ready(fd, POLLIN, timeout_ms)) return -1;
         ssize_t part = recv(fd, buf_reserve(in, 64 * 1024), 64 * 1024, 0);
         if (part > 0) {
             buf_extend(in, (size_t)part);
@@ -262,7 +218,8 @@ void http_ask(struct http_request *q, struct http_answer *out)
     *out = (struct http_answer){0};
     for (u32 i = 0; i <= REDIRECTS_MAX; i++) {
         struct head h = {0};
-        int fd = dial(q, out);
+        int fd = dial_to(q->place.host, q->place.port, q->timeout_ms, out->problem,
+                         sizeof out->problem);
         if (fd < 0) return;
         out->reached = true;
         if (send_request(fd, q))

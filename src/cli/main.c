@@ -16,6 +16,8 @@ const struct command commands_table[] = {
     {"node", "list, drain and remove nodes", node_main, &node_noun},
     {"group", "list, move, split and merge groups", group_main, &group_noun},
     {"rebalance", "what is moved and why; pause and resume", rebalance_main, &rebalance_noun},
+    {"backup", "all keyspaces at one stamp, into a directory", backup_main, &backup_noun},
+    {"restore", "a backup into a new cluster", restore_main, &restore_noun},
     {"settings", "of the whole cluster", settings_main, &settings_noun},
     {"sim", "run whole clusters in the deterministic simulator", sim_main, NULL},
     {"check", "check a history of operations for linearizability", check_main, NULL},

@@ -42,5 +42,10 @@ void env_real_quiesce(struct env *env);
  * touched: their owner may be gone already. NULL is accepted. */
 void env_real_free(struct env *env);
 
+/* The clocks and chance alone, for commands that have no env. */
+nanos env_real_mono(void);
+u64 env_real_wall_us(void);
+u64 env_real_random(void);
+
 /* A parsed enum log_level: "error", "warn", "info", "debug". */
 MUST_USE bool env_log_level_parse(const char *text, enum log_level *out);

@@ -49,6 +49,19 @@ static u64 random_u64(struct env *env)
     return value;
 }
 
+nanos env_real_mono(void)
+{
+    return mono_now(NULL);
+}
+u64 env_real_wall_us(void)
+{
+    return wall_now_us(NULL);
+}
+u64 env_real_random(void)
+{
+    return random_u64(NULL);
+}
+
 static void wake_at(struct env *env, nanos at) { real_of(env)->wish = at; }
 
 /* libuv runs due timers before it polls, and then polls without a limit if none is left. The timer may be

@@ -3,7 +3,7 @@
 
 #define WRITE_PATIENCE (60 * NANOS_SEC)  /* from the barrier to its checkpoint */
 #define READ_PATIENCE  (120 * NANOS_SEC) /* from one piece of rows to the next */
-#define STAMP_AHEAD_US 10000000          /* a stamp so far before this clock is another clock's mistake */
+#define STAMP_AHEAD_US 10000000 /* a stamp so far before this clock is another clock's mistake */
 
 static void end_with(struct part *p, enum part_cut_state state)
 {
@@ -96,7 +96,8 @@ void cut_turn(struct part *p)
 
 nanos cut_deadline(const struct part *p)
 {
-    return p->cut.state == PART_CUT_NONE || p->cut.state == PART_CUT_FAILED ? NANOS_NEVER : p->cut.until;
+    return p->cut.state == PART_CUT_NONE || p->cut.state == PART_CUT_FAILED ? NANOS_NEVER
+                                                                            : p->cut.until;
 }
 
 enum part_cut_state part_cut_state(const struct part *p, u64 *stamp, u64 *index)
@@ -113,7 +114,8 @@ void part_cut_end(struct part *p)
 
 /* ---- rows ---- */
 
-/* type:u8 | db:u8 | expire_us:u64 | key_len:u32 | value_len:u32 | key | value: docs/formats/backup.md */
+/* type:u8 | db:u8 | expire_us:u64 | key_len:u32 | value_len:u32 | key | value:
+ * docs/formats/backup.md */
 static err put_row(struct part *p, str encoded, str value, struct buf *out, u32 *rows)
 {
     struct kv_row_content row;
@@ -121,7 +123,8 @@ static err put_row(struct part *p, str encoded, str value, struct buf *out, u32 
     str key;
     u8 db = 0;
 
-    if (!store_snapshot_key(encoded, &keyspace, &key)) return OK; /* sessions and the marker stay here */
+    if (!store_snapshot_key(encoded, &keyspace, &key))
+        return OK; /* sessions and the marker stay here */
     while (db < KV_DATABASES && p->cut.keyspaces[db] != keyspace) db++;
     if (db == KV_DATABASES) return OK; /* emptied, and not yet swept away */
     if (!kv_row_content(value, &row)) return ERR_CORRUPT;

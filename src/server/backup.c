@@ -48,7 +48,8 @@ void node_backup_state(struct node *n, backup_each_fn each, void *context)
 
     for (u32 i = 0; i < parts_count(node_parts(n)); i++) {
         struct hosted *h = kv_group_at(n, i);
-        if (h && part_cut_state(h->part, &stamp, &index) != PART_CUT_NONE) tell(h, 0, each, context);
+        if (h && part_cut_state(h->part, &stamp, &index) != PART_CUT_NONE)
+            tell(h, 0, each, context);
     }
 }
 
@@ -62,8 +63,8 @@ void node_backup_end(struct node *n)
     }
 }
 
-err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, size_t bytes, struct buf *out, u32 *rows,
-                     bool *last)
+err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, size_t bytes,
+                     struct buf *out, u32 *rows, bool *last)
 {
     struct hosted *h = parts_find(node_parts(n), group);
 

@@ -258,10 +258,12 @@ TEST(v1, holds_and_cuts_for_a_backup)
 
     CHECK_EQ(ask(w, "POST", "/v1/backup/hold", "for-ms=900", &body), 400);
     CHECK_EQ(ask(w, "POST", "/v1/backup/hold", "id=7&for-ms=900", &body), 200);
-    CHECK_STR(str_of(body), "{\"node\":1,\"groups\":[{\"group\":2,\"state\":\"held\",\"hlc\":1007,\"stamp\":0,\"index\":0}]}\n");
+    CHECK_STR(str_of(body), "{\"node\":1,\"groups\":[{\"group\":2,\"state\":\"held\",\"hlc\":1007,"
+                            "\"stamp\":0,\"index\":0}]}\n");
     CHECK_EQ(w->door->held_for, 900 * NANOS_MS);
     CHECK_EQ(ask(w, "POST", "/v1/backup/cut", "id=7&stamp=1007", &body), 200);
-    CHECK_STR(str_of(body), "{\"node\":1,\"groups\":[{\"group\":2,\"state\":\"logged\",\"hlc\":0,\"stamp\":1007,\"index\":7}]}\n");
+    CHECK_STR(str_of(body), "{\"node\":1,\"groups\":[{\"group\":2,\"state\":\"logged\",\"hlc\":0,"
+                            "\"stamp\":1007,\"index\":7}]}\n");
     world_done(w);
 }
 
@@ -290,7 +292,7 @@ TEST(v1, streams_rows_as_fast_as_they_are_taken)
     w->end->reads_nothing = false;
     env_flush(&w->door->env, w->end->stream);
     for (u32 i = 0; i < 10; i++) fixture_event(w->door, w->end, ENV_DRAINED);
-    CHECK_EQ(count_of(w->end, "4b00c\r\n"), 3); /* 12 bytes of head and the rows */
+    CHECK_EQ(count_of(w->end, "4b00c\r\n"), 3);  /* 12 bytes of head and the rows */
     CHECK_EQ(count_of(w->end, "\r\n1c\r\n"), 1); /* the totals */
     CHECK_EQ(count_of(w->end, "\r\n0\r\n\r\n"), 1);
     CHECK_EQ(ask(w, "GET", "/healthz", "", &body), 200); /* the connection goes on */
@@ -304,7 +306,8 @@ TEST(v1, breaks_a_stream_off_that_has_lost_its_cut)
 
     w->door->rows_bytes = 10;
     CHECK_EQ(ask(w, "GET", "/v1/groups/2/rows?stamp=13", "", &body), 200);
-    for (u32 i = 0; i < 10 && !w->end->asked_to_close; i++) fixture_event(w->door, w->end, ENV_DRAINED);
+    for (u32 i = 0; i < 10 && !w->end->asked_to_close; i++)
+        fixture_event(w->door, w->end, ENV_DRAINED);
     CHECK(w->end->asked_to_close);
     CHECK_EQ(count_of(w->end, "\r\n0\r\n\r\n"), 0);
     world_done(w);
@@ -380,9 +383,10 @@ TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it),
           RUN(v1, shows_nodes_groups_and_settings),
           RUN(v1, tells_what_a_command_would_do_without_doing_it),
           RUN(v1, sends_who_wants_all_facts_to_the_leader_of_the_core),
-          RUN(v1, shows_itself_and_asks_leaders_to_hand_over),
-          RUN(v1, holds_and_cuts_for_a_backup), RUN(v1, streams_rows_as_fast_as_they_are_taken),
-          RUN(v1, breaks_a_stream_off_that_has_lost_its_cut), RUN(v1, answers_in_order_while_a_command_is_under_way),
+          RUN(v1, shows_itself_and_asks_leaders_to_hand_over), RUN(v1, holds_and_cuts_for_a_backup),
+          RUN(v1, streams_rows_as_fast_as_they_are_taken),
+          RUN(v1, breaks_a_stream_off_that_has_lost_its_cut),
+          RUN(v1, answers_in_order_while_a_command_is_under_way),
           RUN(v1, forgets_a_command_whose_client_is_gone),
           RUN(v1, takes_no_command_from_a_page_in_a_browser),
           RUN(v1, has_no_map_before_it_is_a_member))

@@ -1,4 +1,5 @@
-/* /v1/backup: hold, cut, state, end; and the rows of a group's cut, block by block as the client takes them. */
+/* /v1/backup: hold, cut, state, end; and the rows of a group's cut, block by block as the client
+ * takes them. */
 #include "server/admin/admin_internal.h"
 
 #include "base/bytes.h"
@@ -106,7 +107,8 @@ void admin_get_rows(struct admin_request *r)
     u64 stamp;
 
     if (!str_to_i64(r->name, &group) || group <= 0) {
-        admin_refuse(r->reply, 400, "INVALID", "%.*s is not the number of a group", STR_ARG(r->name));
+        admin_refuse(r->reply, 400, "INVALID", "%.*s is not the number of a group",
+                     STR_ARG(r->name));
         return;
     }
     if (!take_u64(r, "stamp", &stamp)) return;
@@ -138,7 +140,8 @@ bool admin_rows_next(struct admin_client *c)
     u32 rows;
     bool last;
 
-    err e = node_backup_rows(c->door->node, s->group, s->stamp, &s->cursor, BLOCK_BYTES, &block, &rows, &last);
+    err e = node_backup_rows(c->door->node, s->group, s->stamp, &s->cursor, BLOCK_BYTES, &block,
+                             &rows, &last);
     if (!e && rows) put_block(&c->stream.out, rows, buf_str(&block));
     s->rows += rows;
     s->bytes += block.len;

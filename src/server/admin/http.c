@@ -151,8 +151,10 @@ static void write_reply(struct admin_client *c, const struct admin_reply *r, boo
 
     buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, reason_of(r->status));
     buf_printf(out, "Content-Type: %s\r\n", r->type);
-    if (c->rows) buf_append_text(out, "Transfer-Encoding: chunked\r\n");
-    else buf_printf(out, "Content-Length: %zu\r\n", r->body.len);
+    if (c->rows)
+        buf_append_text(out, "Transfer-Encoding: chunked\r\n");
+    else
+        buf_printf(out, "Content-Length: %zu\r\n", r->body.len);
     if (r->location[0]) buf_printf(out, "Location: %s\r\n", r->location);
     if (r->allow) buf_printf(out, "Allow: %s\r\n", r->allow);
     if (!c->keep_alive)
