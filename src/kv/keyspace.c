@@ -155,10 +155,18 @@ err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u64 *ver)
     return c.failed;
 }
 
-u32 kv_db_keyspace(const struct kv *kv, u8 db)
+u32 kv_places(const struct kv *kv, struct kv_place **out)
 {
-    assert(db < KV_DATABASES);
-    return kv->dbs[db].keyspace;
+    u32 count = 0, at = 0;
+
+    for (u8 db = 0; db < KV_DATABASES; db++) count += kv->dbs[db].segment_count;
+    *out = mem_zalloc_array(count, sizeof **out);
+    for (u8 db = 0; db < KV_DATABASES; db++)
+        for (u32 i = 0; i < kv->dbs[db].segment_count; i++) {
+            const struct kv_segment *s = &kv->dbs[db].segments[i];
+            (*out)[at++] = (struct kv_place){.keyspace = s->keyspace, .first = s->first, .last = s->last, .db = db};
+        }
+    return count;
 }
 
 bool kv_row_content(str row, struct kv_row_content *out)

@@ -118,8 +118,14 @@ MUST_USE err kv_watch(struct kv *kv, u8 db, str key, u64 now_us, bool *exists, u
  * passed by. */
 MUST_USE err kv_find_expired(struct kv *kv, u64 now_us, u32 rows, struct buf *tick_body, u32 *found);
 
-/* Rows out of a snapshot of the store, for a backup: which keyspace a database is now, and what a row means. */
-u32 kv_db_keyspace(const struct kv *kv, u8 db);
+/* Where rows of each database lie in the store, now: these slots (all, in a range keyspace) under this keyspace id. A
+ * row elsewhere is of a database that was emptied. *out is the caller's (mem_free). */
+struct kv_place {
+    u32 keyspace;
+    u16 first, last;
+    u8 db;
+};
+u32 kv_places(const struct kv *kv, struct kv_place **out);
 struct kv_row_content {
     u8 type;       /* 1: string */
     u64 expire_us; /* 0: never */

@@ -9,6 +9,9 @@ static void end_with(struct part *p, enum part_cut_state state)
 {
     store_snapshot_free(p->cut.rows);
     p->cut.rows = NULL;
+    mem_free(p->cut.places);
+    p->cut.places = NULL;
+    p->cut.place_count = 0;
     p->cut.state = state;
 }
 
@@ -58,7 +61,7 @@ void cut_on_applied(struct part *p, u64 index, u64 term)
     if (LIKELY(p->cut.state != PART_CUT_LOGGED) || index < p->cut.index) return;
     bool is_barrier = index == p->cut.index && term == p->cut.term;
     end_with(p, is_barrier && !p->checkpoint.no_space ? PART_CUT_WRITING : PART_CUT_FAILED);
-    for (u8 db = 0; db < KV_DATABASES; db++) p->cut.keyspaces[db] = kv_db_keyspace(part_kv(p), db);
+    if (p->cut.state == PART_CUT_WRITING) p->cut.place_count = kv_places(part_kv(p), &p->cut.places);
 }
 
 bool cut_wants_checkpoint(const struct part *p)
@@ -114,6 +117,17 @@ void part_cut_end(struct part *p)
 
 /* ---- rows ---- */
 
+static const struct kv_place *place_of(const struct part *p, u32 keyspace, str key)
+{
+    u16 slot = store_slot(key);
+
+    for (u32 i = 0; i < p->cut.place_count; i++) {
+        const struct kv_place *at = &p->cut.places[i];
+        if (at->keyspace == keyspace && at->first <= slot && slot <= at->last) return at;
+    }
+    return NULL;
+}
+
 /* type:u8 | db:u8 | expire_us:u64 | key_len:u32 | value_len:u32 | key | value:
  * docs/formats/backup.md */
 static err put_row(struct part *p, str encoded, str value, struct buf *out, u32 *rows)
@@ -121,15 +135,14 @@ static err put_row(struct part *p, str encoded, str value, struct buf *out, u32 
     struct kv_row_content row;
     u32 keyspace;
     str key;
-    u8 db = 0;
 
     if (!store_snapshot_key(encoded, &keyspace, &key))
         return OK; /* sessions and the marker stay here */
-    while (db < KV_DATABASES && p->cut.keyspaces[db] != keyspace) db++;
-    if (db == KV_DATABASES) return OK; /* emptied, and not yet swept away */
+    const struct kv_place *place = place_of(p, keyspace, key);
+    if (!place) return OK; /* emptied, and not yet swept away */
     if (!kv_row_content(value, &row)) return ERR_CORRUPT;
     buf_append_u8(out, row.type);
-    buf_append_u8(out, db);
+    buf_append_u8(out, place->db);
     buf_append_u64(out, row.expire_us);
     buf_append_u32(out, (u32)key.len);
     buf_append_u32(out, (u32)row.value.len);

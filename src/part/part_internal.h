@@ -191,7 +191,8 @@ struct part {
         nanos until; /* the hold's end; then the end of patience */
         u64 id, stamp, index, term;
         bool frozen; /* WRITING: the checkpoint holds exactly what is applied at index */
-        u32 keyspaces[KV_DATABASES];
+        struct kv_place *places; /* the databases as of the barrier */
+        u32 place_count;
         struct store_snapshot *rows;
     } cut;
 

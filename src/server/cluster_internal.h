@@ -111,7 +111,7 @@ const u8 *cluster_incarnation(const struct cluster *c);
 void map_copy_turn(struct cluster *c);
 void map_copy_serve(struct cluster *c, node_id to, str body); /* ERR_MALFORMED bodies are dropped */
 void map_copy_take(struct cluster *c, node_id from, str body);
-void map_copy_keep(struct cluster *c);
+void map_copy_keep(struct cluster *c); /* the replica of the core here goes: its map is the copy from now on */
 void map_copy_free(struct cluster *c);
 
 /* residents.c */

@@ -79,6 +79,18 @@ static void note_place(struct cluster *c, struct core_map m)
     c->copy.page_id = o.id;
 }
 
+void map_copy_keep(struct cluster *c)
+{
+    struct core *own = cluster_own_core(c);
+
+    if (!own || epoch_of(own) <= epoch_of(c->copy.core)) return;
+    core_free(c->copy.core);
+    core_free(c->copy.next);
+    c->copy.core = core_copy_of(own);
+    c->copy.next = NULL;
+    c->copy.busy = false; /* what was asked for is about an older one */
+}
+
 void map_copy_take(struct cluster *c, node_id from, str body)
 {
     struct core_map m;
@@ -123,31 +135,6 @@ void map_copy_serve(struct cluster *c, node_id to, str body)
     else
         core_delta(map, p.since, PULL_BYTES, out);
     peers_end(c->peers);
-}
-
-/* The replica of the core here is about to go: what it knows stays. A map never goes back. */
-void map_copy_keep(struct cluster *c)
-{
-    struct core *own = cluster_own_core(c), *kept;
-    struct core_object last = {0};
-    struct buf page = {0};
-    struct core_map m = {.flags = CORE_MAP_MORE};
-    err e = OK;
-
-    if (!own || epoch_of(own) <= epoch_of(c->copy.core)) return;
-    kept = core_new(NULL);
-    while (!e && (m.flags & CORE_MAP_MORE)) {
-        buf_clear(&page);
-        core_page(own, 0, last.kind, last.id, PULL_BYTES, &page);
-        e = core_map_decode(buf_str(&page), &m);
-        for (struct core_map rest = m; !e && core_map_next(&rest, &last);) continue;
-        if (!e) e = core_copy_take(kept, buf_str(&page));
-    }
-    if (!e) e = core_copy_done(kept);
-    assert(!e); /* it is a map already */
-    buf_done(&page);
-    core_free(c->copy.core);
-    c->copy.core = kept;
 }
 
 static const struct peer_view *who_is_ahead(const struct peer_view *peers, u32 count, u32 epoch)

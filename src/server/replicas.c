@@ -110,6 +110,7 @@ err replicas_save(struct replicas *r)
     buf_append_u32(&b, FORMAT);
     buf_append_u32(&b, r->count);
     for (u32 i = 0; i < r->count; i++) encode_row(&r->rows[i], &b);
+    buf_append_u64(&b, r->epoch);
     buf_append_u32(&b, crc32c(buf_bytes(&b), b.len));
     err e = env_file_replace(r->env, FILE_NAME, buf_str(&b));
     buf_done(&b);
@@ -132,6 +133,7 @@ static err decode(struct replicas *r, str bytes)
         if (r->count && r->rows[r->count - 1].part >= row.part) return ERR_CORRUPT;
         replicas_add(r, &row);
     }
+    r->epoch = reader_u64(&in);
     return reader_end(&in) ? ERR_CORRUPT : OK;
 }
 

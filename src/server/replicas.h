@@ -21,6 +21,7 @@ struct replicas {
     struct env *env;
     struct replica_row *rows; /* by part */
     u32 count, cap;
+    u64 epoch; /* of the newest map that the rows were made by: an older one says nothing about them */
     bool dirty;
 };
 

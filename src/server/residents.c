@@ -2,7 +2,9 @@
  * kept, and the connections are those to its nodes.
  *
  * The map may be old, so nothing is deleted because the map does not know it yet: numbers of replicas and partitions
- * are given out in order and never again, and only what was given out and is not there any more is gone for ever. */
+ * are given out in order and never again, and only what was given out and is not there any more is gone for ever. Nor
+ * is anything started because an old map still knows it: a map older than the one before is not carried out, also after
+ * a restart, as the catalog keeps its epoch. */
 #include "server/cluster_internal.h"
 
 #include <stdio.h>
@@ -34,11 +36,13 @@ static bool has_replica(const struct core_part *p, replica_id id)
 
 /* ---- replicas that come ---- */
 
-/* The members as they were when the partition was made: until the map has heard of a leader, none can have come or
- * gone. After that a late founder comes as others do, without members, and learns them from the log. */
+/* The members as they were when the partition was made: every number that was ever given out is there. They are the
+ * beginning of the log, also for a founder that comes late: no entry says them. Those who made the first entries durable
+ * do not start anew (see above), so that a majority of founders with empty logs cannot come together again. Once
+ * members have changed a late one comes as others do, and learns them from the log. */
 static bool is_as_founded(const struct core_part *p)
 {
-    if (p->leader_term || p->next_replica != p->member_count + 1) return false;
+    if (p->next_replica != p->member_count + 1) return false;
     for (u32 i = 0; i < p->member_count; i++)
         if (p->members[i].role != CORE_VOTER) return false;
     return true;
@@ -106,9 +110,9 @@ static void retire(struct cluster *c, struct hosted *h)
     struct replica_row *row = replicas_find(c->replicas, h->id);
 
     if (h->retiring) return;
-    if (h->id == PART_CORE) map_copy_keep(c);
     env_log(c->env, LOG_INFO, "partition %llu: replica %u is no member any more and is deleted",
             (unsigned long long)h->id, row ? row->replica : 0);
+    if (h->id == PART_CORE) map_copy_keep(c);
     if (row && !row->deleting) {
         row->deleting = true;
         c->replicas->dirty = true;
@@ -236,11 +240,17 @@ static void carry_out(struct cluster *c, const struct core *map)
     const struct core_part *const *parts = core_parts(map, &count);
 
     c->residents.op_count = 0;
+    c->replicas->epoch = u64_max(c->replicas->epoch, core_cluster(map)->epoch); /* saved with the rows it makes */
     watch_own_row(c, map);
     carry_out_nodes(c, map);
     for (u32 i = 0; i < count; i++) carry_out_part(c, parts[i]);
     forget_gone(c, map);
     start_noted(c);
+}
+
+static bool is_old(const struct cluster *c, u64 epoch)
+{
+    return epoch < u64_max(c->residents.epoch, c->replicas->epoch);
 }
 
 void residents_turn(struct cluster *c)
@@ -252,6 +262,7 @@ void residents_turn(struct cluster *c)
     forget_erased(c);
     if (!epoch || c->now < c->residents.next_at) return;
     if (map == c->residents.map && epoch == c->residents.epoch) return;
+    if (is_old(c, epoch)) return;
     c->residents.map = map;
     c->residents.epoch = epoch;
     c->residents.next_at = c->now + PASS_EVERY;
@@ -263,5 +274,5 @@ nanos residents_deadline(const struct cluster *c)
     nanos at = c->residents.starts_unsaved ? c->residents.save_at : NANOS_NEVER;
 
     bool is_new = cluster_epoch(c) != c->residents.epoch || cluster_map(c) != c->residents.map;
-    return cluster_is_founded(c) && is_new ? u64_min(at, c->residents.next_at) : at;
+    return cluster_is_founded(c) && is_new && !is_old(c, cluster_epoch(c)) ? u64_min(at, c->residents.next_at) : at;
 }

@@ -70,7 +70,7 @@ struct place redis_place(struct client *c, const struct kv_command *cmd, const s
         if (UNLIKELY(!p.hosted)) p.verdict = PLACE_ABSENT;
         return p;
     }
-    if (count == 0) return (struct place){.verdict = PLACE_GONE};
+    if (count == 0) return (struct place){.verdict = routes_map(r) ? PLACE_GONE : PLACE_ABSENT};
     if (count > 1 && !has_keys(cmd)) return (struct place){.verdict = PLACE_EVERYWHERE};
     redis_keys_begin(&k, cmd, argv, argc);
     if (k.at == 0) { /* no key after all: anywhere */
