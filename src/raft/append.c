@@ -15,6 +15,9 @@ static struct raft_message *reply_to(struct raft *r, struct raft_outbox *outbox,
     reply->life = reply->impaired ? r->election.life : 0;
     reply->disk_full = r->election.disk_full;
     reply->full = r->refused_entries || r->room == 0 || reply->disk_full;
+    reply->commit = r->marks.commit;
+    reply->fortify = fortify_answers(r, m) && !reply->impaired;
+    reply->epoch = reply->fortify ? m->epoch : 0;
     return reply;
 }
 
@@ -154,6 +157,7 @@ void append_on_message(struct raft *r, const struct raft_message *m)
         return;
     }
     election_follow(r, m->from);
+    fortify_on_append(r, m);
     /* Every leader has what was committed before it (§3.6.1), so that much is known without
      * comparing. */
     r->following.matched = u64_max(r->following.matched, r->marks.commit);
@@ -161,6 +165,17 @@ void append_on_message(struct raft *r, const struct raft_message *m)
         accept(r, m, take_entries(r, m));
     else
         reject(r, m);
+}
+
+/* A leader that nobody need answer does not ask: it is told of what it would want to know. */
+void append_report(struct raft *r)
+{
+    const struct raft_message unasked = {.from = r->election.leader, .term = own_term(r)};
+
+    if (!fortify_rests(r) || !outbox_has_room(&r->out->send)) return;
+    struct raft_message *reply = reply_to(r, &r->out->send, &unasked);
+    reply->match = u64_min(r->following.matched, r->marks.durable);
+    reply->hint = (struct log_pos){tail_term_at(&r->tail, r->following.matched), r->following.matched};
 }
 
 void append_forget_leader(struct raft *r)

@@ -18,8 +18,9 @@
 bool change_is_caught_up(const struct raft *r, u32 slot, nanos now)
 {
     const struct progress *p = &r->leading.peers[slot];
-    if (!p->catching_up.done || p->impaired || p->full || !p->heard_at) return false;
-    return now < p->heard_at + r->options.election_timeout_max;
+    nanos heard_at = replicate_heard_at(r, slot);
+    if (!p->catching_up.done || p->impaired || p->full || !heard_at) return false;
+    return now < heard_at + r->options.election_timeout_max;
 }
 
 /* A round brings over what the log held when it began; once one takes less than an election
@@ -125,7 +126,8 @@ static bool is_live(const struct raft *r, replica_id id, nanos now)
     if (slot == NO_SLOT) return false;
     const struct progress *p = &r->leading.peers[slot];
     if (!membership_is_voter(&r->membership, slot)) return change_is_caught_up(r, slot, now);
-    return !p->impaired && p->heard_at && now < p->heard_at + r->options.election_timeout_max;
+    nanos heard_at = replicate_heard_at(r, slot);
+    return !p->impaired && heard_at && now < heard_at + r->options.election_timeout_max;
 }
 
 static bool has_quorum_of(const struct raft *r, const struct raft_config *c, u8 role, nanos now,

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "live/live.h"
 #include "raft/raft.h"
 
 #include <stdio.h>
@@ -87,7 +88,22 @@ struct host {
     u64 clock_offset;
     i64 drift_ppm;
     struct raft_options options;
+    struct live *live; /* NULL: down, or a world without support between nodes */
 };
+
+static inline struct raft_support support_from(void *context, replica_id id)
+{
+    const struct host *h = context;
+    if (!h->live) return (struct raft_support){0};
+    struct live_support s = live_received(h->live, id);
+    return (struct raft_support){s.epoch, s.until, s.asked};
+}
+
+static inline u64 support_given(void *context, replica_id id)
+{
+    const struct host *h = context;
+    return h->live ? live_given(h->live, id) : 0;
+}
 
 static inline u64 entry_id(const struct raft_entry *e)
 {
@@ -117,6 +133,7 @@ static inline void host_init(struct host *h, replica_id id)
 static inline void host_done(struct host *h)
 {
     raft_free(h->raft);
+    live_free(h->live);
     for (u64 i = h->held_from; i < h->held_to; i++) buf_done(&h->held[i % HOST_HELD_MAX].bytes);
     mem_free(h->disk.log);
 }
@@ -206,6 +223,8 @@ static inline void host_crash(struct host *h, u64 keep)
         buf_done(&h->held[h->held_from % HOST_HELD_MAX].bytes);
     raft_free(h->raft);
     h->raft = NULL;
+    live_free(h->live);
+    h->live = NULL;
     h->full = false;
     h->paused_until = 0;
 }

@@ -32,6 +32,8 @@ static struct world *world_new(u64 seed, u32 nodes)
     w->committed_in = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->committed_in);
     w->states = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->states);
     w->out = mem_zalloc(sizeof *w->out);
+    w->live_out = mem_zalloc(sizeof *w->live_out);
+    w->supports = getenv("RAFT_SUPPORT") ? atoi(getenv("RAFT_SUPPORT")) : seed / 2 % 4 != 0;
     buf_init(&w->scratch, 0);
     draw_faults(w);
     for (u32 id = 1; id <= nodes; id++) {
@@ -45,8 +47,10 @@ static struct world *world_new(u64 seed, u32 nodes)
     }
     for (u32 id = 1; id <= nodes; id++) {
         struct host *h = &w->hosts[id];
+        live_boot(w, h);
         host_boot(h, w->now, &w->config);
         if (world_tracing) raft_trace_to(h->raft, print_trace, w);
+        live_meet_all(w, h);
         world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
     }
     return w;
@@ -62,6 +66,7 @@ static void world_free(struct world *w)
     mem_free(w->committed_in);
     mem_free(w->states);
     mem_free(w->out);
+    mem_free(w->live_out);
     mem_free(w);
 }
 
@@ -86,8 +91,10 @@ static void restart(struct world *w, struct host *h)
             if (w->flying[i].from == h->id) w->flying[i].to = 0;
         h->wiped = false;
     }
+    live_boot(w, h);
     host_boot(h, w->now, h->id <= w->founders ? &w->config : NULL);
     if (world_tracing) raft_trace_to(h->raft, print_trace, w);
+    live_meet_all(w, h);
     if (is_blank(w)) world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
 }
 
@@ -102,12 +109,14 @@ static void cut_somewhere(struct world *w)
     }
 }
 
+/* From everybody, or from one: then the others still hear it. */
 static void cut_off_leader(struct world *w)
 {
+    replica_id only = w->supports && pick(w, 2) ? 1 + pick(w, w->nodes) : 0;
     for (u32 id = 1; id <= w->nodes; id++) {
         if (!w->hosts[id].raft || !raft_is_leader(w->hosts[id].raft)) continue;
         for (u32 other = 1; other <= w->nodes; other++)
-            w->cut[id][other] = w->cut[other][id] = true;
+            if (!only || other == only) w->cut[id][other] = w->cut[other][id] = true;
     }
 }
 
@@ -196,11 +205,13 @@ static void check_lease(struct world *w, struct host *h)
 
 static void run_clients(struct world *w)
 {
+    /* Only a group at rest depends on the support of nodes alone. */
+    if (w->supports && chance(w, 1500)) w->quiet_until = w->now + pick(w, 1500) * NANOS_MS;
     for (u32 id = 1; id <= w->nodes; id++) {
         struct host *h = &w->hosts[id];
         if (!h->raft || !raft_is_leader(h->raft)) continue;
         check_lease(w, h); /* a paused replica too: it may wake right there */
-        if (!is_up(w, h)) continue;
+        if (!is_up(w, h) || w->now < w->quiet_until) continue;
         if (pick(w, 4) == 0 && h->ops_staged - h->ops_done < 1000)
             (void)!propose(w, h, 1 + pick(w, 8));
         if (pick(w, 4) == 0) ask_read(w, h);
@@ -222,6 +233,11 @@ static void deliver(struct world *w, struct flying *f)
         fly(w, later);
         return;
     }
+    if (f->live.kind) { /* connections meet another life before its first message */
+        world_meet(w, h, f->from, f->live.from_boot);
+        world_live(w, h, (struct live_event){.kind = LIVE_RECEIVED, .message = &f->live});
+        return;
+    }
     if (f->bytes.len == 0) {
         install(w, h, f);
         return;
@@ -238,6 +254,8 @@ static void deliver(struct world *w, struct flying *f)
 
 static void tick(struct world *w, struct host *h)
 {
+    if (h->live && live_deadline(h->live) <= host_clock(h, w->now))
+        world_live(w, h, (struct live_event){.kind = LIVE_TICK});
     for (u32 i = 0; i < 100 && raft_deadline(h->raft) <= host_clock(h, w->now); i++)
         world_report(w, h, RAFT_TICK, (struct raft_event){0});
 }
@@ -353,7 +371,30 @@ static void check_liveness(struct world *w, u32 seconds)
     VIOLATION(w, "no progress within %u s of quiet", seconds);
 }
 
-static u64 totals[17];
+/* A group that everybody is in reach of and that has nothing to do has no timer. */
+static void check_quiet(struct world *w)
+{
+    const struct raft_config *c = w->members ? &known_configs[w->members] : &w->config;
+    if (!w->supports || raft_config_is_joint(c)) return;
+    for (u32 i = 0; i < c->count; i++)
+        if (w->hosts[c->members[i].id].gone) return;
+    u64 limit = w->now + 12 * NANOS_SEC; /* a snapshot offered by mistake is waited for so long */
+    replica_id restless = 1;
+    u64 since = w->now;
+    while (w->now < limit && (w->now < since + NANOS_SEC / 2)) {
+        run_millisecond(w);
+        restless = 0;
+        for (u32 i = 0; i < c->count; i++) {
+            const struct host *h = &w->hosts[c->members[i].id];
+            if (!h->raft || raft_deadline(h->raft) != NANOS_NEVER) restless = h->id;
+        }
+        if (restless) since = w->now;
+    }
+    if (w->now >= limit) VIOLATION(w, "the group does not come to rest; node %u has a timer", restless);
+    w->quiet++;
+}
+
+static u64 totals[20];
 
 static void run_seed(u64 seed, u32 milliseconds, bool members_change)
 {
@@ -372,6 +413,7 @@ static void run_seed(u64 seed, u32 milliseconds, bool members_change)
     }
     heal(w);
     check_liveness(w, 20);
+    check_quiet(w);
     check_all_logs(w);
     if (!world_tracing && getenv("RAFT_VERBOSE"))
         printf("seed %lu: %lu steps %lu elections %lu commits\n", seed, w->steps, w->elections,
@@ -380,7 +422,7 @@ static void run_seed(u64 seed, u32 milliseconds, bool members_change)
                           w->reads_refused, w->leases,    w->installs,    w->crashes,
                           w->wipes,         w->healed,    w->truncations, w->transfers,
                           w->changes,       w->joint,     w->changes_cut, w->told_removed,
-                          w->killed};
+                          w->killed,        w->fortified, w->withdrawn,   w->quiet};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) totals[i] += counts[i];
     world_free(w);
 }
@@ -391,14 +433,15 @@ static void run_seeds(u64 to, bool members_change)
         "steps",         "elections",     "commits",     "reads",  "refused reads",
         "leases",        "installs",      "crashes",     "wipes",  "healed",
         "truncations",   "transfers",     "changes",     "joint",  "changes cut off",
-        "told removed",  "machines lost"};
+        "told removed",  "machines lost", "fortified",   "withdrawn", "quiet at the end"};
     u64 from = 1;
     const char *seeds = getenv("RAFT_SEEDS");
     if (seeds) sscanf(seeds, "%lu-%lu", &from, &to);
     world_tracing = getenv("RAFT_TRACE") != NULL;
     memset(totals, 0, sizeof totals);
     for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000, members_change);
-    for (size_t i = 0; i < (members_change ? ARRAY_LEN(names) : 12); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (!members_change && i >= 12 && i < 17) continue;
         printf("%s%lu %s", i ? ", " : "", totals[i], names[i]);
         if (!seeds) CHECK(totals[i] > 0); /* each of these must have been met */
     }

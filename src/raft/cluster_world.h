@@ -23,7 +23,8 @@ struct flying { /* one message, or snapshot, on its way */
     u64 at, order;
     replica_id from, to;
     u64 from_life;
-    struct buf bytes; /* an encoded raft_message; empty for a snapshot */
+    struct buf bytes; /* an encoded raft_message; empty for a snapshot, and for: */
+    struct live_message live; /* kind 0: none */
     struct snapshot snapshot;
 };
 
@@ -48,8 +49,10 @@ struct world {
     struct raft_config config; /* the founding one */
     u32 members;               /* number of the newest committed configuration */
     u64 changed_at;            /* a change was proposed; 0: never */
+    u64 quiet_until;           /* nobody asks anything before */
     u64 changes_from;          /* no change of members before: a machine was lost just now */
     struct faults faults;
+    bool supports; /* nodes support each other: replica and node are the same here */
     bool calm;                              /* no more faults: liveness */
     struct host hosts[WORLD_NODES_MAX + 1]; /* by id */
     bool cut[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
@@ -59,6 +62,7 @@ struct world {
     struct flying *flying; /* a heap by (at, order) */
     u32 flying_count;
     struct raft_actions *out;
+    struct live_actions *live_out;
     struct buf scratch;
 
     struct disk_entry *committed; /* the one history */
@@ -71,7 +75,8 @@ struct world {
     nanos election_min;
 
     u64 steps, elections, commits, reads_done, reads_refused, leases, installs, crashes, wipes,
-        healed, truncations, transfers, changes, joint, told_removed, killed, changes_cut;
+        healed, truncations, transfers, changes, joint, told_removed, killed, changes_cut, fortified, withdrawn,
+        quiet;
 };
 
 static bool world_tracing;
@@ -347,6 +352,8 @@ static inline void carry_out(struct world *w, struct host *h)
     host_stage_actions(h, out);
     hold_or_send(w, h, &out->send_after_save, true);
 
+    for (u32 i = 0; i < out->send.count; i++)
+        w->fortified += out->send.items[i].kind == RAFT_APPEND_REPLY && out->send.items[i].fortify;
     if (out->events & RAFT_BECAME_LEADER) check_leader(w, h);
     if (out->events & RAFT_HEALED) w->healed++;
     if (out->truncate_from) w->truncations++;
@@ -370,6 +377,58 @@ static inline void carry_out(struct world *w, struct host *h)
         world_report(w, h, RAFT_APPLIED, (struct raft_event){.index = to});
     }
     if (snapshot_to) world_offer_snapshot(w, h, snapshot_to);
+}
+
+/* ---- support between nodes */
+
+static inline void fly_live(struct world *w, struct host *h, const struct live_message *m)
+{
+    if (w->cut[h->id][m->to] || (!w->calm && chance(w, w->faults.drop))) return;
+    fly(w, (struct flying){.at = w->now + flight_time(w), .from = h->id, .to = m->to, .from_life = h->life, .live = *m});
+}
+
+static inline void world_live(struct world *w, struct host *h, struct live_event ev)
+{
+    struct live_actions *out = w->live_out;
+    if (!h->live) return;
+    ev.now = host_clock(h, w->now);
+    live_step(h->live, &ev, out);
+    live_check(h->live);
+    for (u32 i = 0; i < out->send_count; i++) fly_live(w, h, &out->send[i]);
+    for (u32 i = 0; i < out->change_count; i++) {
+        w->withdrawn += out->changes[i].given;
+        world_report(w, h, RAFT_SUPPORT, (struct raft_event){.peer = out->changes[i].peer});
+    }
+}
+
+static inline void world_meet(struct world *w, struct host *h, replica_id peer, u32 boot)
+{
+    world_live(w, h, (struct live_event){.kind = LIVE_SHARE, .peer = peer, .shared = true});
+    world_live(w, h, (struct live_event){.kind = LIVE_MET, .peer = peer, .boot = boot});
+}
+
+static inline u32 boot_of(const struct host *h)
+{
+    return (u32)h->life + 1;
+}
+
+/* Before the replica of this start exists. */
+static inline void live_boot(struct world *w, struct host *h)
+{
+    struct live_options o = {.self = h->id,
+                             .boot = boot_of(h),
+                             .every = u64_min(h->options.heartbeat_every, h->options.lease / 3),
+                             .lease = h->options.lease,
+                             .drift_ppm = h->options.drift_ppm};
+    if (!w->supports) return;
+    h->live = live_new(&o);
+    h->options.liveness = (struct raft_liveness){.context = h, .from = support_from, .given = support_given};
+}
+
+static inline void live_meet_all(struct world *w, struct host *h)
+{
+    for (replica_id id = 1; id <= w->nodes; id++)
+        if (id != h->id) world_meet(w, h, id, boot_of(&w->hosts[id]));
 }
 
 static inline void print_trace(void *context, const char *line)

@@ -2,6 +2,7 @@
  *
  *    0 kind:u8        enum raft_message_kind
  *    1 flags:u8       1 pre  2 transfer  4 granted (APPEND_REPLY: disk full)  8 rejected  16 impaired  32 full
+ *                  64 fortify (APPEND, APPEND_REPLY): life is an epoch of support
  *    2 zero:u16
  *    4 count:u32      entries; APPEND only
  *    8 from:u32  12 to:u32
@@ -41,7 +42,8 @@ enum flag {
     REJECTED = 8,
     IMPAIRED = 16,
     FULL = 32,
-    FLAGS = 63
+    FORTIFY = 64,
+    FLAGS = 127
 };
 
 static u32 entry_crc(const u8 *header, u64 index, str payload)
@@ -76,12 +78,13 @@ static u8 flags_of(const struct raft_message *m)
     assert(m->kind == RAFT_APPEND_REPLY ? !m->granted : !m->disk_full);
     return (u8)((m->pre ? PRE : 0) | (m->transfer ? TRANSFER : 0) | (m->granted ? GRANTED : 0) |
                 (m->rejected ? REJECTED : 0) | (m->impaired ? IMPAIRED : 0) | (m->full ? FULL : 0) |
-                (m->disk_full ? DISK_FULL : 0));
+                (m->disk_full ? DISK_FULL : 0) | (m->fortify ? FORTIFY : 0));
 }
 
 void raft_message_encode(const struct raft_message *m, struct buf *out)
 {
     assert(m->count == 0 || m->kind == RAFT_APPEND);
+    assert(!m->fortify || m->life == 0);
     buf_append_u8(out, (u8)m->kind);
     buf_append_u8(out, flags_of(m));
     buf_append_u16(out, 0);
@@ -89,7 +92,8 @@ void raft_message_encode(const struct raft_message *m, struct buf *out)
     buf_append_u32(out, m->from);
     buf_append_u32(out, m->to);
     const u64 words[] = {m->term,  m->prev.term, m->prev.index, m->hint.term, m->hint.index,
-                         m->match, m->commit,    m->round,      m->life,      m->sent_at};
+                         m->match, m->commit,    m->round,      m->fortify ? m->epoch : m->life,
+                         m->sent_at};
     _Static_assert(16 + sizeof words == HEADER_BYTES, "the header is what the format says");
     for (size_t i = 0; i < ARRAY_LEN(words); i++) buf_append_u64(out, words[i]);
     for (u32 i = 0; i < m->count; i++) {
@@ -123,9 +127,14 @@ static err decode_header(struct reader *in, struct raft_message *m)
     m->impaired = flags & IMPAIRED;
     m->full = flags & FULL;
     m->disk_full = (flags & DISK_FULL) && m->kind == RAFT_APPEND_REPLY;
+    m->fortify = flags & FORTIFY;
+    if (m->fortify) {
+        m->epoch = m->life;
+        m->life = 0;
+    }
 
     if (in->bad || zero || (flags & ~FLAGS)) return ERR_MALFORMED;
-    if (m->kind < RAFT_VOTE || m->kind > RAFT_REMOVED) return ERR_MALFORMED;
+    if (m->kind < RAFT_VOTE || m->kind > RAFT_DEFORTIFY_REPLY) return ERR_MALFORMED;
     if (m->count > 0 && m->kind != RAFT_APPEND) return ERR_MALFORMED;
     if (m->prev.index > UINT64_MAX - 1 - m->count) return ERR_MALFORMED;
     if (m->count > reader_left(in) / ENTRY_HEADER_BYTES) return ERR_MALFORMED;

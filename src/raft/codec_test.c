@@ -36,6 +36,16 @@ static void encode_full(struct buf *b)
     rcbuf_unref(entries[1].data);
 }
 
+TEST(codec, an_epoch_of_support_takes_the_place_of_a_life)
+{
+    struct raft_message m = {.kind = RAFT_APPEND_REPLY, .from = 1, .to = 2, .term = 3, .commit = 5, .fortify = true, .epoch = 77}, m2;
+    struct buf b = {0};
+    raft_message_encode(&m, &b);
+    CHECK_OK(raft_message_decode(buf_str(&b), &m2));
+    CHECK(m2.fortify && m2.epoch == 77 && m2.life == 0 && m2.commit == 5);
+    buf_done(&b);
+}
+
 TEST(codec, a_message_survives_its_bytes)
 {
     struct raft_message m;
@@ -119,11 +129,11 @@ TEST(codec, unknown_kinds_flags_and_counts_are_refused)
     struct raft_message m;
     bytes[0] = 0;
     CHECK_EQ(raft_message_decode(str_from(bytes, sizeof bytes), &m), ERR_MALFORMED);
-    bytes[0] = RAFT_REMOVED + 1;
+    bytes[0] = RAFT_DEFORTIFY_REPLY + 1;
     CHECK_EQ(raft_message_decode(str_from(bytes, sizeof bytes), &m), ERR_MALFORMED);
     bytes[0] = RAFT_VOTE;
     CHECK_OK(raft_message_decode(str_from(bytes, sizeof bytes), &m));
-    bytes[1] = 64;
+    bytes[1] = 128;
     CHECK_EQ(raft_message_decode(str_from(bytes, sizeof bytes), &m), ERR_MALFORMED);
     bytes[1] = 0;
     bytes[4] = 1; /* an entry in a vote */
@@ -154,7 +164,7 @@ TEST(codec, an_entry_of_members_holds_a_possible_configuration)
     buf_done(&b);
 }
 
-TEST_MAIN(RUN(codec, a_message_survives_its_bytes), RUN(codec, the_bytes_are_those_of_the_format),
+TEST_MAIN(RUN(codec, an_epoch_of_support_takes_the_place_of_a_life), RUN(codec, a_message_survives_its_bytes), RUN(codec, the_bytes_are_those_of_the_format),
           RUN(codec, every_flipped_bit_of_an_entry_is_found),
           RUN(codec, an_entry_does_not_pass_at_another_index),
           RUN(codec, a_body_is_exactly_as_long_as_it_says),

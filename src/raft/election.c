@@ -40,6 +40,7 @@ static void become(struct raft *r, enum raft_role role)
         draw_deadline(r);
     }
     if (was == RAFT_LEADER) {
+        fortify_leave(r);
         transfer_forget(r);
         read_refuse_all(r);
         membership_end_change(r);
@@ -183,6 +184,7 @@ void election_campaign(struct raft *r, bool by_transfer)
 {
     struct election *e = &r->election;
     assert(election_may_campaign(r));
+    fortify_end_promise(r);
     if (e->role == RAFT_CANDIDATE) e->role = RAFT_PRECANDIDATE; /* only without pre-vote */
     become(r, RAFT_CANDIDATE);
     new_term(r, own_term(r) + 1, r->options.self);
@@ -198,6 +200,10 @@ void election_on_tick(struct raft *r)
 {
     struct election *e = &r->election;
     if (e->role == RAFT_LEADER || r->now < e->deadline) return;
+    if (fortify_holds(r) && !MUTANT(campaigns_against_supported_leader)) {
+        e->deadline = NANOS_NEVER; /* until the support is withdrawn, or the leader releases us */
+        return;
+    }
     /* A disk that does not answer must not raise the term again and again: its votes never leave. */
     bool saved = election_is_saved(r) || MUTANT(campaigns_with_unsaved_term);
     if (election_may_campaign(r) && saved) {
@@ -255,6 +261,7 @@ static void answer_vote(struct raft *r, const struct raft_message *m)
     if (!refuse && !m->pre) {
         e->hard.vote = MUTANT(vote_not_saved) ? 0 : m->from;
         e->hard_changed = true;
+        fortify_end_promise(r);
         draw_deadline(r); /* only a granted vote gives the candidate time (§3.4) */
     }
     struct raft_outbox *outbox = at_once ? &r->out->send : &r->out->send_after_save;
@@ -267,7 +274,7 @@ static void answer_vote(struct raft *r, const struct raft_message *m)
 void election_on_vote(struct raft *r, const struct raft_message *m)
 {
     struct election *e = &r->election;
-    bool promised = r->now < e->votes_from || e->role == RAFT_LEADER;
+    bool promised = r->now < e->votes_from || e->role == RAFT_LEADER || fortify_forbids_vote(r, m);
 
     if (promised && !m->transfer && !MUTANT(vote_against_live_leader)) {
         TRACE(r, "%s of %u for term %" PRIu64 ": a leader is, or may be, alive -> ignore",
@@ -344,7 +351,30 @@ void election_follow(struct raft *r, replica_id leader)
     if (e->leader != leader) TRACE(r, "leader of term %" PRIu64 " is %u", own_term(r), leader);
     e->leader = leader;
     e->votes_from = u64_max(e->votes_from, r->now + r->options.lease);
-    draw_deadline(r);
+    fortify_follow(r, leader);
+    if (fortify_rests(r) && !MUTANT(campaigns_against_supported_leader))
+        e->deadline = NANOS_NEVER;
+    else
+        draw_deadline(r);
+}
+
+void election_rest(struct raft *r)
+{
+    assert(r->election.role == RAFT_FOLLOWER);
+    if (!MUTANT(campaigns_against_supported_leader)) r->election.deadline = NANOS_NEVER;
+}
+
+/* Everybody who followed wakes at about the same time, and needs the others' nodes to have given up as well. */
+void election_wake(struct raft *r)
+{
+    struct election *e = &r->election;
+    const struct raft_options *o = &r->options;
+    nanos most = o->election_timeout_max - o->election_timeout_min;
+
+    if (e->deadline != NANOS_NEVER || e->role == RAFT_LEADER) return;
+    nanos wait = prng_between(&r->prng, u64_min(o->heartbeat_every / 3, most / 4), most);
+    if (e->disk_full) wait += o->election_timeout_max;
+    e->deadline = u64_max(r->now, e->votes_from) + wait;
 }
 
 void election_step_down(struct raft *r, const char *why)
@@ -384,6 +414,7 @@ void election_on_disk_full(struct raft *r, bool full)
     TRACE(r, full ? "disk full -> write only what finds room" : "disk has room again");
     if (full) r->election.full_since = r->now;
     r->election.disk_full = full;
+    if (full) append_report(r);
 }
 
 bool election_is_saved(const struct raft *r)

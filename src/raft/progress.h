@@ -21,6 +21,9 @@ struct progress {
     nanos acked_sent; /* send time of the latest APPEND it answered: leases count from it */
     bool acked;       /* acked_sent is set */
     u64 acked_round;  /* read round of the latest APPEND it answered */
+    u64 commit;       /* it knows that so much is committed */
+    u64 asked_epoch;  /* of support, in which it was last asked to fortify; 0: not in this leadership */
+    u64 fortified;    /* the epoch in which it did; 0: it did not, or takes it back */
 
     bool paused;      /* PROBE: one is out. Cleared by an answer */
     nanos wait_until; /* SNAPSHOT: ask again then. PROBE of a full disk: no entries before */

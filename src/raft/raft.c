@@ -112,6 +112,13 @@ static void on_message(struct raft *r, const struct raft_message *m)
         election_on_removed(r, m);
         return;
     }
+    if (m->kind == RAFT_DEFORTIFY || m->kind == RAFT_DEFORTIFY_REPLY) { /* of a term that may be long over */
+        if (m->kind == RAFT_DEFORTIFY)
+            fortify_on_release(r, m);
+        else
+            fortify_on_release_reply(r, m);
+        return;
+    }
     if (from == NO_SLOT && change_tell_removed(r, m->from)) return;
     if (from == NO_SLOT && is_answer(m)) {
         TRACE(r, "answer of %u: not a member's -> ignore", m->from);
@@ -208,6 +215,7 @@ static void dispatch(struct raft *r, const struct raft_event *ev)
     case RAFT_DISK_FULL: election_on_disk_full(r, ev->full); break;
     case RAFT_FOUNDING: election_on_founding(r); break;
     case RAFT_CHANGE: change_begin(r, ev->config); break;
+    case RAFT_SUPPORT: fortify_on_support(r, ev->peer); break;
     }
 }
 
@@ -242,6 +250,8 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
     if (r->election.role == RAFT_LEADER) replicate_pump(r);
     read_finish_step(r);
     commit_finish_step(r);
+    replicate_finish_step(r);
+    fortify_finish_step(r);
     out->save = election_to_save(r);
     if (r->election.leader != leader) out->events |= RAFT_LEADER_CHANGED;
 
@@ -252,8 +262,9 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
 nanos raft_deadline(const struct raft *r)
 {
     if (r->more) return r->now;
-    if (r->election.role != RAFT_LEADER) return r->election.deadline;
-    nanos due = u64_min(r->leading.heartbeat_due, read_deadline(r));
+    nanos due = fortify_deadline(r);
+    if (r->election.role != RAFT_LEADER) return u64_min(due, r->election.deadline);
+    due = u64_min(due, u64_min(r->leading.heartbeat_due, read_deadline(r)));
     return r->transfer.target ? u64_min(due, r->transfer.deadline) : due;
 }
 
@@ -309,6 +320,12 @@ void raft_config_at(const struct raft *r, u64 index, struct raft_config *out)
 {
     membership_at(r, index, out);
 }
+bool raft_config_before(const struct raft *r, struct raft_config *out)
+{
+    if (!r->membership.change_count) return false;
+    membership_at(r, membership_index(&r->membership) - 1, out);
+    return true;
+}
 bool raft_is_removed(const struct raft *r)
 {
     return r->election.removed;
@@ -333,7 +350,7 @@ bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_st
         .next = p->next,
         .state = (u32)p->state,
         .inflight = p->ring_count,
-        .heard_at = p->heard_at,
+        .heard_at = replicate_heard_at(r, slot),
         .impaired = p->impaired,
         .caught_up = change_is_caught_up(r, slot, r->now),
         .catch_up_rounds = p->catching_up.rounds,
@@ -396,4 +413,5 @@ void raft_check(const struct raft *r)
     for (u64 i = from; i < t->last.index; i++) assert(tail_term_at(t, i) <= tail_term_at(t, i + 1));
     if (e->role == RAFT_LEADER) check_leader(r);
     if (e->role == RAFT_CANDIDATE) assert(e->hard.vote == r->options.self);
+    assert(e->role == RAFT_LEADER || e->deadline != NANOS_NEVER || r->fortify.promise.leader);
 }

@@ -2,7 +2,8 @@
  * or disk. Sources: Ongaro 2014 (the thesis; § numbers below are its), etcd-io/raft for the shape
  * of asynchronous storage writes. Pre-vote and check-quorum (§9.6, §6.2), leader leases from the
  * *send* times of acknowledged heartbeats with vote refusal (§6.4.1), ReadIndex (§6.4), leadership
- * transfer (§3.10), a log in memory that the host compacts.
+ * transfer (§3.10), a log in memory that the host compacts. A host that keeps support between nodes
+ * (live/live.h) lets idle groups do without heartbeats and timers (fortify.c).
  *
  * The host carries actions out from top to bottom and does no thinking:
  *
@@ -78,6 +79,8 @@ enum raft_message_kind {
     RAFT_TIMEOUT_NOW,
     RAFT_SNAPSHOT_STATUS, /* follower -> leader: an install ended at prev (or failed: rejected) */
     RAFT_REMOVED, /* leader -> who is no member any more, and never will be: prev.index = the entry */
+    RAFT_DEFORTIFY, /* who led in prev.term, and does not any more -> who may have fortified it then */
+    RAFT_DEFORTIFY_REPLY, /* nothing of prev.term or before rests on it any more */
 };
 
 /* One message for all kinds; a kind uses the fields its comment names. Entries are borrowed from
@@ -96,15 +99,18 @@ struct raft_message {
      * may heal it).
      * APPEND_REPLY: rejected; prev = that of the APPEND answered; match: entries <= match are on
      * disk in log of `term`; hint = the last entry known to equal the leader's, on disk or not
-     * (or, rejected, where to try next: §5.3 of the paper, by term); sent_at, round, full,
-     * disk_full, impaired and then life, a number drawn at boot.
+     * (or, rejected, where to try next: §5.3 of the paper, by term); commit: what it knows to be
+     * committed; sent_at, round, full, disk_full, impaired and then life, a number drawn at boot.
+     * APPEND, APPEND_REPLY: fortify asks for a promise, or gives it, under this epoch of support
+     * between their nodes.
      * TIMEOUT_NOW: prev = the last entry the target must have; void in any other term.
      * SNAPSHOT_STATUS: prev = the snapshot's position, now the follower's and durable; or
      * rejected. */
     struct log_pos prev, hint;
     u64 match, commit, round, life;
     nanos sent_at;
-    bool rejected, impaired;
+    u64 epoch;
+    bool rejected, impaired, fortify;
     bool full;      /* this follower takes not all entries now */
     bool disk_full; /* because its disk is full: what it still takes is not much */
     const struct raft_entry *entries;
@@ -132,6 +138,8 @@ enum raft_event_kind {
                            hands over if others have space */
     RAFT_FOUNDING,      /* every configured member said its log is empty: a blank replica may vote */
     RAFT_CHANGE,        /* config: change the members to it; only on a leader, see raft_change_check */
+    RAFT_SUPPORT, /* peer: support between its node and ours was withdrawn, ended, or came back. Before any other
+                     event after that */
 };
 
 struct raft_proposal {
@@ -194,6 +202,19 @@ struct raft_actions { /* carry these out from top to bottom; good until the next
     u32 events;          /* raft_out_event bits */
 };
 
+/* Support between nodes as the host knows it now; with none of it (NULL) every group lives by its own
+ * heartbeats. Same answers, same actions. */
+struct raft_support {
+    u64 epoch;   /* 0: none */
+    nanos until; /* by our clock */
+    nanos asked; /* when what was answered last was sent */
+};
+struct raft_liveness {
+    void *context;
+    struct raft_support (*from)(void *context, replica_id id); /* by its node, of ours */
+    u64 (*given)(void *context, replica_id id); /* the epoch in which our node supports its; 0: it does not */
+};
+
 struct raft_options {
     replica_id self;
     u64 seed;
@@ -206,6 +227,7 @@ struct raft_options {
     u64 append_bytes_max;      /* 512 KiB of payload per message, at least one entry */
     u64 tail_bytes_max;        /* payload bytes in the tail; beyond it proposals are refused (ERR_FULL) */
     u64 uncommitted_bytes_max; /* proposals not yet committed */
+    struct raft_liveness liveness;
 };
 
 struct raft;
@@ -239,7 +261,7 @@ MUST_USE err raft_step(struct raft *r, const struct raft_event *ev, struct raft_
 /* Asserts every invariant of the core; after each step in tests and simulation. */
 void raft_check(const struct raft *r);
 
-nanos raft_deadline(const struct raft *r);
+nanos raft_deadline(const struct raft *r); /* NANOS_NEVER: a quiet group, until something happens */
 bool raft_is_leader(const struct raft *r);
 enum raft_role raft_role(const struct raft *r);
 u64 raft_term(const struct raft *r);
@@ -255,6 +277,7 @@ const struct raft_entry *raft_entry_at(const struct raft *r, u64 index); /* inde
 const struct raft_config *raft_config(const struct raft *r);
 u64 raft_config_index(const struct raft *r);
 void raft_config_at(const struct raft *r, u64 index, struct raft_config *out);
+bool raft_config_before(const struct raft *r, struct raft_config *out); /* the newest; false: not in the log */
 bool raft_is_removed(const struct raft *r);
 const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
@@ -268,7 +291,7 @@ struct raft_peer_status {
     u64 match, next;
     u32 state; /* 0 probe, 1 replicate, 2 snapshot */
     u32 inflight;
-    nanos heard_at; /* 0: never */
+    nanos heard_at; /* itself, or its node in its place; 0: never */
     bool impaired;
     bool caught_up;      /* a learner: promoting it would not hold commits up (§4.2.1) */
     u32 catch_up_rounds; /* it took so far; more than 10: it is too slow */

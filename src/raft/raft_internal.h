@@ -55,6 +55,21 @@ struct marks { /* commit.c: how far things are. All are indexes; see commit.c fo
     u64 void_term; /* reports of this or an older term speak of entries cut off since; 0: none */
 };
 
+struct fortify { /* fortify.c */
+    struct {
+        replica_id leader; /* 0: none. The promise to it outlives the term */
+        u64 term, epoch;
+    } promise;
+    u64 released_term; /* who led then or before has released us */
+    u64 led_term;      /* the latest term this replica led */
+    struct {
+        replica_id to;
+        u64 term, epoch;
+    } releases[RAFT_SLOTS_MAX]; /* to be told that this replica leads no more */
+    u32 release_count;
+    nanos release_due;
+};
+
 struct following { /* append.c */
     u64 matched; /* the log up to here is known to equal the leader's of this term */
 };
@@ -63,7 +78,7 @@ struct leading { /* replicate.c */
     struct progress peers[RAFT_SLOTS_MAX]; /* progress.c holds the arithmetic */
     nanos since;                             /* when this leadership began */
     u64 term_start;                          /* index of its first entry, the no-op */
-    nanos heartbeat_due;
+    nanos heartbeat_due; /* NANOS_NEVER: the group is quiet */
 };
 
 #define RAFT_READS_WAITING_MAX 1024u
@@ -94,6 +109,7 @@ struct raft {
     struct election election;
     struct marks marks;
     struct tail tail; /* appended to by append.c and replicate.c, cut by append.c and snapshot.c */
+    struct fortify fortify;
     struct following following;
     struct leading leading;
     struct reads reads;
@@ -188,12 +204,38 @@ void election_step_down(struct raft *r, const char *why);
 void election_on_removed(struct raft *r, const struct raft_message *m);
 void election_members_changed(struct raft *r); /* slots mean others now */
 void election_heal(struct raft *r);
+void election_rest(struct raft *r); /* the leader's node has this one's support: no timer */
+void election_wake(struct raft *r); /* not any more */
+
+/* fortify.c */
+bool fortify_holds(const struct raft *r);  /* a promise stands: neither vote nor campaign */
+bool fortify_forbids_vote(const struct raft *r, const struct raft_message *m);
+bool fortify_rests(const struct raft *r);  /* it is to the leader of this term: no timer */
+void fortify_follow(struct raft *r, replica_id leader);
+void fortify_end_promise(struct raft *r);  /* this replica votes, or was asked to campaign */
+void fortify_on_append(struct raft *r, const struct raft_message *m);
+bool fortify_answers(const struct raft *r, const struct raft_message *m);
+void fortify_begin(struct raft *r); /* this replica leads */
+void fortify_ask(struct raft *r, u32 slot, struct raft_message *m);
+void fortify_on_reply(struct raft *r, u32 slot, const struct raft_message *m);
+nanos fortify_until(const struct raft *r, u32 slot);    /* it elects nobody else before; 0: not known */
+nanos fortify_heard_at(const struct raft *r, u32 slot); /* by its node; 0: not so */
+bool fortify_is_settled(const struct raft *r, u32 slot); /* needs no heartbeat */
+bool fortify_is_quiet(const struct raft *r);
+void fortify_leave(struct raft *r); /* leadership is over: release everybody */
+void fortify_release(struct raft *r, replica_id id, u64 epoch);
+void fortify_on_release(struct raft *r, const struct raft_message *m);
+void fortify_on_release_reply(struct raft *r, const struct raft_message *m);
+void fortify_on_support(struct raft *r, replica_id id);
+void fortify_finish_step(struct raft *r);
+nanos fortify_deadline(const struct raft *r);
 
 /* append.c */
 void append_on_message(struct raft *r, const struct raft_message *m);
 void append_refuse_stale(struct raft *r, const struct raft_message *m);
 void append_forget_leader(struct raft *r); /* a new term: nothing is known to match */
 void append_restored(struct raft *r, u64 index);
+void append_report(struct raft *r); /* to a leader that rests on this replica's promise */
 
 /* replicate.c */
 void replicate_start(struct raft *r);
@@ -203,7 +245,10 @@ void replicate_on_tick(struct raft *r);
 void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from);
 void replicate_on_unreachable(struct raft *r, replica_id peer, bool restarted);
 void replicate_propose(struct raft *r, const struct raft_event *ev);
+void replicate_heartbeat(struct raft *r, u32 slot);
 void replicate_heartbeats(struct raft *r);
+void replicate_finish_step(struct raft *r);
+nanos replicate_heard_at(const struct raft *r, u32 slot); /* 0: never in this leadership */
 void replicate_pump(struct raft *r);
 bool replicate_is_read_only(const struct raft *r);
 u32 replicate_roomy_others(const struct raft *r); /* voters in reach whose disks are not full: a set of slots */
@@ -228,6 +273,7 @@ bool commit_disk_is_stalled(const struct raft *r); /* nothing finished for an el
 
 /* read.c */
 bool read_has_room(const struct raft *r);
+bool read_is_asking(const struct raft *r); /* a round is to be answered, or a read waits */
 void read_begin(struct raft *r, u64 context);
 void read_begin_round(struct raft *r); /* the next APPENDs ask whether this is still the leader */
 void read_on_tick(struct raft *r);

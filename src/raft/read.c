@@ -3,7 +3,7 @@
  * such a round is out share the next one. Every APPEND carries the newest round, so a lost one
  * costs nothing but time. Lease (§6.4.1): while a quorum's promise not to vote, counted from when
  * we *sent* what it answered and shortened by the drift of both clocks, has not run out, no round
- * is needed.
+ * is needed. Where a peer's node supports ours and the peer rests on it, that promise counts (fortify.c).
  *
  * Either way the leader must know what earlier leaders committed: by having committed an entry of its own term, or
  * all that its log held when it was elected. */
@@ -17,6 +17,11 @@ static struct read_waiting *waiting_at(struct reads *q, u32 i)
 bool read_has_room(const struct raft *r)
 {
     return r->reads.count < RAFT_READS_WAITING_MAX;
+}
+
+bool read_is_asking(const struct raft *r)
+{
+    return r->reads.count || r->reads.round != r->reads.confirmed;
 }
 
 /* The newest round that a quorum has answered. */
@@ -97,6 +102,7 @@ void read_on_tick(struct raft *r)
 {
     struct reads *q = &r->reads;
     u32 late = q->refused;
+    update_confirmed(r); /* who did not answer may be no member any more */
     while (late < q->count && waiting_at(q, late)->deadline <= r->now) late++;
     if (late > q->refused)
         TRACE(r, "%u reads found no quorum in time -> refuse", late - q->refused);
@@ -166,6 +172,7 @@ bool raft_lease_holds(const struct raft *r, nanos now)
     for (u32 slot = 0; slot < ms->count; slot++) {
         const struct progress *p = &r->leading.peers[slot];
         until[slot] = p->acked && !p->impaired ? p->acked_sent + lease_limit(&r->options) : 0;
+        until[slot] = u64_max(until[slot], fortify_until(r, slot));
     }
     until[ms->self] = NANOS_NEVER;
     return membership_supported(ms, until) > now;

@@ -47,12 +47,16 @@ void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 ol
         progress_reset(&r->leading.peers[slot], r->tail.last.index + 1);
         r->leading.peers[slot].since = r->now;
     }
+    for (u32 was = 0; was < old_count; was++)
+        if (membership_slot(ms, old_ids[was]) == NO_SLOT)
+            fortify_release(r, old_ids[was], before[was].asked_epoch);
 }
 
 void replicate_start(struct raft *r)
 {
     struct leading *l = &r->leading;
     l->since = r->now;
+    fortify_begin(r);
     l->term_start = r->tail.last.index + 1;
     l->heartbeat_due = r->now + r->options.heartbeat_every;
     for (u32 slot = 0; slot < r->membership.count; slot++)
@@ -71,10 +75,15 @@ void replicate_propose(struct raft *r, const struct raft_event *ev)
     commit_appended(r, own_term(r));
 }
 
+nanos replicate_heard_at(const struct raft *r, u32 slot)
+{
+    return u64_max(r->leading.peers[slot].heard_at, fortify_heard_at(r, slot));
+}
+
 bool replicate_heard_recently(const struct raft *r, u32 slot)
 {
-    const struct progress *p = &r->leading.peers[slot];
-    return p->heard_at != 0 && r->now - p->heard_at < r->options.election_timeout_max;
+    nanos heard_at = replicate_heard_at(r, slot);
+    return heard_at != 0 && r->now - heard_at < r->options.election_timeout_max;
 }
 
 u32 replicate_roomy_others(const struct raft *r)
@@ -123,10 +132,11 @@ static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
     m->sent_at = r->now;
     m->round = r->reads.round;
     m->life = p->may_heal ? p->life : 0;
+    fortify_ask(r, slot, m);
     return m;
 }
 
-static void send_heartbeat(struct raft *r, u32 slot)
+void replicate_heartbeat(struct raft *r, u32 slot)
 {
     const struct progress *p = &r->leading.peers[slot];
     append_to(r, slot, p->state == PROGRESS_SNAPSHOT ? p->match : p->next - 1);
@@ -135,7 +145,7 @@ static void send_heartbeat(struct raft *r, u32 slot)
 void replicate_heartbeats(struct raft *r)
 {
     for (u32 slot = 0; slot < r->membership.count; slot++)
-        if (slot != r->membership.self) send_heartbeat(r, slot);
+        if (slot != r->membership.self) replicate_heartbeat(r, slot);
 }
 
 /* Send one APPEND to the peer if it may have one. */
@@ -198,7 +208,7 @@ static bool has_quorum(const struct raft *r)
     for (u32 slot = 0; slot < ms->count; slot++) {
         const struct progress *p = &l->peers[slot];
         nanos since = u64_max(l->since, p->since);
-        heard[slot] = p->impaired ? since : u64_max(p->heard_at, since);
+        heard[slot] = p->impaired ? since : u64_max(replicate_heard_at(r, slot), since);
     }
     heard[ms->self] = r->now;
     return r->now - membership_supported(ms, heard) < r->options.election_timeout_max;
@@ -218,12 +228,24 @@ void replicate_on_tick(struct raft *r)
     if (r->now < l->heartbeat_due) return;
 
     l->heartbeat_due = r->now + r->options.heartbeat_every;
+    bool asks = read_is_asking(r) || r->transfer.target;
     for (u32 slot = 0; slot < r->membership.count; slot++) {
         struct progress *p = &l->peers[slot];
         if (p->state == PROGRESS_SNAPSHOT && r->now >= p->wait_until)
             progress_become_probe(p, p->match + 1);
+        if (slot != r->membership.self && (asks || !fortify_is_settled(r, slot))) replicate_heartbeat(r, slot);
     }
-    replicate_heartbeats(r);
+}
+
+/* A group that has nothing to say has no timer; one that has something again waits as long as one that goes on. */
+void replicate_finish_step(struct raft *r)
+{
+    struct leading *l = &r->leading;
+    if (r->election.role != RAFT_LEADER) return;
+    if (fortify_is_quiet(r))
+        l->heartbeat_due = NANOS_NEVER;
+    else if (l->heartbeat_due == NANOS_NEVER)
+        l->heartbeat_due = r->now + r->options.heartbeat_every;
 }
 
 /* A peer that starts again tells anew what it holds: its log's last write, acknowledged or not, may look like
@@ -231,7 +253,7 @@ void replicate_on_tick(struct raft *r)
 static void forget_acknowledgements(struct raft *r, struct progress *p)
 {
     TRACE(r, "a peer started again -> its acknowledgement of %" PRIu64 " is void", p->match);
-    p->match = p->acked_round = 0;
+    p->match = p->acked_round = p->commit = p->fortified = 0;
     p->acked = false;
     p->catching_up.done = false;
 }
@@ -259,7 +281,7 @@ static bool note_impairment(struct raft *r, struct progress *p, const struct raf
         p->impaired = true;
         p->life = m->life;
         p->acked = false;
-        p->acked_round = p->match = 0;
+        p->acked_round = p->match = p->commit = p->fortified = 0;
         progress_become_probe(p, u64_min(m->hint.index, r->tail.last.index) + 1);
         p->may_heal = false;
         p->heal_round = r->reads.round + 1; /* one that has not been asked yet */
@@ -339,6 +361,7 @@ void replicate_on_reply(struct raft *r, const struct raft_message *m, u32 from)
         p->acked = true;
         p->acked_round = u64_max(p->acked_round, m->round);
     }
+    fortify_on_reply(r, from, m);
     if (m->rejected)
         on_rejected(r, p, m);
     else
