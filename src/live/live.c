@@ -95,7 +95,8 @@ static struct live_change *change_of(struct live_actions *out, node_id peer)
     return &out->changes[out->change_count++];
 }
 
-static void send(struct live *l, const struct pair *p, struct live_message m, struct live_actions *out)
+static void send(struct live *l, const struct pair *p, struct live_message m,
+                 struct live_actions *out)
 {
     assert(out->send_count < LIVE_PEERS_MAX);
     m.from = l->options.self;
@@ -124,10 +125,14 @@ static void on_ping(struct live *l, struct pair *p, const struct live_message *m
     /* The life on another disk may be at work still: one promise at a time. */
     if (g->stands && g->boot != p->boot) return;
     nanos lease = u64_min(m->lease, l->options.lease);
-    g->until = g->stands ? u64_max(g->until, now + lease) : now + lease;
-    g->stands = true;
-    g->boot = p->boot;
-    send(l, p, (struct live_message){.kind = LIVE_PONG, .sent_at = m->sent_at, .lease = lease, .withdrawn = g->withdrawn},
+    if (lease) {
+        g->until = g->stands ? u64_max(g->until, now + lease) : now + lease;
+        g->stands = true;
+        g->boot = p->boot;
+    }
+    send(l, p,
+         (struct live_message){
+             .kind = LIVE_PONG, .sent_at = m->sent_at, .lease = lease, .withdrawn = g->withdrawn},
          out);
     l->stats.pongs++;
 }
@@ -139,6 +144,15 @@ static nanos limit_of(const struct live_options *o, nanos lease)
 {
     if (MUTANT(support_ignores_drift)) return lease;
     return lease * (1000000 - o->drift_ppm) / (1000000 + o->drift_ppm);
+}
+
+/* Only who is heard is asked for a promise. */
+static void ask(struct live *l, const struct pair *p, bool heard, nanos now,
+                struct live_actions *out)
+{
+    nanos lease = heard ? l->options.lease : 0;
+    send(l, p, (struct live_message){.kind = LIVE_PING, .sent_at = now, .lease = lease}, out);
+    l->stats.pings++;
 }
 
 static void on_pong(struct live *l, struct pair *p, const struct live_message *m, nanos now,
@@ -158,6 +172,7 @@ static void on_pong(struct live *l, struct pair *p, const struct live_message *m
     bool counts = v->until > now;
     if (news || counts != v->counts) change_of(out, p->peer)->received = true;
     v->counts = counts;
+    if (!m->lease && p->shared) ask(l, p, true, now, out);
 }
 
 static void forget_received(struct pair *p, struct live_actions *out)
@@ -168,16 +183,19 @@ static void forget_received(struct pair *p, struct live_actions *out)
 
 /* ---- events ---- */
 
-/* Another life of a peer. On the same disk the earlier one is over, and with it whatever it believed. */
+/* Another life of a peer. On the same disk the earlier one is over, and with it whatever it
+ * believed. */
 static void on_met(struct live *l, const struct live_event *ev, struct live_actions *out)
 {
     struct pair *p = find_or_add(l, ev->peer);
 
     if (!p || (p->boot == ev->boot && !ev->other_disk)) return;
-    if (p->boot && ev->boot < p->boot && !ev->other_disk) return; /* a late word of the one before */
+    if (p->boot && ev->boot < p->boot && !ev->other_disk)
+        return; /* a late word of the one before */
     forget_received(p, out);
     if (p->given.stands && !ev->other_disk) withdraw(l, p, out);
-    if (ev->other_disk && p->given.stands) p->given.boot = 0; /* to nobody any more, until its time */
+    if (ev->other_disk && p->given.stands)
+        p->given.boot = 0; /* to nobody any more, until its time */
     p->boot = ev->boot;
 }
 
@@ -190,7 +208,8 @@ static void on_share(struct live *l, const struct live_event *ev)
     l->shared = l->shared + (ev->shared ? 1u : 0) - (ev->shared ? 0 : 1u);
 }
 
-static void on_message(struct live *l, const struct live_message *m, nanos now, struct live_actions *out)
+static void on_message(struct live *l, const struct live_message *m, nanos now,
+                       struct live_actions *out)
 {
     struct pair *p = find(l, m->from);
 
@@ -212,8 +231,7 @@ static void on_tick(struct live *l, nanos now, struct live_actions *out)
             change_of(out, p->peer)->received = true;
         }
         if (!ping || !p->shared || !p->boot) continue;
-        send(l, p, (struct live_message){.kind = LIVE_PING, .sent_at = now, .lease = l->options.lease}, out);
-        l->stats.pings++;
+        ask(l, p, p->received.counts, now, out);
     }
     if (ping) l->ping_due = now + l->options.every;
 }

@@ -8,12 +8,17 @@
  *
  * A promise has a name, its epoch: (boot of R, boot of S, w). S withdraws it only by raising w,
  * after its time; until then it stands, however late. What R was told under one epoch is void under
- * the next. A Raft group in which S follows R rests on this: a fortification names the epoch (raft.h),
- * and S neither votes nor campaigns there while the epoch stands. (CockroachDB's store liveness is
- * the model.)
+ * the next. A Raft group in which S follows R rests on this: a fortification names the epoch
+ * (raft.h), and S neither votes nor campaigns there while the epoch stands. (CockroachDB's store
+ * liveness is the model.)
  *
- * A node that starts again has forgotten what it promised: its groups must not vote for `lease` after the
- * start, which raft_boot_done sees to. So a node promises no more than its own `lease`. */
+ * Who hears no answer asks for nothing: its PINGs then only knock (lease 0), until one is answered.
+ * So a node that cannot hear S does not hold S to a promise it cannot use, and S comes free by
+ * itself.
+ *
+ * A node that starts again has forgotten what it promised: its groups must not vote for `lease`
+ * after the start, which raft_boot_done sees to. So a node promises no more than its own `lease`.
+ */
 #pragma once
 
 #include "base/err.h"
@@ -28,7 +33,8 @@ struct live_message {
     node_id from, to;
     u32 from_boot, to_boot;
     nanos sent_at; /* PING: by the clock of who asks; PONG: echoed */
-    nanos lease;   /* PING: asked for; PONG: promised from the receipt */
+    nanos lease;   /* PING: asked for; PONG: promised from the receipt; 0: nothing, a knock and its
+                      answer */
     u32 withdrawn; /* PONG: w, how often support of this node was withdrawn */
 };
 
@@ -45,7 +51,8 @@ struct live_event {
     const struct live_message *message;
     node_id peer;
     u32 boot;
-    bool other_disk; /* boots of different disks do not compare: the earlier life may still be at work */
+    bool other_disk; /* boots of different disks do not compare: the earlier life may still be at
+                        work */
     bool shared;
 };
 
@@ -58,7 +65,8 @@ struct live_change {
 struct live_actions {
     struct live_message send[LIVE_PEERS_MAX];
     u32 send_count;
-    struct live_change changes[LIVE_PEERS_MAX]; /* to be told to the groups before anything else reaches them */
+    struct live_change
+        changes[LIVE_PEERS_MAX]; /* to be told to the groups before anything else reaches them */
     u32 change_count;
 };
 

@@ -1,5 +1,6 @@
-/* One pair by hand, then random clusters: clocks that drift, messages lost, late and out of order, pauses,
- * restarts. At every moment of the world's time what a node believes lies inside what the other promised. */
+/* One pair by hand, then random clusters: clocks that drift, messages lost, late and out of order,
+ * pauses, restarts. At every moment of the world's time what a node believes lies inside what the
+ * other promised. */
 #include "live/live.h"
 
 #include "base/assert.h"
@@ -14,7 +15,8 @@
 
 static struct live_actions out;
 
-static const struct live_options plain = {.self = 1, .boot = 5, .every = 60 * MS, .lease = 300 * MS, .drift_ppm = 10000};
+static const struct live_options plain = {
+    .self = 1, .boot = 5, .every = 60 * MS, .lease = 300 * MS, .drift_ppm = 10000};
 
 static void step(struct live *l, struct live_event ev)
 {
@@ -47,7 +49,8 @@ static void ping(struct live *l, nanos now)
 static void pong(struct live *l, nanos now, nanos sent_at, u32 withdrawn)
 {
     receive(l, now,
-            (struct live_message){.kind = LIVE_PONG, .sent_at = sent_at, .lease = 300 * MS, .withdrawn = withdrawn});
+            (struct live_message){
+                .kind = LIVE_PONG, .sent_at = sent_at, .lease = 300 * MS, .withdrawn = withdrawn});
 }
 
 static void tick(struct live *l, nanos now)
@@ -144,6 +147,38 @@ TEST(live, promises_no_more_than_a_restart_would_wait)
     live_free(l);
 }
 
+TEST(live, knocks_until_it_is_heard_and_asks_for_nothing_it_could_not_use)
+{
+    struct live *l = live_that_met(2, 9, 1000);
+    tick(l, 1000);
+    CHECK_EQ(out.send[0].lease, 0);
+    receive(l, 2000, (struct live_message){.kind = LIVE_PONG, .sent_at = 1000, .withdrawn = 1});
+    CHECK_EQ(out.send_count, 1); /* at once */
+    CHECK_EQ(out.send[0].lease, 300 * MS);
+    CHECK(live_received(l, 2).until <= 2000);
+    pong(l, 4000, 2000, 1);
+    CHECK_EQ(out.send_count, 0);
+    tick(l, 60 * MS + 1000);
+    CHECK_EQ(out.send[0].lease, 300 * MS);
+    tick(l, 400 * MS);
+    CHECK_EQ(out.send[0].lease, 0);
+    live_free(l);
+}
+
+TEST(live, a_knock_is_answered_and_promises_nothing)
+{
+    struct live *l = live_that_met(2, 9, 1000);
+    receive(l, 100 * MS, (struct live_message){.kind = LIVE_PING, .sent_at = 77});
+    CHECK_EQ(out.send[0].kind, LIVE_PONG);
+    CHECK_EQ(out.send[0].lease, 0);
+    CHECK_EQ(live_given(l, 2), 0);
+    ping(l, 100 * MS);
+    receive(l, 300 * MS, (struct live_message){.kind = LIVE_PING, .sent_at = 78});
+    tick(l, 400 * MS);
+    CHECK_EQ(live_given(l, 2), 0);
+    live_free(l);
+}
+
 TEST(live, a_new_life_of_a_peer_ends_what_was_promised_to_the_one_before)
 {
     struct live *l = live_that_met(2, 9, 1000);
@@ -156,8 +191,10 @@ TEST(live, a_new_life_of_a_peer_ends_what_was_promised_to_the_one_before)
     CHECK(out.changes[0].received);
     ping(l, 120 * MS); /* of the old life */
     CHECK_EQ(live_given(l, 2), 0);
-    step(l, (struct live_event){.now = 130 * MS, .kind = LIVE_MET, .peer = 2, .boot = 9}); /* a late word */
-    receive(l, 140 * MS, (struct live_message){.kind = LIVE_PING, .lease = 300 * MS, .from_boot = 10});
+    step(l, (struct live_event){
+                .now = 130 * MS, .kind = LIVE_MET, .peer = 2, .boot = 9}); /* a late word */
+    receive(l, 140 * MS,
+            (struct live_message){.kind = LIVE_PING, .lease = 300 * MS, .from_boot = 10});
     CHECK(live_given(l, 2) != 0);
     live_free(l);
 }
@@ -167,8 +204,10 @@ TEST(live, a_promise_to_the_life_on_another_disk_is_kept_to_its_end)
     struct live *l = live_that_met(2, 9, 1000);
     ping(l, 100 * MS);
     u64 epoch = live_given(l, 2);
-    step(l, (struct live_event){.now = 110 * MS, .kind = LIVE_MET, .peer = 2, .boot = 1, .other_disk = true});
-    receive(l, 120 * MS, (struct live_message){.kind = LIVE_PING, .lease = 300 * MS, .from_boot = 1});
+    step(l, (struct live_event){
+                .now = 110 * MS, .kind = LIVE_MET, .peer = 2, .boot = 1, .other_disk = true});
+    receive(l, 120 * MS,
+            (struct live_message){.kind = LIVE_PING, .lease = 300 * MS, .from_boot = 1});
     CHECK_EQ(out.send_count, 0);
     CHECK_EQ(live_given(l, 2), epoch);
     tick(l, 400 * MS);
@@ -179,7 +218,12 @@ TEST(live, a_promise_to_the_life_on_another_disk_is_kept_to_its_end)
 TEST(live, ignores_answers_to_an_earlier_life_and_older_epochs)
 {
     struct live *l = live_that_met(2, 9, 1000);
-    receive(l, 50 * MS, (struct live_message){.kind = LIVE_PONG, .sent_at = 20 * MS, .lease = 300 * MS, .withdrawn = 1, .to_boot = 4});
+    receive(l, 50 * MS,
+            (struct live_message){.kind = LIVE_PONG,
+                                  .sent_at = 20 * MS,
+                                  .lease = 300 * MS,
+                                  .withdrawn = 1,
+                                  .to_boot = 4});
     CHECK_EQ(live_received(l, 2).epoch, 0);
     pong(l, 50 * MS, 20 * MS, 3);
     struct live_support s = live_received(l, 2);
@@ -191,7 +235,7 @@ TEST(live, ignores_answers_to_an_earlier_life_and_older_epochs)
 
 /* ---- random clusters ---- */
 
-#define NODES 5u
+#define NODES      5u
 #define FLYING_MAX 4096u
 
 struct flying {
@@ -251,7 +295,10 @@ static void boot(struct world *w, node_id id)
     for (node_id peer = 1; peer <= w->nodes; peer++) {
         if (peer == id) continue;
         take(w, id, (struct live_event){.kind = LIVE_SHARE, .peer = peer, .shared = true});
-        take(w, id, (struct live_event){.kind = LIVE_MET, .peer = peer, .boot = u64_max(w->machines[peer].boot, 1) & UINT32_MAX});
+        take(w, id,
+             (struct live_event){.kind = LIVE_MET,
+                                 .peer = peer,
+                                 .boot = u64_max(w->machines[peer].boot, 1) & UINT32_MAX});
     }
 }
 
@@ -279,14 +326,15 @@ static void check_belief(struct world *w, node_id id, node_id peer)
     bool inside = same_life ? live_given(s->live, id) == b.epoch
                             : clock_of(s, w->now) < s->booted_at + plain.lease;
     if (inside) return;
-    fprintf(stderr, "seed %lu, %lu us: node %u counts on node %u, which has promised nothing\n", w->seed,
-            w->now / 1000, id, peer);
+    fprintf(stderr, "seed %lu, %lu us: node %u counts on node %u, which has promised nothing\n",
+            w->seed, w->now / 1000, id, peer);
     abort();
 }
 
 static void make_trouble(struct world *w)
 {
-    node_id id = 1 + (node_id)prng_below(&w->prng, w->nodes), peer = 1 + (node_id)prng_below(&w->prng, w->nodes);
+    node_id id = 1 + (node_id)prng_below(&w->prng, w->nodes),
+            peer = 1 + (node_id)prng_below(&w->prng, w->nodes);
     struct machine *m = &w->machines[id];
 
     if (!prng_chance(&w->prng, w->trouble_ppm)) return;
@@ -370,6 +418,8 @@ int main(void)
         RUN(live, withdraws_after_its_promise_and_under_a_new_epoch),
         RUN(live, goes_on_late_under_the_same_epoch_if_it_has_not_withdrawn),
         RUN(live, promises_no_more_than_a_restart_would_wait),
+        RUN(live, knocks_until_it_is_heard_and_asks_for_nothing_it_could_not_use),
+        RUN(live, a_knock_is_answered_and_promises_nothing),
         RUN(live, a_new_life_of_a_peer_ends_what_was_promised_to_the_one_before),
         RUN(live, a_promise_to_the_life_on_another_disk_is_kept_to_its_end),
         RUN(live, ignores_answers_to_an_earlier_life_and_older_epochs),

@@ -8,11 +8,29 @@
 
 #include <stdio.h>
 
+static struct raft_support support_from(void *context, replica_id id)
+{
+    const struct part *p = context;
+    node_id node = members_node(p, id);
+    if (!node || node == p->options.self) return (struct raft_support){0};
+    struct live_support s = p->host.support_from(p->host.context, node);
+    return (struct raft_support){.epoch = s.epoch, .until = s.until, .asked = s.asked};
+}
+
+static u64 support_given(void *context, replica_id id)
+{
+    const struct part *p = context;
+    node_id node = members_node(p, id);
+    return node && node != p->options.self ? p->host.support_given(p->host.context, node) : 0;
+}
+
 void members_init(struct part *p)
 {
     struct part_options *o = &p->options;
     if (!o->replica) o->replica = o->self;
     o->raft.self = o->replica;
+    if (p->host.support_from)
+        o->raft.liveness = (struct raft_liveness){.context = p, .from = support_from, .given = support_given};
 }
 
 static bool is_known(const u8 incarnation[16])
@@ -107,6 +125,24 @@ void members_on_peer_lost(struct part *p, node_id node, bool restarted)
     }
 }
 
+bool part_on_support(struct part *p, node_id node)
+{
+    struct raft_config c = *raft_config(p->raft);
+    bool told = false;
+
+    p->now = env_mono(p->env);
+    for (u32 i = 0; i < c.count + ARRAY_LEN(p->members.contacts); i++) {
+        bool is_member = i < c.count;
+        node_id its = is_member ? c.members[i].node : p->members.contacts[i - c.count].node;
+        replica_id id = is_member ? c.members[i].id : p->members.contacts[i - c.count].id;
+        if (its != node || id == p->options.replica || node == p->options.self) continue;
+        struct raft_event ev = {.kind = RAFT_SUPPORT, .peer = id};
+        log_step_or_fail(p, &ev);
+        told = true;
+    }
+    return told;
+}
+
 node_id part_leader(const struct part *p)
 {
     replica_id leader = raft_leader(p->raft);
@@ -154,6 +190,17 @@ void part_change_members(struct part *p, const struct raft_config *target,
     log_step_or_fail(p, &ev);
 }
 
+/* Who left may have to be told so, and the members do not say any more where it lives. */
+static void remember_who_left(struct part *p)
+{
+    struct raft_config before;
+
+    if (!raft_config_before(p->raft, &before)) return;
+    for (u32 i = 0; i < before.count; i++)
+        if (!raft_config_find(raft_config(p->raft), before.members[i].id))
+            remember(p, before.members[i].id, before.members[i].node);
+}
+
 static void tell_members(struct part *p)
 {
     const struct raft_config *c = raft_config(p->raft);
@@ -190,6 +237,7 @@ void members_on_events(struct part *p, u32 events)
 {
     if (events & RAFT_CONFIG_CHANGED) {
         p->stats.config_changes++;
+        remember_who_left(p);
         p->members.silent = is_of_another_life(p);
         tell_members(p);
         if (p->members.silent)

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "kv/kv.h"
+#include "live/live.h"
 #include "part/machine.h"
 #include "raft/raft.h"
 #include "store/store.h"
@@ -77,6 +78,9 @@ struct part_host {
     struct part *(*replica)(void *context, u64 part); /* this node's replica of another partition; NULL: none */
     void (*born)(void *context, struct part *parent, u64 child);
     void (*gone)(void *context, u64 part);
+    /* Support between nodes; both NULL: every group has its own heartbeats. */
+    struct live_support (*support_from)(void *context, node_id node);
+    u64 (*support_given)(void *context, node_id node);
 };
 
 struct part_options {
@@ -175,6 +179,8 @@ bool part_covers(const struct part *p, const struct kv_span *span);
 bool part_is_removed(const struct part *p);
 node_id part_leader(const struct part *p); /* the node it lives on; 0: unknown */
 
+/* Support between that node and this one was withdrawn, ended or came back. False: nothing to this group. */
+bool part_on_support(struct part *p, node_id node);
 void part_on_founding(struct part *p);
 void part_on_disk_full(struct part *p, bool full); /* the log's */
 MUST_USE err part_on_job(struct part *p, struct env_job *job); /* job->owner is the partition */

@@ -231,6 +231,8 @@ static err open_state(struct node *n, char *problem, size_t size)
                              .peer_begin = node_on_peer_begin,
                              .peer_end = node_on_peer_end,
                              .incarnation = node_on_incarnation,
+                             .support_from = node_on_support_from,
+                             .support_given = node_on_support_given,
                              .log = node_on_log};
 
     err e = n->config.open_kvs(n->config.open_kvs_context, &n->kvs, problem, size);
@@ -262,10 +264,11 @@ static void make_alone(struct node_config *c)
 err node_boot_member(struct node *n, char *problem, size_t size)
 {
     struct peer_handlers handlers = {
-        .context = n, .on_frame = node_on_frame, .on_lost = node_on_lost, .on_join = node_on_join,
+        .context = n, .on_frame = node_on_frame, .on_lost = node_on_lost, .on_met = node_on_met, .on_join = node_on_join,
         .is_removed = node_is_removed, .on_removed = node_on_removed};
 
     make_alone(&n->config);
+    n->support = support_new(n, n->identity.boot);
     err e = open_state(n, problem, size);
     if (e) return e;
     e = open_log(n, problem, size);
@@ -331,6 +334,7 @@ void node_free(struct node *n)
     admin_door_free(n->admin);
     cluster_free(n->cluster);
     peers_free(n->peers);
+    support_free(n->support);
     parts_free(n->parts);
     replicas_done(&n->replicas);
     wal_free(n->wal);

@@ -163,6 +163,7 @@ static void door_metrics(struct node *n, struct buf *out)
     const struct redis_door_stats *d = redis_door_stats(node_redis_door(n));
     struct gateway_stats ways, *g = &ways;
     const struct peers_stats *p = peers_stats(node_peers(n));
+    const struct live_stats *l = live_stats(support_live(node_support(n)));
 
     gateways_add_up(n, g);
     GAUGE("redis_connected_clients", "Redis connections open.", d->connected);
@@ -205,6 +206,10 @@ static void door_metrics(struct node *n, struct buf *out)
             p->bad_frames);
     COUNTER("peer_connects_total", "Connections made to other nodes.", p->connects);
     COUNTER("peer_refused_total", "Peers refused at HELLO.", p->refused);
+    COUNTER("support_pings_total", "Other nodes asked for support.", l->pings);
+    COUNTER("support_given_total", "Answers to other nodes' PINGs.", l->pongs);
+    COUNTER("support_withdrawn_total", "Promises to other nodes that ended: they fell silent, or started again.", l->withdrawn);
+    COUNTER("support_lost_total", "Times another node's support of this one ran out.", l->lost);
 }
 
 void node_metrics(struct node *n, struct buf *out)

@@ -60,6 +60,24 @@ const u8 *node_on_incarnation(void *context, node_id node)
     return node == n->config.self ? n->identity.incarnation : peers_incarnation(n->peers, node);
 }
 
+struct live_support node_on_support_from(void *context, node_id node)
+{
+    struct node *n = context;
+    return live_received(support_live(n->support), node);
+}
+
+u64 node_on_support_given(void *context, node_id node)
+{
+    struct node *n = context;
+    return live_given(support_live(n->support), node);
+}
+
+void node_on_met(void *context, node_id peer, u32 boot, bool other_disk)
+{
+    struct node *n = context;
+    support_on_met(n->support, peer, boot, other_disk);
+}
+
 void node_on_log(void *context, enum log_level level, const char *line)
 {
     struct node *n = context;
@@ -110,6 +128,8 @@ err node_on_frame(void *context, node_id from, const struct frame *f, str body)
     case FRAME_TRANSFER:
         if (n->cluster) cluster_on_frame(n->cluster, from, f, body);
         return OK;
+    case FRAME_PING:
+    case FRAME_PONG: return support_on_frame(n->support, from, f, body);
     case FRAME_FORWARD: return on_forward(n, h, from, f, body);
     case FRAME_FORWARD_REPLY: return h && h->gateway ? gateway_on_reply(h->gateway, from, f, body) : OK;
     default: return h && h->part ? part_on_frame(h->part, from, f, body) : OK;
@@ -316,6 +336,7 @@ static void set_wake(struct node *n)
 
     at = u64_min(at, wal_deadline(n->wal));
     at = u64_min(at, peers_deadline(n->peers));
+    at = u64_min(at, support_deadline(n->support));
     at = u64_min(at, redis_door_deadline(n->redis));
     at = u64_min(at, n->next_status_at);
     if (n->cluster) at = u64_min(at, cluster_deadline(n->cluster));
@@ -359,6 +380,7 @@ bool node_turn(struct node *n)
     n->now = env_mono(n->env);
     more = take_events(n);
     if (n->joiner) return join_turn(n);
+    support_turn(n->support, n->now);
     peers_turn(n->peers, n->now);
     more |= redis_door_turn(n->redis);
     watch_founding(n);

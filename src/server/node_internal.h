@@ -12,6 +12,7 @@
 #include "server/parts.h"
 #include "server/peers.h"
 #include "server/redis/door.h"
+#include "server/support.h"
 
 struct identity {
     u8 cluster_id[16], incarnation[16];
@@ -48,6 +49,9 @@ const u8 *node_on_incarnation(void *context, node_id node);
 void node_on_log(void *context, enum log_level level, const char *line);
 err node_on_frame(void *context, node_id from, const struct frame *f, str body);
 void node_on_lost(void *context, node_id peer, bool restarted);
+void node_on_met(void *context, node_id peer, u32 boot, bool other_disk);
+struct live_support node_on_support_from(void *context, node_id node);
+u64 node_on_support_given(void *context, node_id node);
 void node_on_join(void *context, u64 ticket, str body);
 bool node_is_removed(void *context, node_id node);
 void node_on_removed(void *context);
@@ -77,5 +81,6 @@ const struct core *node_map(const struct node *n);
 struct parts *node_parts(const struct node *n);
 struct cluster;
 struct peers *node_peers(const struct node *n);
+struct support *node_support(const struct node *n);
 const struct identity *node_identity(const struct node *n);
 struct cluster *node_cluster(const struct node *n); /* NULL: not yet a member of one */

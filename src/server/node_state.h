@@ -17,6 +17,7 @@ struct node {
     bool founds; /* a member named at the start: its first two replicas may have to found their groups */
     struct hosted *main; /* the default keyspace's */
     struct peers *peers;
+    struct support *support;
     struct cluster *cluster; /* NULL: its members are fixed */
     struct joiner *joiner; /* until the cluster has answered; nothing else exists then */
     struct redis_door *redis;

@@ -276,7 +276,9 @@ static void link_on_closed(struct peers *p, struct link *l, nanos now)
 static void met(struct peers *p, struct peer *q, u32 boot, const struct hello *h, nanos now)
 {
     bool same = q->boot == boot && mem_equal(q->hello.incarnation, h->incarnation, 16);
+    bool other_disk = q->boot && !mem_equal(q->hello.incarnation, h->incarnation, 16);
     if (q->boot && !same) p->handlers.on_lost(p->handlers.context, q->id, true);
+    if (!same) p->handlers.on_met(p->handlers.context, q->id, boot, other_disk);
     q->boot = boot;
     q->hello = *h;
     q->heard_at = now;

@@ -15,6 +15,8 @@ struct peer_handlers { /* calls into the node, within its turn */
     err (*on_frame)(void *context, node_id from, const struct frame *f, str body);
     /* the way to or from a peer broke: what was under way may be lost */
     void (*on_lost)(void *context, node_id peer, bool restarted);
+    /* it speaks in another life now; other_disk: boots do not compare with the one before */
+    void (*on_met)(void *context, node_id peer, u32 boot, bool other_disk);
     /* a stranger asks to join; answer with peers_answer_join, any time later */
     void (*on_join)(void *context, u64 ticket, str body);
     /* Was this node a member once? Then it is told so. And the other side of that. */

@@ -49,6 +49,10 @@ struct cluster *node_cluster(const struct node *n)
 {
     return n->cluster;
 }
+struct support *node_support(const struct node *n)
+{
+    return n->support;
+}
 struct peers *node_peers(const struct node *n)
 {
     return n->peers;

@@ -197,6 +197,38 @@ err forward_reply_decode(str body, struct forward_reply *out)
     return reader_end(&r);
 }
 
+void ping_encode(const struct ping *p, struct buf *out)
+{
+    buf_append_u64(out, p->sent_at);
+    buf_append_u64(out, p->lease);
+}
+
+err ping_decode(str body, struct ping *out)
+{
+    struct reader r = reader_of(body);
+
+    out->sent_at = reader_u64(&r);
+    out->lease = reader_u64(&r);
+    out->withdrawn = 0;
+    return reader_end(&r);
+}
+
+void pong_encode(const struct ping *p, struct buf *out)
+{
+    ping_encode(p, out);
+    buf_append_u32(out, p->withdrawn);
+}
+
+err pong_decode(str body, struct ping *out)
+{
+    struct reader r = reader_of(body);
+
+    out->sent_at = reader_u64(&r);
+    out->lease = reader_u64(&r);
+    out->withdrawn = reader_u32(&r);
+    return reader_end(&r);
+}
+
 void snapshot_chunk_encode(const struct snapshot_chunk *c, struct buf *out)
 {
     buf_append_u64(out, c->term);

@@ -22,6 +22,8 @@ enum frame_type {
     FRAME_MAP = 11,
     FRAME_REPORT = 12,
     FRAME_TRANSFER = 13, /* part; body: replica:u32 that is to lead it */
+    FRAME_PING = 16, /* support between nodes: live/live.h */
+    FRAME_PONG = 17,
 };
 
 struct frame {
@@ -84,6 +86,15 @@ struct forward_reply {
 };
 void forward_reply_encode(const struct forward_reply *f, struct buf *out);
 MUST_USE err forward_reply_decode(str body, struct forward_reply *out);
+
+struct ping { /* and PONG, which alone has `withdrawn` */
+    nanos sent_at, lease;
+    u32 withdrawn;
+};
+void ping_encode(const struct ping *p, struct buf *out);
+MUST_USE err ping_decode(str body, struct ping *out);
+void pong_encode(const struct ping *p, struct buf *out);
+MUST_USE err pong_decode(str body, struct ping *out);
 
 struct snapshot_chunk {
     u64 term, snap_id, index, index_term, seq; /* chunks of a snapshot count from 0 */

@@ -15,6 +15,7 @@ static void decode_all(str body)
     struct forward_reply r;
     struct snapshot_chunk c;
     struct snapshot_ack a;
+    struct ping p;
     struct join_request j;
     struct join_reply k;
     bool any = hello_decode(body, &h) == OK;
@@ -24,6 +25,8 @@ static void decode_all(str body)
     any |= forward_reply_decode(body, &r) == OK && r.reply.len <= body.len;
     any |= snapshot_chunk_decode(body, &c) == OK && c.rows.len <= body.len;
     any |= snapshot_ack_decode(body, &a) == OK;
+    any |= ping_decode(body, &p) == OK;
+    any |= pong_decode(body, &p) == OK;
     any |= join_request_decode(body, &j) == OK && j.rack.len <= body.len;
     any |= join_reply_decode(body, &k) == OK && k.member_count <= JOIN_MEMBERS_MAX;
     (void)any;

@@ -119,6 +119,17 @@ TEST(frame, bodies_come_back_and_trailing_bytes_are_refused)
     CHECK_OK(snapshot_ack_decode(buf_str(&b), &a2));
     CHECK(a2.next_seq == 3 && a2.status == 1);
     CHECK_EQ(snapshot_ack_decode(str_from(buf_bytes(&b), b.len - 1), &a2), ERR_MALFORMED);
+
+    struct ping p = {.sent_at = 1, .lease = 2, .withdrawn = 3}, p2;
+    buf_clear(&b);
+    pong_encode(&p, &b);
+    CHECK_OK(pong_decode(buf_str(&b), &p2));
+    CHECK(p2.sent_at == 1 && p2.lease == 2 && p2.withdrawn == 3);
+    CHECK_EQ(ping_decode(buf_str(&b), &p2), ERR_MALFORMED);
+    buf_clear(&b);
+    ping_encode(&p, &b);
+    CHECK_OK(ping_decode(buf_str(&b), &p2));
+    CHECK(p2.sent_at == 1 && p2.lease == 2 && p2.withdrawn == 0);
     buf_done(&b);
 }
 

@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+"""What three nodes cost at rest: the processor time and wake-ups of each while nobody asks anything, with one group;
+then, with --groups N and a server that can make keyspaces, the same with N groups and the resident memory that one
+replica of an idle group takes."""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests"))
+sys.path.insert(0, HERE)
+from lib.cluster import Cluster, binary
+from lib.resp import Client
+from memory import resident_kb
+
+TICK = os.sysconf("SC_CLK_TCK")
+CPU_MAX = 0.01  # of a core, per node
+BYTES_MAX = 16 << 10  # per replica of an idle group
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def wakeups(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as f:
+            total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
+    return total
+
+
+def rest(cluster, seconds, what):
+    """Prints a line a node; returns the greatest share of a core."""
+    time.sleep(3)  # what came before has ended
+    before = [(cpu_seconds(n.pid), wakeups(n.pid)) for n in cluster.nodes]
+    started = time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - started
+    worst = 0.0
+    for node, (cpu, woken) in zip(cluster.nodes, before):
+        share = (cpu_seconds(node.pid) - cpu) / took
+        worst = max(worst, share)
+        print(f"  {what}: node {node.id}: {share * 100:5.2f} % of a core, {(wakeups(node.pid) - woken) / took:6.0f} "
+              f"wake-ups/s, {resident_kb(node.pid) >> 10} MB resident")
+    return worst
+
+
+def make_groups(node, count):
+    """A keyspace of so many partitions; False: this server cannot."""
+    made = subprocess.run([binary(), "ks", "create", "idle", f"partitions=hash:{count}",
+                           "--admin", f"127.0.0.1:{node.admin_port}"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    if made.returncode != 0:
+        print(f"  no groups were made: {(made.stderr or made.stdout).strip().splitlines()[:1]}")
+    return made.returncode == 0
+
+
+def wait_for_replicas(cluster, seconds):
+    """Until the resident memory of all nodes stands still."""
+    end, last = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        now = [resident_kb(n.pid) >> 8 for n in cluster.nodes]
+        if now == last:
+            return
+        last = now
+        time.sleep(5)
+
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--seconds", type=int, default=60)
+    words.add_argument("--groups", type=int, default=0)
+    words.add_argument("--binary", help="the server (default: $QUORATE_BIN, then build/quorate)")
+    args = words.parse_args()
+    if args.binary:
+        os.environ["QUORATE_BIN"] = os.path.abspath(args.binary)
+    directory = tempfile.mkdtemp(prefix="quorate-idle-")
+    missed = []
+    try:
+        with Cluster(os.path.join(directory, "quorate"), nodes=3) as cluster:
+            cluster.start()
+            for node in cluster.nodes:
+                with Client("127.0.0.1", node.redis_port, 30) as c:
+                    c.call("SET", f"key:{node.id}", "value")
+            if rest(cluster, args.seconds, "one group") > CPU_MAX:
+                missed.append(f"one group costs more than {CPU_MAX * 100:.0f} % of a core")
+            before = [resident_kb(n.pid) for n in cluster.nodes]
+            if args.groups and make_groups(cluster.nodes[0], args.groups):
+                wait_for_replicas(cluster, 120)
+                if rest(cluster, args.seconds, f"{args.groups} groups") > CPU_MAX:
+                    missed.append(f"{args.groups} groups cost more than {CPU_MAX * 100:.0f} % of a core")
+                each = max((resident_kb(n.pid) - b) * 1024 / args.groups for n, b in zip(cluster.nodes, before))
+                print(f"  {each / 1024:.1f} KiB resident per replica of an idle group")
+                if each > BYTES_MAX:
+                    missed.append(f"more than {BYTES_MAX >> 10} KiB per idle group")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    for line in missed:
+        print(f"missed: {line}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
