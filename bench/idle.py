@@ -55,7 +55,7 @@ def rest(cluster, seconds, what):
 def make_groups(node, count):
     """A keyspace of so many partitions; False: this server cannot."""
     made = subprocess.run([binary(), "ks", "create", "idle", f"partitions=hash:{count}",
-                           "--admin", f"127.0.0.1:{node.admin_port}"],
+                           "--node", f"127.0.0.1:{node.admin_port}"],
                           capture_output=True, text=True, timeout=60, check=False)
     if made.returncode != 0:
         print(f"  no groups were made: {(made.stderr or made.stdout).strip().splitlines()[:1]}")

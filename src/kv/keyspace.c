@@ -10,17 +10,17 @@ _Static_assert((KV_DELETE_BUCKETS & (KV_DELETE_BUCKETS - 1)) == 0, "buckets are 
 
 #define STEP_BYTES 1024 /* writing so many bytes is one step more */
 
-static u64 *delete_bucket(struct kv *kv, u32 keyspace, str key)
+static u64 delete_bucket(u32 keyspace, str key)
 {
     u64 hash = hash_mix(hash64(key.at, key.len), keyspace);
-    return &kv->deletes[hash & (KV_DELETE_BUCKETS - 1)];
+    return hash & (KV_DELETE_BUCKETS - 1);
 }
 
 static void forget_row(struct kv_call *c, u8 db, str key, const struct kv_row *row, u64 bucket_ver)
 {
     struct kv_db *d = &c->kv->dbs[db];
     u32 keyspace = kv_keyspace_of(d, key);
-    u64 *bucket = delete_bucket(c->kv, keyspace, key);
+    u64 *bucket = &kv_deletes(c->kv)[delete_bucket(keyspace, key)];
 
     assert(c->applying);
     kv_count(c->kv, d, store_slot(key), -1, row->head.expire_us ? -1 : 0);
@@ -141,7 +141,8 @@ bool kv_watch_holds(struct kv_call *c, u8 db, bool exists, u64 ver, str key)
     if (found != exists) return false;
     if (exists) return watch_token(c->kv, db, key, &row) == ver;
     /* Absent now as it was: but was it there in between? */
-    if (*delete_bucket(c->kv, kv_keyspace_of(d, key), key) > ver) return false;
+    const u64 *deletes = c->kv->deletes;
+    if (deletes && deletes[delete_bucket(kv_keyspace_of(d, key), key)] > ver) return false;
     return d->gone_ver <= ver;
 }
 

@@ -66,7 +66,7 @@ struct kv {
     struct kv_span span;
     u32 next_keyspace;
     struct kv_db dbs[KV_DATABASES];
-    u64 deletes[KV_DELETE_BUCKETS]; /* version of the last removal of a key of this bucket */
+    u64 *deletes; /* owned, by bucket: version of the last removal of a key of it; NULL: none yet */
 
     /* this node's own */
     struct {
@@ -83,6 +83,8 @@ struct kv {
     struct buf items; /* elements of a reply whose count comes first */
     u64 reader_now_us, reads; /* of kv_read: seen by mutants alone */
 };
+
+u64 *kv_deletes(struct kv *kv); /* state.c: made when first needed */
 
 /* ---- A call --------------------------------------------------------------------------------------- */
 

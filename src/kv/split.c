@@ -130,8 +130,9 @@ void kv_merge(struct kv *left, const struct kv *right, u64 ver)
     assert(kv_can_merge(left, right));
     for (u32 i = 0; i < KV_DATABASES; i++)
         join_db(&left->dbs[i], &left->span, &right->dbs[i], &right->span);
-    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++)
-        left->deletes[i] = u64_max(left->deletes[i], right->deletes[i]);
+    u64 *deletes = right->deletes ? kv_deletes(left) : NULL;
+    for (u32 i = 0; deletes && i < KV_DELETE_BUCKETS; i++)
+        deletes[i] = u64_max(deletes[i], right->deletes[i]);
     left->clock = u64_max(left->clock, right->clock);
     /* Versions go on above those of both. */
     u64 now = ver + left->ver_base, above = u64_max(left->applied_ver, right->applied_ver);

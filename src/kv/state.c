@@ -8,6 +8,13 @@
 #define STATE_FMT_WHOLE 1 /* before partitions could be split: one keyspace id for all slots, no counts by slot */
 #define SCRATCH_KEPT_BYTES MIB
 
+/* A partition at rest has deleted nothing, and there may be thousands. */
+u64 *kv_deletes(struct kv *kv)
+{
+    if (!kv->deletes) kv->deletes = mem_zalloc_array(KV_DELETE_BUCKETS, sizeof *kv->deletes);
+    return kv->deletes;
+}
+
 static void reset(struct kv *kv)
 {
     kv->clock = 0;
@@ -17,7 +24,8 @@ static void reset(struct kv *kv)
     kv->generation = 0;
     kv->span = kv->options.span;
     kv->next_keyspace = first + KV_DATABASES;
-    memset(kv->deletes, 0, sizeof kv->deletes);
+    mem_free(kv->deletes);
+    kv->deletes = NULL;
     for (u32 i = 0; i < KV_DATABASES; i++) {
         kv_db_done(&kv->dbs[i]);
         kv_db_cover(&kv->dbs[i], &kv->span, first + i);
@@ -53,6 +61,7 @@ void kv_free(struct kv *kv)
     buf_done(&kv->items);
     buf_done(&kv->keys.items);
     for (u32 i = 0; i < KV_DATABASES; i++) kv_db_done(&kv->dbs[i]);
+    mem_free(kv->deletes);
     mem_free(kv);
 }
 
@@ -120,7 +129,7 @@ void kv_state_encode(const struct kv *kv, struct buf *out)
         encode_counts(kv, d, out);
     }
     buf_append_u32(out, KV_DELETE_BUCKETS);
-    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(out, kv->deletes[i]);
+    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(out, kv->deletes ? kv->deletes[i] : 0);
 }
 
 /* No keyspace id stands for two databases. */
@@ -263,7 +272,10 @@ err kv_state_decode(struct kv *kv, str bytes)
     err e = fmt == STATE_FMT ? decode_state(kv, &r) : decode_whole(kv, &r);
     if (e) return e;
     if (reader_u32(&r) != KV_DELETE_BUCKETS) return ERR_CORRUPT;
-    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) kv->deletes[i] = reader_u64(&r);
+    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) {
+        u64 ver = reader_u64(&r);
+        if (ver) kv_deletes(kv)[i] = ver;
+    }
     if (r.bad || reader_left(&r)) return ERR_CORRUPT;
     return ids_are_good(kv) ? OK : ERR_CORRUPT;
 }

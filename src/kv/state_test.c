@@ -229,7 +229,7 @@ TEST(state, reads_the_format_of_before_splits)
         buf_append_u64(&b, d->gone_ver);
     }
     buf_append_u32(&b, KV_DELETE_BUCKETS);
-    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(&b, f.kv->deletes[i]);
+    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(&b, kv_deletes(f.kv)[i]);
     CHECK_EQ(b.len, 8793);
     kv_state_encode(f.kv, &now);
     CHECK_OK(kv_state_decode(f.kv, buf_str(&b)));

@@ -81,10 +81,8 @@ static void tell(struct part *p, const char *what)
 }
 
 /* The order of effects is the contract of raft_actions. */
-static void carry_out(struct part *p)
+static void carry_out(struct part *p, const struct raft_actions *a)
 {
-    struct raft_actions *a = &p->actions;
-
     for (u32 i = 0; i < a->send.count; i++) log_send(p, &a->send.items[i]);
     stage(p, a);
 
@@ -126,14 +124,34 @@ static bool has_backlog(const struct part *p)
     return p->shipping.in.committing || (is_long && shrinks);
 }
 
+/* Actions are large, so partitions share them; a step within another one's effects has its own. */
+static struct raft_actions *take_actions(struct raft_actions **scratch)
+{
+    struct raft_actions *a = *scratch;
+
+    *scratch = NULL;
+    return a ? a : mem_zalloc(sizeof *a);
+}
+
+static void give_actions(struct raft_actions **scratch, struct raft_actions *a)
+{
+    if (*scratch)
+        mem_free(a);
+    else
+        *scratch = a;
+}
+
 err log_step(struct part *p, struct raft_event *ev)
 {
+    struct raft_actions **scratch = p->host.scratch ? p->host.scratch : &p->scratch;
     _Static_assert(RAFT_ENTRY_ROOM >= WAL_FRAME_OVERHEAD, "an entry takes no more than the core counts");
     ev->now = p->now;
     ev->room = has_backlog(p) ? 0 : wal_space(p->wal);
-    err e = raft_step(p->raft, ev, &p->actions);
+    struct raft_actions *actions = take_actions(scratch);
+    err e = raft_step(p->raft, ev, actions);
+    if (!e) carry_out(p, actions);
+    give_actions(scratch, actions);
     if (e) return e;
-    carry_out(p);
     if (p->submit.ended_leadership) {
         p->submit.ended_leadership = false;
         submit_on_leadership_end(p);

@@ -59,6 +59,7 @@ void part_free(struct part *p)
     buf_done(&p->apply.reply);
     buf_done(&p->read.reply);
     raft_free(p->raft);
+    mem_free(p->scratch);
     session_table_free(p->sessions);
     p->machine->ops->free(p->machine);
     buf_done(&p->split.rows);

@@ -71,6 +71,7 @@ struct part_host {
     struct buf *(*peer_begin)(void *context, node_id to, const struct frame *f);
     void (*peer_end)(void *context);
     void (*log)(void *context, enum log_level level, const char *line);
+    struct raft_actions **scratch; /* one of them for all partitions of a thread, NULL to begin; its owner frees it */
     /* The incarnation of a node's directory, as it said itself; NULL: not known. May be NULL. */
     const u8 *(*incarnation)(void *context, node_id node);
     /* Split and merge, see below; a host that does neither leaves them NULL. None of them may free a part or take its

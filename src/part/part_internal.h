@@ -100,7 +100,7 @@ struct part {
     struct part_stats stats;
     part_observer_fn observer;
     void *observer_context;
-    struct raft_actions actions; /* of the latest step; large, so it lives here */
+    struct raft_actions *scratch; /* without one of the host's */
     err failed;                  /* set once, returned by the next part_turn */
     nanos now;                   /* of this turn */
     bool log_full, disk_full;    /* as the node said; what the core was told */
@@ -197,7 +197,7 @@ struct part {
     } cut;
 
     struct { /* shipping.c */
-        struct outgoing out[RAFT_MEMBERS_MAX];
+        struct outgoing *out; /* owned; RAFT_MEMBERS_MAX of them, or NULL: none yet */
         struct incoming in;
         u64 next_snap_id;
     } shipping;

@@ -12,9 +12,14 @@
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
 #define WINDOW        ARRAY_LEN(((struct outgoing *)0)->window)
 
+static u32 places(const struct part *p)
+{
+    return p->shipping.out ? RAFT_MEMBERS_MAX : 0;
+}
+
 static struct outgoing *outgoing_to(struct part *p, replica_id to)
 {
-    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
+    for (u32 i = 0; i < places(p); i++)
         if (p->shipping.out[i].to == to) return &p->shipping.out[i];
     return NULL;
 }
@@ -22,6 +27,7 @@ static struct outgoing *outgoing_to(struct part *p, replica_id to)
 void shipping_begin(struct part *p, replica_id to)
 {
     if (outgoing_to(p, to)) return;
+    if (!p->shipping.out) p->shipping.out = mem_zalloc_array(RAFT_MEMBERS_MAX, sizeof *p->shipping.out);
     struct outgoing *o = outgoing_to(p, 0);
     assert(o);
     *o = (struct outgoing){.to = to, .last_progress = p->now};
@@ -374,11 +380,20 @@ err shipping_on_job(struct part *p)
     return install_end(p);
 }
 
+/* Most partitions send no snapshot most of the time. */
+static void forget_places(struct part *p)
+{
+    for (u32 i = 0; i < places(p); i++)
+        if (p->shipping.out[i].to) return;
+    mem_free(p->shipping.out);
+    p->shipping.out = NULL;
+}
+
 err shipping_turn(struct part *p)
 {
     bool leader = raft_is_leader(p->raft);
 
-    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (u32 i = 0; i < places(p); i++) {
         struct outgoing *o = &p->shipping.out[i];
         if (!o->to) continue;
         if (!leader) {
@@ -388,6 +403,7 @@ err shipping_turn(struct part *p)
         err e = outgoing_turn(p, o);
         if (e) return e;
     }
+    forget_places(p);
     incoming_turn(p);
     return install_end(p);
 }
@@ -401,7 +417,7 @@ void shipping_on_peer_lost(struct part *p, replica_id peer)
 u64 shipping_pins(const struct part *p)
 {
     u64 lowest = UINT64_MAX;
-    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
+    for (u32 i = 0; i < places(p); i++)
         if (p->shipping.out[i].to && p->shipping.out[i].snapshot)
             lowest = u64_min(lowest, p->shipping.out[i].index);
     return lowest;
@@ -410,7 +426,7 @@ u64 shipping_pins(const struct part *p)
 nanos shipping_deadline(const struct part *p)
 {
     nanos at = NANOS_NEVER;
-    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (u32 i = 0; i < places(p); i++) {
         const struct outgoing *o = &p->shipping.out[i];
         if (o->to)
             at = u64_min(at, o->snapshot ? u64_max(o->resend_at, p->now + NANOS_MS)
@@ -421,11 +437,12 @@ nanos shipping_deadline(const struct part *p)
 
 void shipping_free(struct part *p)
 {
-    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (u32 i = 0; i < places(p); i++) {
         struct outgoing *o = &p->shipping.out[i];
         if (!o->to) continue;
         outgoing_reset_chunks(o);
         if (o->snapshot) store_snapshot_free(o->snapshot);
     }
+    mem_free(p->shipping.out);
     if (p->shipping.in.install) store_install_abort(p->shipping.in.install);
 }

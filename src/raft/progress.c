@@ -1,12 +1,39 @@
 #include "raft/progress.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 #include "base/mutant.h"
 
-void progress_init(struct progress *p, struct inflight *ring, u32 ring_cap)
+void progress_init(struct progress *p, u32 ring_max)
 {
-    assert(ring_cap > 0);
-    *p = (struct progress){.ring = ring, .ring_cap = ring_cap, .next = 1};
+    assert(ring_max > 0);
+    *p = (struct progress){.ring_max = ring_max, .next = 1};
+}
+
+void progress_done(struct progress *p)
+{
+    mem_free(p->ring);
+}
+
+void progress_trim(struct progress *p)
+{
+    if (p->ring_count || !p->ring_cap) return;
+    mem_free(p->ring);
+    p->ring = NULL;
+    p->ring_cap = p->ring_head = 0;
+}
+
+static void grow(struct progress *p)
+{
+    u32 cap = p->ring_cap ? 2 * p->ring_cap : 8;
+    if (cap > p->ring_max) cap = p->ring_max;
+    struct inflight *ring = mem_zalloc_array(cap, sizeof *ring);
+
+    for (u32 i = 0; i < p->ring_count; i++) ring[i] = p->ring[(p->ring_head + i) % p->ring_cap];
+    mem_free(p->ring);
+    p->ring = ring;
+    p->ring_cap = cap;
+    p->ring_head = 0;
 }
 
 static void window_clear(struct progress *p)
@@ -19,7 +46,9 @@ void progress_reset(struct progress *p, u64 next)
 {
     struct inflight *ring = p->ring;
     u32 cap = p->ring_cap;
-    progress_init(p, ring, cap);
+    progress_init(p, p->ring_max);
+    p->ring = ring;
+    p->ring_cap = cap;
     p->next = next;
 }
 
@@ -52,8 +81,9 @@ void progress_become_snapshot(struct progress *p, nanos wait_until)
 void progress_sent(struct progress *p, u64 last, u64 bytes)
 {
     assert(p->state == PROGRESS_REPLICATE);
-    assert(p->ring_count < p->ring_cap);
+    assert(p->ring_count < p->ring_max);
     assert(last >= p->next);
+    if (p->ring_count == p->ring_cap) grow(p);
     u32 at = p->ring_head + p->ring_count;
     if (at >= p->ring_cap) at -= p->ring_cap;
     p->ring[at] = (struct inflight){last, bytes};
@@ -82,7 +112,7 @@ u64 progress_window(const struct progress *p, u64 inflight_bytes_max)
     case PROGRESS_PROBE: return p->paused ? 0 : inflight_bytes_max;
     case PROGRESS_REPLICATE:
         if (p->ring_count == 0) return inflight_bytes_max;
-        if (p->ring_count == p->ring_cap) return 0;
+        if (p->ring_count == p->ring_max) return 0;
         if (p->inflight_bytes >= inflight_bytes_max) return 0;
         return inflight_bytes_max - p->inflight_bytes;
     case PROGRESS_SNAPSHOT: return 0;

@@ -45,12 +45,15 @@ struct progress {
         bool done;
     } catching_up;
 
-    struct inflight *ring; /* REPLICATE: sent and not acknowledged, oldest first */
-    u32 ring_cap, ring_head, ring_count;
+    struct inflight *ring; /* owned. REPLICATE: sent and not acknowledged, oldest first */
+    u32 ring_max, ring_cap, ring_head, ring_count; /* cap grows up to max */
     u64 inflight_bytes;
 };
 
-void progress_init(struct progress *p, struct inflight *ring, u32 ring_cap);
+void progress_init(struct progress *p, u32 ring_max);
+void progress_done(struct progress *p);
+/* Nothing is in flight: give the window's memory back. */
+void progress_trim(struct progress *p);
 /* A new leadership: nothing is known. */
 void progress_reset(struct progress *p, u64 next);
 void progress_become_probe(struct progress *p, u64 next);

@@ -2,12 +2,10 @@
 
 #include "base/test.h"
 
-static struct inflight ring[4];
-
 static struct progress replicating(u64 next)
 {
     struct progress p;
-    progress_init(&p, ring, 4);
+    progress_init(&p, 4);
     progress_reset(&p, next);
     progress_become_replicate(&p, next);
     return p;
@@ -16,7 +14,7 @@ static struct progress replicating(u64 next)
 TEST(progress, a_probe_is_one_message)
 {
     struct progress p;
-    progress_init(&p, ring, 4);
+    progress_init(&p, 4);
     progress_reset(&p, 7);
     CHECK_EQ(p.state, PROGRESS_PROBE);
     CHECK_EQ(p.next, 7);

@@ -18,15 +18,12 @@ struct raft *raft_new(const struct raft_options *o)
     assert(o->drift_ppm < 1000000);
     assert(o->inflight_messages_max > 0);
 
-    size_t rings = (size_t)RAFT_SLOTS_MAX * o->inflight_messages_max;
-    struct raft *r = mem_zalloc(sizeof *r + rings * sizeof(struct inflight));
+    struct raft *r = mem_zalloc(sizeof *r);
     r->options = *o;
     prng_init(&r->prng, o->seed, o->self);
     tail_init(&r->tail, (struct log_pos){0, 0});
     for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++)
-        progress_init(&r->leading.peers[slot],
-                      r->inflight + (size_t)slot * o->inflight_messages_max,
-                      o->inflight_messages_max);
+        progress_init(&r->leading.peers[slot], o->inflight_messages_max);
     return r;
 }
 
@@ -34,6 +31,8 @@ void raft_free(struct raft *r)
 {
     if (!r) return;
     tail_done(&r->tail);
+    read_done(r);
+    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++) progress_done(&r->leading.peers[slot]);
     membership_done(&r->membership);
     mem_free(r);
 }

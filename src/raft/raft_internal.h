@@ -89,8 +89,8 @@ struct read_waiting {
 };
 
 struct reads { /* read.c: a ring of reads in order of arrival */
-    struct read_waiting waiting[RAFT_READS_WAITING_MAX];
-    u32 head, count;
+    struct read_waiting *waiting; /* owned */
+    u32 cap, head, count;
     u32 refused; /* so many at the head only wait to be told no */
     u64 round;   /* the newest round started; carried by every APPEND */
     u64 confirmed;
@@ -124,7 +124,6 @@ struct raft {
 
     raft_trace_fn trace;
     void *trace_context;
-    struct inflight inflight[]; /* progress.c: inflight_messages_max for each slot */
 };
 
 /* raft.c */
@@ -280,6 +279,8 @@ void read_on_tick(struct raft *r);
 void read_on_reply(struct raft *r);
 void read_refuse_all(struct raft *r);
 void read_finish_step(struct raft *r);
+void read_trim(struct raft *r); /* nothing waits: give the memory back */
+void read_done(struct raft *r);
 nanos read_deadline(const struct raft *r);
 
 /* transfer.c */

@@ -9,9 +9,36 @@
  * all that its log held when it was elected. */
 #include "raft/raft_internal.h"
 
+#include "base/mem.h"
+
 static struct read_waiting *waiting_at(struct reads *q, u32 i)
 {
-    return &q->waiting[(q->head + i) % RAFT_READS_WAITING_MAX];
+    return &q->waiting[(q->head + i) & (q->cap - 1)];
+}
+
+static void grow(struct reads *q)
+{
+    u32 cap = q->cap ? 2 * q->cap : 16;
+    struct read_waiting *waiting = mem_zalloc_array(cap, sizeof *waiting);
+
+    for (u32 i = 0; i < q->count; i++) waiting[i] = *waiting_at(q, i);
+    mem_free(q->waiting);
+    q->waiting = waiting;
+    q->cap = cap;
+    q->head = 0;
+}
+
+void read_done(struct raft *r)
+{
+    mem_free(r->reads.waiting);
+}
+
+void read_trim(struct raft *r)
+{
+    if (r->reads.count || !r->reads.cap) return;
+    mem_free(r->reads.waiting);
+    r->reads.waiting = NULL;
+    r->reads.cap = r->reads.head = 0;
 }
 
 bool read_has_room(const struct raft *r)
@@ -79,6 +106,7 @@ void read_begin(struct raft *r, u64 context)
     assert(r->election.role == RAFT_LEADER);
     assert(q->count < RAFT_READS_WAITING_MAX);
 
+    if (q->count == q->cap) grow(q);
     *waiting_at(q, q->count) = (struct read_waiting){
         .context = context,
         .index = MUTANT(read_before_own_term_commit)
@@ -138,7 +166,7 @@ void read_finish_step(struct raft *r)
         out->reads[out->read_count++] = (struct raft_read_done){w->context, refused ? 0 : w->index,
                                                                 refused};
         if (refused) q->refused--;
-        q->head = (q->head + 1) % RAFT_READS_WAITING_MAX;
+        q->head = (q->head + 1) & (q->cap - 1);
         q->count--;
     }
 }

@@ -242,9 +242,12 @@ void replicate_finish_step(struct raft *r)
 {
     struct leading *l = &r->leading;
     if (r->election.role != RAFT_LEADER) return;
-    if (fortify_is_quiet(r))
+    if (fortify_is_quiet(r)) {
+        if (l->heartbeat_due == NANOS_NEVER) return;
         l->heartbeat_due = NANOS_NEVER;
-    else if (l->heartbeat_due == NANOS_NEVER)
+        read_trim(r);
+        for (u32 slot = 0; slot < r->membership.count; slot++) progress_trim(&l->peers[slot]);
+    } else if (l->heartbeat_due == NANOS_NEVER)
         l->heartbeat_due = r->now + r->options.heartbeat_every;
 }
 

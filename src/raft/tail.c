@@ -3,7 +3,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define PAGES_MIN 16u
+#define PAGES_MIN        4u
+#define PAGE_ENTRIES_MIN 16u
 
 void tail_init(struct tail *t, struct log_pos base)
 {
@@ -19,6 +20,21 @@ static u32 slot_of(u64 index)
 {
     return (u32)(index % TAIL_PAGE_ENTRIES);
 }
+static u32 slot_in(const struct tail_page *page, u64 index)
+{
+    u32 slot = slot_of(index) - page->first;
+    assert(slot < page->cap);
+    return slot;
+}
+
+static struct tail_page *page_new(u32 first, u32 cap)
+{
+    struct tail_page *page = mem_alloc(sizeof *page + cap * (sizeof page->entries[0] + sizeof page->bytes_upto[0]));
+    page->first = first;
+    page->cap = cap;
+    page->bytes_upto = (u64 *)(page->entries + cap);
+    return page;
+}
 
 static struct tail_page *page_at(const struct tail *t, u64 index)
 {
@@ -29,7 +45,7 @@ static struct tail_page *page_at(const struct tail *t, u64 index)
 
 static void give_page(struct tail *t, struct tail_page *page)
 {
-    if (t->spare)
+    if (t->spare || page->cap < TAIL_PAGE_ENTRIES)
         mem_free(page);
     else
         t->spare = page;
@@ -39,22 +55,40 @@ static struct tail_page *take_page(struct tail *t)
 {
     struct tail_page *page = t->spare;
     t->spare = NULL;
-    return page ? page : mem_alloc(sizeof *page);
+    return page ? page : page_new(0, TAIL_PAGE_ENTRIES);
 }
 
-static void push_page(struct tail *t)
+/* The last page has no slot left for the next entry. */
+static void grow_page(struct tail *t)
+{
+    struct tail_page *old = t->pages[t->page_count - 1];
+    u32 cap = (u32)u64_min(2 * old->cap, TAIL_PAGE_ENTRIES - old->first);
+    struct tail_page *page = page_new(old->first, cap);
+
+    assert(cap > old->cap);
+    mem_copy(page->entries, old->entries, old->cap * sizeof old->entries[0]);
+    mem_copy(page->bytes_upto, old->bytes_upto, old->cap * sizeof old->bytes_upto[0]);
+    mem_free(old);
+    t->pages[t->page_count - 1] = page;
+}
+
+static void push_page(struct tail *t, u64 index)
 {
     if (t->page_count == t->page_cap) {
         t->page_cap = t->page_cap ? t->page_cap * 2 : PAGES_MIN;
         t->pages = mem_resize_array(t->pages, t->page_cap, sizeof(struct tail_page *));
     }
-    t->pages[t->page_count++] = take_page(t);
+    u32 first = slot_of(index);
+    bool begins = t->page_count == 0 && !t->spare;
+    t->pages[t->page_count++] =
+        begins ? page_new(first, (u32)u64_min(PAGE_ENTRIES_MIN, TAIL_PAGE_ENTRIES - first)) : take_page(t);
 }
 
 static void drop_payloads(struct tail *t, u64 from, u64 to)
 {
     for (u64 i = from; i <= to; i++) {
-        struct raft_entry *e = &page_at(t, i)->entries[slot_of(i)];
+        struct tail_page *page = page_at(t, i);
+        struct raft_entry *e = &page->entries[slot_in(page, i)];
         rcbuf_unref(e->data);
         e->data = NULL;
     }
@@ -64,7 +98,8 @@ static u64 bytes_upto(const struct tail *t, u64 index)
 {
     if (index == t->base.index) return t->base_bytes;
     assert(tail_has(t, index));
-    return page_at(t, index)->bytes_upto[slot_of(index)];
+    const struct tail_page *page = page_at(t, index);
+    return page->bytes_upto[slot_in(page, index)];
 }
 
 void tail_append(struct tail *t, const struct raft_entry *e)
@@ -75,10 +110,14 @@ void tail_append(struct tail *t, const struct raft_entry *e)
 
     u64 page = page_of(e->pos.index);
     assert(page >= t->first_page);
-    if (page - t->first_page == t->page_count) push_page(t);
+    if (page - t->first_page == t->page_count) push_page(t, e->pos.index);
 
     struct tail_page *p = page_at(t, e->pos.index);
-    u32 slot = slot_of(e->pos.index);
+    if (slot_of(e->pos.index) - p->first >= p->cap) {
+        grow_page(t);
+        p = page_at(t, e->pos.index);
+    }
+    u32 slot = slot_in(p, e->pos.index);
     p->entries[slot] = *e;
     if (e->data) {
         rcbuf_ref(e->data);
@@ -140,7 +179,8 @@ void tail_done(struct tail *t)
 const struct raft_entry *tail_at(const struct tail *t, u64 index)
 {
     assert(tail_has(t, index));
-    return &page_at(t, index)->entries[slot_of(index)];
+    const struct tail_page *page = page_at(t, index);
+    return &page->entries[slot_in(page, index)];
 }
 
 u64 tail_term_at(const struct tail *t, u64 index)

@@ -1,6 +1,6 @@
 /* The log in memory: entries (base.index, last.index] in pages, with O(1) lookup by index, a prefix
- * that compaction drops and a suffix that conflicts cut off. Entries never move while they live, so
- * a message may borrow a run of them; a run ends where its page ends. Holds one reference per
+ * that compaction drops and a suffix that conflicts cut off. Entries move only when others are
+ * appended, so a message may borrow a run of them until then; a run ends where its page ends. Holds one reference per
  * payload. */
 #pragma once
 
@@ -9,8 +9,9 @@
 #define TAIL_PAGE_ENTRIES 1024u
 
 struct tail_page {
-    struct raft_entry entries[TAIL_PAGE_ENTRIES];
-    u64 bytes_upto[TAIL_PAGE_ENTRIES]; /* payload bytes ever appended, this entry included */
+    u32 first, cap;  /* slots [first, first + cap); the page of a log at rest is small, and grows */
+    u64 *bytes_upto; /* payload bytes ever appended, this entry included; behind the entries */
+    struct raft_entry entries[];
 };
 
 struct tail {

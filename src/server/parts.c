@@ -12,6 +12,7 @@ struct parts {
     struct kvs *kvs;
     struct wal *wal;
     struct part_host host;
+    struct raft_actions *scratch;
     struct store_budget budget;
     struct hosted **items; /* by id */
     u32 count, cap;
@@ -30,6 +31,7 @@ struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_ma
     ps->env = env;
     ps->kvs = kvs;
     ps->host = *host;
+    ps->host.scratch = &ps->scratch;
     ps->budget.bytes_max = memory_bytes_max;
     list_init(&ps->ready);
     list_init(&ps->on_log);
@@ -51,6 +53,7 @@ void parts_free(struct parts *ps)
     for (u32 i = 0; i < ps->count; i++) hosted_free(ps->items[i]);
     mem_free(ps->items);
     mem_free(ps->heap);
+    mem_free(ps->scratch);
     mem_free(ps);
 }
 
