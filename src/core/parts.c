@@ -268,7 +268,7 @@ static void done_split(struct core_call *call, struct core_part *p)
     upper->slot_last = p->slot_last;
     upper->from = core_key_copy(p->op.key);
     upper->to = p->to; /* handed over */
-    upper->next_replica = p->next_replica;
+    upper->next_replica = p->next_replica + 1; /* so that its members never look like founders: it has a past */
     upper->member_count = p->member_count;
     memcpy(upper->members, p->members, sizeof upper->members);
     upper->prefer_node = p->prefer_node;

@@ -62,7 +62,7 @@ err entry_decode(str bytes, struct entry *out)
     if (bytes.len < ENTRY_HEADER_BYTES) return ERR_MALFORMED;
     if (at[AT_FMT] != ENTRY_FMT) return ERR_UNSUPPORTED;
     if (get_u32(at + AT_LEN) != bytes.len - ENTRY_HEADER_BYTES) return ERR_MALFORMED;
-    if (at[AT_OP] < ENTRY_COMMAND || at[AT_OP] > ENTRY_MERGE_CANCEL) return ERR_UNSUPPORTED;
+    if (at[AT_OP] < ENTRY_COMMAND || at[AT_OP] > ENTRY_SPAN) return ERR_UNSUPPORTED;
     out->apply_ver = at[AT_APPLY_VER];
     out->op = at[AT_OP];
     out->flags = at[AT_FLAGS];

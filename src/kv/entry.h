@@ -20,6 +20,7 @@ enum entry_op {
     ENTRY_UNFREEZE = 8,
     ENTRY_MERGE = 9,
     ENTRY_MERGE_CANCEL = 10,
+    ENTRY_SPAN = 11, /* first:u16 | last:u16: the slots of a new partition, before anything is written */
 };
 
 enum entry_flags { ENTRY_RESP3 = BIT(0) };

@@ -83,7 +83,7 @@ TEST(entry, refuses_an_unknown_format_or_operation)
     bytes[0] = 1;
     bytes[2] = 0;
     CHECK_EQ(entry_decode(str_from(bytes, sizeof bytes), &e), ERR_UNSUPPORTED);
-    bytes[2] = ENTRY_MERGE_CANCEL + 1;
+    bytes[2] = ENTRY_SPAN + 1;
     CHECK_EQ(entry_decode(str_from(bytes, sizeof bytes), &e), ERR_UNSUPPORTED);
 }
 

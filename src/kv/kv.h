@@ -139,6 +139,10 @@ struct kv_db_stats {
 void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out);
 
 const struct kv_span *kv_span(const struct kv *kv);
+/* It has all slots as when it was new: it was never given some, split or merged. */
+bool kv_is_unbounded(const struct kv *kv);
+/* These slots are its own from now on. False: it is not unbounded, or holds keys already; nothing changed. */
+bool kv_set_slots(struct kv *kv, u16 first, u16 last);
 u64 kv_keys_in_slot(const struct kv *kv, u8 db, u16 slot);
 
 /* Are all keys that a request names ours? If not it must not be applied or read here. */

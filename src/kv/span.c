@@ -20,6 +20,22 @@ bool kv_has_key(const struct kv *kv, str key)
 
 const struct kv_span *kv_span(const struct kv *kv) { return &kv->span; }
 
+bool kv_is_unbounded(const struct kv *kv) { return kv->generation == 0 && kv_has_all_slots(kv); }
+
+bool kv_set_slots(struct kv *kv, u16 first, u16 last)
+{
+    bool good = kv_is_unbounded(kv) && first <= last && last < KV_SLOTS;
+
+    for (u32 i = 0; i < KV_DATABASES; i++) good &= kv->dbs[i].keys == 0 && kv->dbs[i].segment_count == 1;
+    if (!good) return false;
+    kv->span.slot_first = first;
+    kv->span.slot_last = last;
+    kv->generation++;
+    for (u32 i = 0; i < KV_DATABASES; i++)
+        kv_db_cover(&kv->dbs[i], &kv->span, kv->dbs[i].segments[0].keyspace);
+    return true;
+}
+
 u32 kv_keyspace_of(const struct kv_db *d, str key)
 {
     if (LIKELY(d->segment_count == 1)) return d->segments[0].keyspace;

@@ -49,10 +49,22 @@ static bool is_session_less(const struct entry *e)
            mem_equal(e->session.bytes, none.bytes, 16);
 }
 
+/* Said again by a later leader: nothing changes. */
+static err span_apply(struct part *p, const struct entry *e)
+{
+    struct reader r = reader_of(e->body);
+    u16 first = reader_u16(&r), last = reader_u16(&r);
+
+    if (reader_end(&r) || !part_kv(p)) return ERR_MALFORMED;
+    kv_set_slots(part_kv(p), first, last);
+    return OK;
+}
+
 static err apply_operation(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
                            enum part_status *status)
 {
     switch (e->op) {
+    case ENTRY_SPAN: return span_apply(p, e);
     case ENTRY_SPLIT: return split_apply(p, e, at, reply, status);
     case ENTRY_FREEZE: return merge_apply_freeze(p, e, at, reply, status);
     case ENTRY_UNFREEZE: return merge_apply_unfreeze(p, reply, status);

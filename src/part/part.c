@@ -214,7 +214,10 @@ nanos part_deadline(const struct part *p)
 {
     if (p->merge.absorbed) return NANOS_NEVER;
     nanos at = u64_min(shipping_deadline(p), cut_deadline(p));
-    if (p->merge.waits || p->merge.waiter.number || (p->merge.at && raft_first(p->raft).index < p->merge.at))
+    bool wants_checkpoint = (p->checkpoint.wanted || p->checkpoint.pressed) &&
+                            p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running;
+    if (p->split.child || p->merge.right || wants_checkpoint || p->merge.waits || p->merge.waiter.number ||
+        (p->merge.at && raft_first(p->raft).index < p->merge.at))
         at = u64_min(at, p->now + 5 * NANOS_MS);
     if (!members_is_silent(p)) at = u64_min(at, raft_deadline(p->raft));
 
@@ -233,6 +236,10 @@ bool part_waits_for_log(const struct part *p)
     return p->log.staged.count || p->log.held.count || p->shipping.in.waiting;
 }
 
+u64 part_id(const struct part *p)
+{
+    return p->options.id;
+}
 struct raft *part_raft(struct part *p)
 {
     return p->raft;

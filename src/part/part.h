@@ -94,6 +94,9 @@ struct part_options {
     struct raft_config members; /* who founded the group; none: this replica was added to it later */
     /* The owner vouches that this replica has never run, so that an empty log is no lost one: it made no promise. */
     bool fresh;
+    /* Of a new kv partition: its slots, which its first leader writes into the log before anything else, so that all
+     * replicas know them, also those that come later. slot_last 0: all. */
+    u16 slot_first, slot_last;
     /* tail kept for slow followers after a checkpoint; at six times that the next one is due */
     u64 log_bytes_keep;
     size_t snapshot_chunk_bytes;
@@ -229,6 +232,7 @@ MUST_USE err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t
                            bool *last);
 void part_cut_end(struct part *p);
 
+u64 part_id(const struct part *p);
 struct raft *part_raft(struct part *p);
 struct machine *part_machine(struct part *p);
 u64 part_bytes(struct part *p); /* about so much a copy of it takes */

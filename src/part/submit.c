@@ -268,10 +268,30 @@ static void find_expired(struct part *p, bool *more)
     buf_done(&body);
 }
 
+/* A new partition does not know its slots yet: the first leader says them, and writes wait for that. */
+static bool waits_for_span(struct part *p)
+{
+    static const struct part_waiter nobody;
+    struct buf body = {0};
+    const struct part_options *o = &p->options;
+
+    if (LIKELY(!o->slot_last || !part_kv(p) || !kv_is_unbounded(part_kv(p)))) return false;
+    if (o->slot_first == 0 && o->slot_last == KV_SLOTS - 1) return false;
+    if (p->submit.span_index > p->apply.applied && p->submit.span_term == raft_term(p->raft)) return true;
+    buf_append_u16(&body, o->slot_first);
+    buf_append_u16(&body, o->slot_last);
+    err e = propose_own(p, ENTRY_SPAN, next_hlc(p, env_wall_us(p->env)), buf_str(&body), &nobody, &p->submit.span_index);
+    p->submit.span_term = e ? 0 : raft_term(p->raft); /* refused: it is tried again */
+    buf_done(&body);
+    return true;
+}
+
 err submit_turn(struct part *p, bool *more)
 {
     bool leader = raft_is_leader(p->raft);
     bool accepts = leader && accepts_writes(p) && !cut_holds_writes(p);
+
+    if (accepts && waits_for_span(p)) accepts = false;
 
     while (p->submit.queue.count) {
         struct queued *q = fifo_first(&p->submit.queue);

@@ -115,6 +115,8 @@ static void options_of_row(struct node *n, const struct replica_row *row, struct
     part_options_of(n, row->part, o);
     o->replica = row->replica;
     o->members = row->founders;
+    o->slot_first = row->slot_first;
+    o->slot_last = row->slot_last;
     /* What was named at the start has no incarnation, so its disk may be another than before. */
     bool named = row->founders.count && raft_config_find(&row->founders, row->replica) &&
                  raft_member_is_nameless(raft_config_find(&row->founders, row->replica));
@@ -231,6 +233,9 @@ static err open_state(struct node *n, char *problem, size_t size)
                              .peer_begin = node_on_peer_begin,
                              .peer_end = node_on_peer_end,
                              .incarnation = node_on_incarnation,
+                             .replica = node_on_replica,
+                             .born = node_on_born,
+                             .gone = node_on_gone,
                              .support_from = node_on_support_from,
                              .support_given = node_on_support_given,
                              .log = node_on_log};

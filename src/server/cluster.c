@@ -12,6 +12,7 @@ struct cluster *cluster_new(struct node *n, struct replicas *replicas)
     c->parts = node_parts(n);
     c->peers = node_peers(n);
     c->replicas = replicas;
+    c->residents.look_again_at = NANOS_NEVER;
     c->copy.core = core_new(NULL);
     c->controller.plan = mem_zalloc(sizeof *c->controller.plan);
     for (u32 i = 0; i < JOINS_MAX; i++) c->membership.joins[i].cluster = c;
@@ -24,6 +25,7 @@ void cluster_free(struct cluster *c)
     if (!c) return;
     map_copy_free(c);
     controller_free(c);
+    mem_free(c->residents.births);
     mem_free(c->residents.ops);
     mem_free(c->reports.told);
     buf_done(&c->reports.body);

@@ -20,6 +20,11 @@ nanos cluster_deadline(const struct cluster *c);
 /* FRAME_MAP_PULL to FRAME_TRANSFER. */
 void cluster_on_frame(struct cluster *c, node_id from, const struct frame *f, str body);
 void cluster_on_join(struct cluster *c, u64 ticket, str body);
+/* Of a group's own operations: the answer to what group_ops.c asked, and a split's upper half that is durable here. */
+#define CLUSTER_NUMBER (3ull << 61) /* no gateway counts so far, and others have the highest bit as well */
+struct part_answer;
+void cluster_on_answer(struct cluster *c, const struct part_answer *a);
+void cluster_on_born(struct cluster *c, u64 parent, u64 child);
 u64 cluster_epoch(const struct cluster *c); /* of the map; 0: not founded */
 
 /* The newest map known here. Before the cluster is founded core_cluster() of it is NULL. Borrowed for this

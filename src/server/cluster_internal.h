@@ -10,6 +10,7 @@
 #include "wire/peer/map.h"
 
 #define JOINS_MAX      16
+#define RESHAPES_MAX   16 /* splits and merges that one node carries out at once */
 #define CHANGES_MAX    64 /* commands of the controller under way */
 #define STEPS_AT_ONCE  64
 
@@ -56,6 +57,11 @@ struct cluster {
         nanos next_at;
         u64 *ops; /* partitions with an operation under way and a replica here */
         u32 op_count, op_cap;
+        struct {
+            u64 parent, child;
+        } *births; /* of splits, not hosted yet */
+        u32 birth_count, birth_cap;
+        nanos look_again_at;
         bool starts_unsaved;    /* replicas were started and the catalog does not say so yet */
         u64 started_lsn;
         nanos save_at;
@@ -75,6 +81,14 @@ struct cluster {
     struct { /* group_ops.c */
         nanos next_at;
     } ops;
+
+    struct reshape { /* reshape.c: a split or merge that this node is at work on */
+        u64 part; /* the left one's; 0: a free place */
+        u8 asked; /* what was asked of a partition and not answered */
+        nanos asked_at;
+        bool is_frozen, gives_up, is_cancelled;
+        struct log_pos final; /* of the right */
+    } reshapes[RESHAPES_MAX];
 
     struct { /* reports.c: what this node tells of the groups it leads */
         struct group_report *told; /* by part */
@@ -130,6 +144,10 @@ void membership_on_join(struct cluster *c, u64 ticket, str body);
 
 /* group_ops.c */
 void group_ops_turn(struct cluster *c);
+
+/* reshape.c: splits and merges, by the leader of the (left) group */
+void reshape_split(struct cluster *c, const struct core_part *map, struct part *p);
+void reshape_merge(struct cluster *c, const struct core_part *map, struct part *left);
 
 /* reports.c */
 void reports_turn(struct cluster *c);

@@ -91,6 +91,10 @@ static void step(struct group *g)
 
     if (op->kind == CORE_OP_REMOVE) {
         take_out(g, op->out);
+    } else if (op->kind == CORE_OP_SPLIT) {
+        reshape_split(g->cluster, g->map, g->part);
+    } else if (op->kind == CORE_OP_MERGE) {
+        reshape_merge(g->cluster, g->map, g->part);
     } else if (op->kind == CORE_OP_MOVE) {
         switch (op->step) {
         case CORE_STEP_BEGUN: add_learner(g); break;

@@ -36,7 +36,9 @@ static void answer_peer(struct node *n, const struct part_answer *a)
 void node_on_answer(void *context, const struct part_answer *a)
 {
     struct node *n = context;
-    if (a->to.node == n->config.self)
+    if (a->to.node == n->config.self && (a->to.number & CLUSTER_NUMBER) == CLUSTER_NUMBER)
+        cluster_on_answer(n->cluster, a);
+    else if (a->to.node == n->config.self)
         gateway_on_answer(parts_find(n->parts, a->part)->gateway, a);
     else
         answer_peer(n, a);
@@ -76,6 +78,27 @@ void node_on_met(void *context, node_id peer, u32 boot, bool other_disk)
 {
     struct node *n = context;
     support_on_met(n->support, peer, boot, other_disk);
+}
+
+struct part *node_on_replica(void *context, u64 part)
+{
+    struct node *n = context;
+    struct hosted *h = parts_find(n->parts, part);
+    return h && !h->retiring ? h->part : NULL;
+}
+
+void node_on_born(void *context, struct part *parent, u64 child)
+{
+    struct node *n = context;
+    if (n->cluster) cluster_on_born(n->cluster, part_id(parent), child);
+}
+
+void node_on_gone(void *context, u64 part)
+{
+    struct node *n = context;
+    struct hosted *h = parts_find(n->parts, part);
+    if (h && h->part) h->was_merged = true;
+    if (h) parts_touch(n->parts, h);
 }
 
 void node_on_log(void *context, enum log_level level, const char *line)

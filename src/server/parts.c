@@ -247,9 +247,30 @@ void parts_erase_rest(struct parts *ps, u64 id, const struct parts_place *place)
     erase(ps, h);
 }
 
+/* A replica that its left neighbour has taken in. */
+static void let_go(struct parts *ps, struct hosted *h)
+{
+    if (!part_may_be_freed(h->part)) {
+        store_tidy(h->store, 4096);
+        return;
+    }
+    part_free(h->part);
+    store_free(h->store);
+    h->part = NULL;
+    h->store = NULL;
+    h->was_merged = false;
+    h->erased = true;
+    list_remove(&h->on_log);
+    wal_forget(ps->wal, h->id);
+}
+
 /* An install of nothing is the deletion of everything. */
 static void go_on_retiring(struct parts *ps, struct hosted *h)
 {
+    if (h->was_merged) {
+        let_go(ps, h);
+        return;
+    }
     if (!h->retiring) return;
     store_tidy(h->store, 4096);
     if (!part_may_be_freed(h->part)) return;
@@ -363,7 +384,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
         gateway_turn(h->gateway, now);
         at = gateway_deadline(h->gateway);
     }
-    if (h->retiring) go_on_retiring(ps, h);
+    if (h->retiring || h->was_merged) go_on_retiring(ps, h);
     if (!h->part) {
         wake_at(ps, h, at);
         return OK;
@@ -372,7 +393,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
     if (e) return e;
     if (h->gateway) at = gateway_deadline(h->gateway); /* answers have changed it */
     if (part_waits_for_log(h->part) && list_is_empty(&h->on_log)) list_push(&ps->on_log, &h->on_log);
-    if (h->retiring) at = u64_min(at, now + 20 * NANOS_MS);
+    if (h->retiring || h->was_merged) at = u64_min(at, now + 20 * NANOS_MS);
     wake_at(ps, h, u64_min(part_deadline(h->part), at));
     return OK;
 }

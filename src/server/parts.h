@@ -30,6 +30,7 @@ struct hosted {
     bool erased; /* the replica that was here is gone, with its rows */
     /* the table's */
     bool retiring;
+    bool was_merged; /* nothing of it is on disk any more: its neighbour has taken it in */
     struct store_install *erase; /* its rows are being deleted */
     struct list ready, on_log;
     nanos wake_at;

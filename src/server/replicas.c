@@ -80,6 +80,9 @@ static void encode_row(const struct replica_row *row, struct buf *out)
     buf_append_u8(out, (u8)((row->started ? FLAG_STARTED : 0) | (row->deleting ? FLAG_DELETING : 0)));
     buf_append_u32(out, row->keyspace_first);
     buf_append_u32(out, row->keyspace_count);
+    buf_append_u32(out, row->keyspace);
+    buf_append_u16(out, row->slot_first);
+    buf_append_u16(out, row->slot_last);
     buf_append_u16(out, (u16)founders.len);
     buf_append_str(out, buf_str(&founders));
     buf_done(&founders);
@@ -95,6 +98,9 @@ static err decode_row(struct reader *r, struct replica_row *row)
     row->deleting = flags & FLAG_DELETING;
     row->keyspace_first = reader_u32(r);
     row->keyspace_count = reader_u32(r);
+    row->keyspace = reader_u32(r);
+    row->slot_first = reader_u16(r);
+    row->slot_last = reader_u16(r);
     u16 len = reader_u16(r);
     str founders = reader_str(r, len);
     if (r->bad || !row->part || !row->replica) return ERR_CORRUPT;

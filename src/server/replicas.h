@@ -14,6 +14,8 @@ struct replica_row {
     bool started;  /* it may have promised something: an empty log is a lost one */
     bool deleting; /* it is no member any more: its rows go, then the row here */
     u32 keyspace_first, keyspace_count; /* of the store */
+    u32 keyspace;                       /* of the core, that the partition is of */
+    u16 slot_first, slot_last;          /* when the replica was noted; slot_last 0: all */
     struct raft_config founders;        /* count 0: it came to a running group */
 };
 

@@ -11,6 +11,7 @@
 
 #define PASS_EVERY (20 * NANOS_MS) /* while the map keeps changing */
 #define SAVE_AFTER (500 * NANOS_MS)
+#define LOOK_AGAIN (200 * NANOS_MS) /* at what waits for another replica here */
 
 static const struct core_member *member_here(const struct cluster *c, const struct core_part *p)
 {
@@ -50,10 +51,15 @@ static bool is_as_founded(const struct core_part *p)
 
 static void note_replica(struct cluster *c, const struct core_part *p, const struct core_member *m)
 {
-    struct replica_row row = {.part = p->id, .replica = m->replica, .machine = REPLICA_REDIS};
+    struct replica_row row = {
+        .part = p->id, .replica = m->replica, .machine = REPLICA_REDIS, .keyspace = p->keyspace};
 
     node_place_of(p->id, &row.keyspace_first, &row.keyspace_count);
     if (p->id == PART_CORE) row.machine = REPLICA_CORE;
+    if (!p->is_range) {
+        row.slot_first = p->slot_first;
+        row.slot_last = p->slot_last;
+    }
     if (is_as_founded(p)) {
         for (u32 i = 0; i < p->member_count; i++) {
             struct raft_member r = {
@@ -156,6 +162,19 @@ static node_id leader_of(const struct core_part *p)
     return 0;
 }
 
+/* A replica here still has these rows: it is behind its split, which will make this one of itself. */
+static bool comes_by_split(struct cluster *c, const struct core_part *p)
+{
+    struct kv_span span = {.slot_first = p->slot_first, .slot_last = p->slot_last};
+
+    for (u32 i = 0; i < c->replicas->count; i++) {
+        const struct replica_row *row = &c->replicas->rows[i];
+        const struct hosted *h = row->keyspace == p->keyspace ? parts_find(c->parts, row->part) : NULL;
+        if (h && h->part && h->id != p->id && part_covers(h->part, &span)) return true;
+    }
+    return false;
+}
+
 static void carry_out_part(struct cluster *c, const struct core_part *p)
 {
     const struct core_member *m = member_here(c, p);
@@ -169,7 +188,10 @@ static void carry_out_part(struct cluster *c, const struct core_part *p)
         bool gone = row && row->replica < p->next_replica && !has_replica(p, row->replica);
         if (gone) retire(c, h);
     } else if (m && !h->store && !replicas_find(c->replicas, p->id)) {
-        note_replica(c, p, m);
+        if (comes_by_split(c, p))
+            c->residents.look_again_at = c->now + LOOK_AGAIN;
+        else
+            note_replica(c, p, m);
     }
     if (p->op.kind != CORE_OP_NONE && h->part) note_op(c, p->id);
 }
@@ -187,6 +209,20 @@ static bool is_expected(const struct core *map, u64 id)
     return false;
 }
 
+/* Its keyspace is still there: its left neighbour has taken it in, or will on this node, and then says so. Its rows are
+ * not to be deleted. One that is blank was let go of, and the catalog had not heard of it when the node stopped. */
+static bool was_merged_away(struct cluster *c, const struct core *map, struct hosted *h)
+{
+    const struct replica_row *row = replicas_find(c->replicas, h->id);
+
+    if (!row || !row->keyspace || !core_keyspace(map, row->keyspace)) return false;
+    if (part_is_blank(h->part)) {
+        h->was_merged = true;
+        parts_touch(c->parts, h);
+    }
+    return true;
+}
+
 static void forget_gone(struct cluster *c, const struct core *map)
 {
     u64 next = core_cluster(map)->next_part;
@@ -194,7 +230,9 @@ static void forget_gone(struct cluster *c, const struct core *map)
     for (u32 i = 0; i < parts_count(c->parts); i++) {
         struct hosted *h = parts_at(c->parts, i);
         if (h->id >= next || core_part(map, h->id) || is_expected(map, h->id)) continue;
-        if (h->part) {
+        if (h->part && was_merged_away(c, map, h)) {
+            continue;
+        } else if (h->part) {
             retire(c, h);
         } else if (!h->store && !replicas_find(c->replicas, h->id)) {
             parts_forget(c->parts, h);
@@ -253,13 +291,52 @@ static bool is_old(const struct cluster *c, u64 epoch)
     return epoch < u64_max(c->residents.epoch, c->replicas->epoch);
 }
 
+/* ---- upper halves of splits ---- */
+
+void cluster_on_born(struct cluster *c, u64 parent, u64 child)
+{
+    if (c->residents.birth_count == c->residents.birth_cap) {
+        c->residents.birth_cap = c->residents.birth_cap ? 2 * c->residents.birth_cap : 4;
+        c->residents.births = mem_resize_array(c->residents.births, c->residents.birth_cap,
+                                               sizeof *c->residents.births);
+    }
+    c->residents.births[c->residents.birth_count].parent = parent;
+    c->residents.births[c->residents.birth_count++].child = child;
+}
+
+/* Durable here, with a marker that says all of it; the catalog and the table do not know it yet. If the node stops before
+ * they do, the map names it, and the marker is found. */
+static void take_births(struct cluster *c)
+{
+    for (u32 i = 0; i < c->residents.birth_count; i++) {
+        const struct replica_row *parent = replicas_find(c->replicas, c->residents.births[i].parent);
+        u64 child = c->residents.births[i].child;
+        struct hosted *h = parts_find(c->parts, child);
+        if (!parent || replicas_find(c->replicas, child) || (h && h->store)) continue;
+        struct replica_row row = {.part = child,
+                                  .replica = parent->replica,
+                                  .machine = REPLICA_REDIS,
+                                  .started = true,
+                                  .keyspace = parent->keyspace};
+        node_place_of(child, &row.keyspace_first, &row.keyspace_count);
+        replicas_add(c->replicas, &row);
+    }
+    if (c->residents.birth_count) start_noted(c);
+    c->residents.birth_count = 0;
+}
+
 void residents_turn(struct cluster *c)
 {
     const struct core *map = cluster_map(c);
     u64 epoch = cluster_epoch(c);
 
+    take_births(c);
     note_started(c);
     forget_erased(c);
+    if (c->now >= c->residents.look_again_at) {
+        c->residents.look_again_at = NANOS_NEVER;
+        c->residents.map = NULL;
+    }
     if (!epoch || c->now < c->residents.next_at) return;
     if (map == c->residents.map && epoch == c->residents.epoch) return;
     if (is_old(c, epoch)) return;
@@ -272,6 +349,9 @@ void residents_turn(struct cluster *c)
 nanos residents_deadline(const struct cluster *c)
 {
     nanos at = c->residents.starts_unsaved ? c->residents.save_at : NANOS_NEVER;
+
+    if (c->residents.birth_count) return c->now;
+    at = u64_min(at, c->residents.look_again_at);
 
     bool is_new = cluster_epoch(c) != c->residents.epoch || cluster_map(c) != c->residents.map;
     return cluster_is_founded(c) && is_new && !is_old(c, cluster_epoch(c)) ? u64_min(at, c->residents.next_at) : at;
