@@ -83,7 +83,7 @@ struct cluster {
     } ops;
 
     struct reshape { /* reshape.c: a split or merge that this node is at work on */
-        u64 part; /* the left one's; 0: a free place */
+        u64 part, begun; /* the left one's, and the map's epoch when it began; part 0: a free place */
         u8 asked; /* what was asked of a partition and not answered */
         nanos asked_at;
         bool is_frozen, gives_up, is_cancelled;

@@ -8,16 +8,17 @@
 
 enum { ASK_NOTHING, ASK_SPLIT, ASK_FREEZE, ASK_MERGE, ASK_CANCEL, ASK_UNFREEZE, ASK_TRANSFER };
 
-static struct reshape *notes_of(struct cluster *c, u64 part)
+static struct reshape *notes_of(struct cluster *c, const struct core_part *map)
 {
     struct reshape *free = NULL;
 
     for (u32 i = 0; i < RESHAPES_MAX; i++) {
-        if (c->reshapes[i].part == part) return &c->reshapes[i];
+        if (c->reshapes[i].part == map->id && c->reshapes[i].begun == map->op.begun) return &c->reshapes[i];
+        if (c->reshapes[i].part == map->id) c->reshapes[i].part = 0; /* of an earlier one */
         const struct core_part *p = c->reshapes[i].part ? core_part(cluster_map(c), c->reshapes[i].part) : NULL;
         if (!p || (p->op.kind != CORE_OP_SPLIT && p->op.kind != CORE_OP_MERGE)) free = &c->reshapes[i];
     }
-    if (free) *free = (struct reshape){.part = part};
+    if (free) *free = (struct reshape){.part = map->id, .begun = map->op.begun};
     return free;
 }
 
@@ -56,7 +57,7 @@ static void touch(struct cluster *c, u64 part)
 
 void reshape_split(struct cluster *c, const struct core_part *map, struct part *p)
 {
-    struct reshape *r = notes_of(c, map->id);
+    struct reshape *r = notes_of(c, map);
     struct part_waiter to;
 
     if (!r) return;
@@ -115,7 +116,7 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
 {
     const struct core_part *right_map = core_part(cluster_map(c), map->op.other);
     struct hosted *h = parts_find(c->parts, map->op.other);
-    struct reshape *r = notes_of(c, map->id);
+    struct reshape *r = notes_of(c, map);
     struct part_waiter to;
 
     if (!r || !right_map) return;
