@@ -14,6 +14,8 @@ bool merge_is_frozen(const struct part *p) { return p->merge.frozen_at.index != 
 
 bool part_is_frozen(const struct part *p) { return merge_is_frozen(p) || p->merge.absorbed; }
 
+bool part_waits_for_right(const struct part *p) { return p->merge.waits; }
+
 /* ---- proposing: a state that is behind refuses nothing, the log decides ---- */
 
 /* Whoever asked before has been replaced by a later controller. */
@@ -305,6 +307,11 @@ static bool all_have(const struct part *p, u64 index)
 /* What freeze and merge are answered for. */
 void merge_turn(struct part *p)
 {
+    if (p->merge.looks_back) { /* the node died between the checkpoint and `gone` */
+        p->merge.looks_back = false;
+        struct part *right = p->merge.merged && !p->merge.right ? local_right(p, p->merge.merged) : NULL;
+        if (right && part_is_empty(right)) merge_release(p, p->merge.merged);
+    }
     if (p->merge.at && raft_first(p->raft).index < p->merge.at && merge_log_floor(p)) checkpoint_compact(p);
     if (!p->merge.waiter.number) return;
     if (!raft_is_leader(p->raft)) {
@@ -348,6 +355,7 @@ void merge_decode(struct part *p, struct reader *r)
 
     memset(&p->merge, 0, sizeof p->merge);
     p->merge.waiter = waiter;
+    p->merge.looks_back = true;
     if (!r) return;
     p->merge.frozen_at.index = reader_u64(r);
     p->merge.frozen_at.term = reader_u64(r);

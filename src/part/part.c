@@ -308,3 +308,8 @@ void part_observe(struct part *p, part_observer_fn fn, void *context)
     p->observer = fn;
     p->observer_context = context;
 }
+
+bool part_is_empty(const struct part *p)
+{
+    return p->checkpoint.marker.index == 0 && p->apply.applied == 0;
+}

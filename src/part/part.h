@@ -171,7 +171,13 @@ MUST_USE err part_final_decode(str reply, struct log_pos *out);
 void part_unfreeze(struct part *right, const struct part_waiter *from);
 void part_merge(struct part *left, const struct part_merge *merge, const struct part_waiter *from);
 void part_merge_cancel(struct part *left, const struct part_merge *merge, const struct part_waiter *from);
-bool part_is_frozen(const struct part *p); /* also: merged into its neighbour, `gone` follows */
+/* Frozen, or merged into its neighbour and `gone` follows. The left here may still need it, so a frozen replica that the map does
+ * not name any more is kept for a minute, and while the left here stands before the merge (part_waits_for_right). Then the left
+ * was refilled past the merge: delete it, or what was split off since could not come here. If it is not frozen, or empty
+ * (the node died before `gone`), it may be deleted at once. */
+bool part_is_frozen(const struct part *p);
+bool part_waits_for_right(const struct part *p);
+bool part_is_empty(const struct part *p); /* it has no rows and no marker */
 
 /* Which keys it has now, as applied. Of a kv machine. */
 const struct kv_span *part_span(const struct part *p);

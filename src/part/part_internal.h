@@ -183,6 +183,7 @@ struct part {
         u64 right;                /* taken in, but not in the store yet */
         nanos since;
         bool waits;               /* apply stands before a MERGE */
+        bool looks_back;          /* the state was just loaded */
         u64 asked;
         struct part_waiter waiter;
     } merge;

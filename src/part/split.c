@@ -179,7 +179,12 @@ void split_turn(struct part *p)
 {
     char line[96];
 
-    if (!p->split.child || (!p->split.is_durable && !MUTANT(split_child_starts_early))) return;
+    if (!p->split.child) return;
+    if (MUTANT(split_child_starts_early) && p->split.made_here && p->host.born) {
+        p->split.made_here = false;
+        p->host.born(p->host.context, p, p->split.child);
+    }
+    if (!p->split.is_durable) return;
     if (store_checkpoint_running(p->store)) return;
     snprintf(line, sizeof line, "split part=%llu child=%llu index=%llu%s", (unsigned long long)p->options.id,
              (unsigned long long)p->split.child, (unsigned long long)p->split.at,
@@ -202,6 +207,8 @@ bool part_covers(const struct part *p, const struct kv_span *span)
     if (!kv_machine_kv(p->machine)) return false;
     if (p->split.child) return true; /* it is about to be born here */
     if (store_was_cut(p->store)) return store_covers_slots(p->store, span->slot_first, span->slot_last);
+    /* A replica that joins and was sent nothing yet has nothing; a founding one has, though its first checkpoint is to come. */
+    if (part_is_empty(p) && p->options.members.count == 0 && raft_last(p->raft).index == 0) return false;
     const struct kv_span *own = part_span(p);
-    return p->checkpoint.marker.index && own->slot_first <= span->slot_last && span->slot_first <= own->slot_last;
+    return own->slot_first <= span->slot_last && span->slot_first <= own->slot_last;
 }

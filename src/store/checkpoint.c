@@ -221,7 +221,9 @@ err store_checkpoint_done(struct store_checkpoint *outer)
     c->rows = (struct generation){0};
     if (e) {
         for (u32 i = 0; i < c->dropped.count; i++) id_set_add(&s->dropped, c->dropped.ids[i]);
-        store_drop_slots_of(s, &c->dropped_ranges);
+        for (u32 i = 0; i < c->dropped_ranges.count; i++)
+            extents_add(&s->dropped_ranges, c->dropped_ranges.at[i].range.lower,
+                        c->dropped_ranges.at[i].range.upper, false);
     } else {
         extents_are_durable(s, &c->extents, c->is_cut);
         s->stats.checkpoints++;

@@ -238,12 +238,6 @@ void extents_are_durable(struct store *s, const struct store_extents *x, bool is
         extents_whole_block(&s->options, &s->durable);
 }
 
-void store_drop_slots_of(struct store *s, const struct store_extents *x)
-{
-    for (u32 i = 0; i < x->count; i++)
-        if (!x->at[i].is_rest) extents_add(&s->dropped_ranges, x->at[i].range.lower, x->at[i].range.upper, false);
-}
-
 /* Every local row of another partition, with this store's next checkpoint. */
 void store_drop_local(struct store *s, u64 part)
 {
@@ -315,7 +309,15 @@ err extents_claim(struct store *s, const struct store_extents *wanted, struct st
     v->count = 0;
     LIST_EACH (l, &s->kvs->stores) {
         struct store *other = CONTAINER_OF(l, struct store, neighbours);
-        if (other == s || !overlaps(wanted, &other->durable)) continue;
+        if (other == s) continue;
+        if (!other->durable.count && !other->is_cut && other->current.count) { /* its first checkpoint is to come */
+            struct store_extents whole = {0};
+            extents_whole_block(&other->options, &whole);
+            bool meets = overlaps(wanted, &whole);
+            extents_done(&whole);
+            if (meets) return ERR_STALE;
+        }
+        if (!overlaps(wanted, &other->durable)) continue;
         bool newer = wanted->generation > other->durable.generation;
         if (!newer || !is_within(&other->durable, wanted) || v->count == ARRAY_LEN(v->part))
             if (!MUTANT(install_over_a_neighbour)) return ERR_STALE;
@@ -336,6 +338,20 @@ static void without_others(const struct store *s, const struct store_victims *v,
             if (!other->durable.at[i].is_rest || other->is_cut)
                 extents_subtract(x, other->durable.at[i].range);
     }
+}
+
+/* Rows that nobody has any more. */
+void store_drop_slots_of(struct store *s, const struct store_extents *x)
+{
+    static const struct store_victims none;
+    struct store_extents gone = {0};
+
+    for (u32 i = 0; i < x->count; i++)
+        if (!x->at[i].is_rest) extents_add(&gone, x->at[i].range.lower, x->at[i].range.upper, false);
+    without_others(s, &none, &gone);
+    for (u32 i = 0; i < gone.count; i++)
+        extents_add(&s->dropped_ranges, gone.at[i].range.lower, gone.at[i].range.upper, false);
+    extents_done(&gone);
 }
 
 /* What an install replaces, and no more: nothing that another store has. */
