@@ -70,6 +70,9 @@ struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot)
     put_u32(g->session.bytes + 4, boot);
     /* A node that lost its disk counts its boots from 1 again and must not meet its old session. */
     mem_copy(g->session.bytes + 8, node_identity(n)->incarnation, 8);
+    /* A session to each partition: a split gives the child the sessions of its parent, and numbers of two gateways in one
+     * session would be taken for each other. */
+    put_u64(g->session.bytes + 8, get_u64(g->session.bytes + 8) ^ hosted->id);
     g->session.bytes[15] &= 0x7f; /* a client's session has this bit */
     /* Numbers begin at a random place: an answer meant for a node's earlier life on a lost disk, which
      * counted its boots from 1 as well, finds nobody here. */
