@@ -5,19 +5,14 @@
 #include "base/mutant.h"
 #include "server/node_internal.h"
 
-#define NEVER UINT64_MAX
-
-struct routes {
-    struct node *node;
-    struct list keyspaces;
-};
-
 struct routes *routes_new(struct node *n)
 {
     struct routes *r = mem_zalloc(sizeof *r);
 
     r->node = n;
+    r->version = 1;
     list_init(&r->keyspaces);
+    routes_look(r);
     return r;
 }
 
@@ -34,11 +29,16 @@ const struct core *routes_map(const struct routes *r)
     return map && core_cluster(map) ? map : NULL;
 }
 
-/* Before the founding: of no map. */
-static u64 epoch_of(const struct core *map)
+void routes_look(struct routes *r)
 {
-    const struct core_cluster *c = map ? core_cluster(map) : NULL;
-    return c ? c->epoch : 0;
+    const struct core *map = routes_map(r);
+    u64 map_epoch = map ? core_cluster(map)->epoch : 0; /* 0: before the founding */
+    u64 parts_epoch = parts_changes(node_parts(r->node));
+
+    if (map_epoch == r->map_epoch && parts_epoch == r->parts_epoch) return;
+    r->map_epoch = map_epoch;
+    r->parts_epoch = parts_epoch;
+    r->version++;
 }
 
 u32 routes_numbered(const struct routes *r, u32 id)
@@ -95,19 +95,24 @@ static void make_of_map(struct keyspace_routes *k, const struct core_keyspace *f
     }
 }
 
-static void refresh(struct routes *r, struct keyspace_routes *k)
+static struct hosted *find(const struct routes *r, u64 part)
 {
-    const struct core *map = node_map(r->node);
-    u64 epoch = epoch_of(map), parts_epoch = parts_changes(node_parts(r->node));
+    struct hosted *h = parts_find(node_parts(r->node), part);
+    return h && h->gateway ? h : NULL;
+}
 
-    if (LIKELY(k->map_epoch == epoch && k->parts_epoch == parts_epoch)) return;
-    if (MUTANT(routes_outlive_their_map) && k->map_epoch != NEVER && k->count) return;
-    if (epoch)
+void routes_refresh(struct routes *r, struct keyspace_routes *k)
+{
+    const struct core *map = routes_map(r);
+
+    if (k->version == r->version) return;
+    if (MUTANT(routes_outlive_their_map) && k->count) return;
+    if (map)
         make_of_map(k, core_keyspace(map, k->id));
     else
         make_alone(k);
-    k->map_epoch = epoch;
-    k->parts_epoch = parts_epoch;
+    k->only = k->count == 1 ? find(r, k->items[0].part) : NULL;
+    k->version = r->version;
 }
 
 struct keyspace_routes *routes_hold(struct routes *r, u32 id)
@@ -122,9 +127,8 @@ struct keyspace_routes *routes_hold(struct routes *r, u32 id)
     struct keyspace_routes *k = mem_zalloc(sizeof *k);
     k->id = id;
     k->holders = 1;
-    k->map_epoch = NEVER;
     list_push(&r->keyspaces, &k->link);
-    refresh(r, k);
+    routes_refresh(r, k);
     return k;
 }
 
@@ -138,28 +142,18 @@ void routes_release(struct keyspace_routes *k)
 
 u32 routes_count(struct routes *r, struct keyspace_routes *k)
 {
-    refresh(r, k);
+    routes_refresh(r, k);
     return k->count;
-}
-
-static struct hosted *find(const struct routes *r, u64 part)
-{
-    struct hosted *h = parts_find(node_parts(r->node), part);
-    return h && h->gateway ? h : NULL;
-}
-
-static struct hosted *take(struct routes *r, struct route *route, u64 *part)
-{
-    *part = route->part;
-    if (UNLIKELY(!route->hosted)) route->hosted = find(r, route->part);
-    return route->hosted;
 }
 
 struct hosted *routes_at(struct routes *r, struct keyspace_routes *k, u32 at, u64 *part)
 {
-    refresh(r, k);
+    routes_refresh(r, k);
     assert(at < k->count);
-    return take(r, &k->items[at], part);
+    struct route *route = &k->items[at];
+    *part = route->part;
+    if (UNLIKELY(!route->hosted)) route->hosted = find(r, route->part);
+    return route->hosted;
 }
 
 static u32 place_of_slot(const struct keyspace_routes *k, u16 slot)
@@ -172,7 +166,7 @@ static u32 place_of_slot(const struct keyspace_routes *k, u16 slot)
 
 u32 routes_place_of_slot(struct routes *r, struct keyspace_routes *k, u16 slot)
 {
-    refresh(r, k);
+    routes_refresh(r, k);
     assert(k->count && !k->is_range && slot < CORE_SLOTS);
     return place_of_slot(k, slot);
 }
@@ -193,12 +187,12 @@ static struct hosted *find_in_range(struct routes *r, struct keyspace_routes *k,
 
 struct hosted *routes_find(struct routes *r, struct keyspace_routes *k, str key, u64 *part)
 {
-    refresh(r, k);
-    if (k->count == 1) return take(r, &k->items[0], part);
+    routes_refresh(r, k);
+    if (k->count == 1) return routes_at(r, k, 0, part);
     *part = 0;
     if (k->count == 0) return NULL;
     if (k->is_range) return find_in_range(r, k, key, part);
-    return take(r, &k->items[place_of_slot(k, store_slot(key))], part);
+    return routes_at(r, k, place_of_slot(k, store_slot(key)), part);
 }
 
 /* ---- all of them ---- */
@@ -220,11 +214,11 @@ static bool walk_range(struct routes *r, struct keyspace_routes *k, struct route
 bool routes_walk(struct routes *r, struct keyspace_routes *k, struct route_walk *w,
                  struct hosted **out, u64 *part)
 {
-    refresh(r, k);
+    routes_refresh(r, k);
     if (w->ended || k->count == 0) return false;
     if (k->is_range) return walk_range(r, k, w, out, part);
     u32 at = k->count == 1 ? 0 : place_of_slot(k, (u16)w->slot);
-    *out = take(r, &k->items[at], part);
+    *out = routes_at(r, k, at, part);
     w->ended = at + 1 == k->count;
     if (!w->ended) w->slot = k->items[at + 1].slot_first;
     return true;

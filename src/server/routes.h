@@ -3,23 +3,32 @@
  * changed, so that a request pays for a comparison and, in a keyspace of several partitions, for its
  * key's slot. The map may be old; whoever gets the request is the one who knows.
  *
+ * Whoever uses it begins with routes_look: what is found holds until the map or the partitions may have changed,
+ * that is for the door's turn, or for one call of a gateway's `done`.
+ *
  * Before the cluster is founded there is one keyspace, "default", of one partition, PART_DEFAULT. */
 #pragma once
 
 #include "core/core.h"
 #include "server/parts.h"
 
-struct routes;
+struct routes { /* to be read through the functions below only, as the others */
+    struct node *node;
+    struct list keyspaces;
+    u64 map_epoch, parts_epoch; /* at the last look */
+    u64 version;                /* one more for each look that found a change */
+};
 
 struct route { /* a partition of the keyspace, in the order of their spans */
     u64 part;
     struct hosted *hosted; /* NULL: not looked for yet, or not here */
-    u16 slot_first;        /* of a keyspace cut by slots */
+    u16 slot_first; /* of a keyspace cut by slots */
 };
 
-struct keyspace_routes { /* to be read through the functions below only */
+struct keyspace_routes {
     u32 id, holders;
-    u64 map_epoch, parts_epoch; /* what it was made from */
+    u64 version; /* of the look it was made after */
+    struct hosted *only; /* the partition, where there is one only and it is known here */
     u32 count;
     bool is_range;
     struct route *items;
@@ -30,6 +39,7 @@ struct keyspace_routes { /* to be read through the functions below only */
 
 struct routes *routes_new(struct node *n);
 void routes_free(struct routes *r); /* all keyspaces must have been released */
+void routes_look(struct routes *r);
 
 /* The map; NULL before the cluster is founded. Borrowed for this turn. */
 const struct core *routes_map(const struct routes *r);
@@ -42,6 +52,15 @@ u32 routes_numbered(const struct routes *r, u32 id);
  * at any time: routes_count says. */
 struct keyspace_routes *routes_hold(struct routes *r, u32 id);
 void routes_release(struct keyspace_routes *k); /* NULL is accepted */
+
+void routes_refresh(struct routes *r, struct keyspace_routes *k); /* for the inline functions */
+
+/* The partition of a keyspace that has one only; NULL: there are several, or none, or it is not known here. */
+static inline struct hosted *routes_only(struct routes *r, struct keyspace_routes *k)
+{
+    if (UNLIKELY(k->version != r->version)) routes_refresh(r, k);
+    return k->only;
+}
 
 /* How many partitions; 0: there is no such keyspace (any more). */
 u32 routes_count(struct routes *r, struct keyspace_routes *k);

@@ -245,15 +245,19 @@ void redis_submit_data(struct client *c, const struct kv_command *cmd, const str
     bool is_write = cmd->flags & KV_WRITE;
 
     if (c->gone && !is_write) return; /* nobody would see the answer */
-    struct place p = redis_place(c, cmd, argv, argc);
-    if (UNLIKELY(p.verdict != PLACE_HERE)) {
-        submit_elsewhere(c, cmd, &p, header, argv, argc, request_bytes);
-        return;
+    struct hosted *h = c->asked_map ? NULL : routes_only(c->door->routes, c->keyspace);
+    if (UNLIKELY(!h)) {
+        struct place p = redis_place(c, cmd, argv, argc);
+        if (p.verdict != PLACE_HERE) {
+            submit_elsewhere(c, cmd, &p, header, argv, argc, request_bytes);
+            return;
+        }
+        h = p.hosted;
     }
     struct slot *s = redis_slot_push(c, request_bytes);
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
     if (answers_briefly(cmd, argv, argc)) redis_slot_expect_short(s);
-    redis_slot_ask(s, p.hosted, is_write ? GATEWAY_WRITE : GATEWAY_READ,
+    redis_slot_ask(s, h, is_write ? GATEWAY_WRITE : GATEWAY_READ,
                    redis_command_entry(c->door, is_write, header, c->db, argv, argc));
 }
 

@@ -149,25 +149,14 @@ void redis_door_count_error(struct redis_door *d, str reply)
     e->count = 1;
 }
 
-void redis_door_count_asked(struct redis_door *d, enum gateway_kind kind, size_t bytes, int sign)
-{
-    u32 *count = kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others;
-
-    *count += (u32)sign;
-    bytes += sizeof(struct gateway_request);
-    d->asked_bytes = sign > 0 ? d->asked_bytes + bytes : d->asked_bytes - bytes;
-}
-
 /* The limits of one gateway hold for all of them together, since they share the node's memory. */
 bool redis_door_is_full(const struct redis_door *d, const struct client *c)
 {
-    u64 part;
+    const struct hosted *h = routes_only(d->routes, c->keyspace);
 
     if (d->asked_bytes >= d->asked_bytes_max || d->asked_writes >= ASKED_WRITES_MAX ||
         d->asked_others > ASKED_OTHERS_MAX)
         return true;
-    if (routes_count(d->routes, c->keyspace) != 1) return false;
-    struct hosted *h = routes_at(d->routes, c->keyspace, 0, &part);
     return h && gateway_is_full(h->gateway);
 }
 
@@ -286,6 +275,7 @@ bool redis_door_turn(struct redis_door *d)
     u32 left = TURN_REQUESTS_MAX;
     struct list *at;
 
+    routes_look(d->routes);
     wake_sleepers(d);
     if (!list_is_empty(&d->starved)) feed_starved(d);
     while (left && (at = list_first(&d->ready))) {

@@ -152,7 +152,7 @@ static void ask(struct gather *g, struct gather_ask *a, struct hosted *h, u64 pa
     a->req.order = &a->order->order;
     a->req.deadline = g->deadline;
     a->req.done = on_answer;
-    redis_door_count_asked(c->door, g->rule->kind, g->entry.len, 1);
+    redis_door_count_asked(c->door, g->rule->kind, g->entry.len);
     gateway_submit(h->gateway, &a->req);
 }
 
@@ -211,7 +211,7 @@ static void let_go(struct gather_ask *a)
 
     a->under_way = false;
     a->order->under_way--;
-    redis_door_count_asked(g->slot->client->door, g->rule->kind, g->entry.len, -1);
+    redis_door_count_back(g->slot->client->door, g->rule->kind, g->entry.len);
 }
 
 static void cancel_all(struct gather *g)
@@ -230,6 +230,7 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     struct gather_ask *a = CONTAINER_OF(req, struct gather_ask, req);
     struct gather *g = a->gather;
 
+    routes_look(g->slot->client->door->routes);
     let_go(a);
     if (reply->index) a->order->last_index = u64_max(a->order->last_index, reply->index);
     note_answer(g, a, reply);

@@ -65,15 +65,10 @@ struct place redis_place(struct client *c, const struct kv_command *cmd, const s
     struct place p = {.verdict = PLACE_HERE};
     struct key_walk k;
 
-    if (LIKELY(count == 1 && !c->asked_map)) {
-        p.hosted = routes_at(r, c->keyspace, 0, &p.part);
-        if (UNLIKELY(!p.hosted)) p.verdict = PLACE_ABSENT;
-        return p;
-    }
     if (count == 0) return (struct place){.verdict = routes_map(r) ? PLACE_GONE : PLACE_ABSENT};
     if (count > 1 && !has_keys(cmd)) return (struct place){.verdict = PLACE_EVERYWHERE};
     redis_keys_begin(&k, cmd, argv, argc);
-    if (k.at == 0) { /* no key after all: anywhere */
+    if (k.at == 0) { /* anywhere */
         p.hosted = routes_at(r, c->keyspace, 0, &p.part);
     } else {
         str key = argv[k.at];

@@ -399,8 +399,17 @@ struct resp_parser *redis_door_parser_take(struct redis_door *d);
 /* A parser that stopped inside a request remembers it, and is of no use to anyone else. */
 void redis_door_parser_give(struct redis_door *d, struct resp_parser *p, bool between_requests);
 void redis_door_count_error(struct redis_door *d, str reply);
-/* A request goes to a gateway (+1), or comes back (-1). */
-void redis_door_count_asked(struct redis_door *d, enum gateway_kind kind, size_t bytes, int sign);
+/* A request goes to a gateway, or comes back. */
+static inline void redis_door_count_asked(struct redis_door *d, enum gateway_kind kind, size_t bytes)
+{
+    *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) += 1;
+    d->asked_bytes += bytes + sizeof(struct gateway_request);
+}
+static inline void redis_door_count_back(struct redis_door *d, enum gateway_kind kind, size_t bytes)
+{
+    *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) -= 1;
+    d->asked_bytes -= bytes + sizeof(struct gateway_request);
+}
 /* This connection may not ask more now: it waits among the starved. */
 bool redis_door_is_full(const struct redis_door *d, const struct client *c);
 void redis_door_reset_stats(struct redis_door *d);

@@ -179,7 +179,7 @@ static void come_back(struct slot *s)
 {
     s->asked = false;
     s->order->under_way--;
-    redis_door_count_asked(s->client->door, s->req.kind, s->request_bytes, -1);
+    redis_door_count_back(s->client->door, s->req.kind, s->request_bytes);
 }
 
 static void on_answer(struct gateway_request *req, const struct gateway_reply *reply)
@@ -189,16 +189,20 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     s->order->last_index = u64_max(s->order->last_index, reply->index);
     come_back(s);
     note_time_out(s, reply);
-    if (s->finish)
+    if (s->finish) {
+        routes_look(s->client->door->routes); /* it may ask another partition */
         s->finish(s, reply);
-    else
+    } else {
         redis_slot_answer(s, reply->bytes);
+    }
 }
 
 void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, struct rcbuf *entry)
 {
+    struct client *c = s->client;
+
     s->gateway = h->gateway;
-    s->order = redis_order_of(s->client, h->id);
+    s->order = LIKELY(c->home.part == h->id) ? &c->home : redis_order_of(c, h->id);
     s->order->under_way++;
     s->req.kind = kind;
     s->req.entry = entry;
@@ -208,7 +212,7 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
     if (s->late) s->req.deadline = s->client->late_at;
     s->asked = true;
     s->is_write = kind == GATEWAY_WRITE;
-    redis_door_count_asked(s->client->door, kind, s->request_bytes, 1);
+    redis_door_count_asked(s->client->door, kind, s->request_bytes);
     gateway_submit(s->gateway, &s->req);
 }
 
