@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Unmodified clients against every node of `quorate demo`: redis-cli, redis-benchmark and redis-py. Ends with
+"""Unmodified clients against every node of `quorate demo`: redis-cli, redis-benchmark and redis-py, also as cluster
+clients on a keyspace of 32 partitions. Ends with
 `N passed, N failed, N skipped`. --server HOST:PORT,... runs the same against servers that are up already
 (a Redis, to test the tests)."""
 import argparse
@@ -290,6 +291,128 @@ def too_big(address):
         expect(c.must("GET", "huge") is None, "what answered TOOBIG is there")
 
 
+# --- a keyspace of many partitions ---
+
+SPREAD = "spread"
+LOGIN = ("--user", SPREAD, "--pass", "x", "--no-auth-warning")
+
+
+def make_spread(demo):
+    """A keyspace of 32 partitions, with all leaders known to every node."""
+    done = run_limited([binary(), "ks", "create", SPREAD, "partitions=hash:32", "--node",
+                        f"127.0.0.1:{ADMIN_PORT + demo.offset}"], 20)
+    expect(done.returncode == 0, f"ks create: {done.stdout}{done.stderr}")
+
+    def led():
+        return all("cluster_state:ok" in cli(a, *LOGIN, "CLUSTER", "INFO") for a in demo.addresses)
+    wait_until(led, 20, "every slot has a leader that every node knows")
+    with Client(*demo.addresses[0]) as c:
+        number = next(n for n in range(16, 100) if c.call("SELECT", str(n)) == "OK" and b"user=" + SPREAD.encode() in
+                      c.must("CLIENT", "INFO"))
+    return number
+
+
+def cluster_cli(addresses):
+    for a in addresses:
+        words = "".join(f"SET c{i} {i}\nGET c{i}\n" for i in range(50))
+        said = cli(a, "-c", *LOGIN, stdin="CLUSTER SLOTS\n" + words)
+        expect("Redirected to slot" in said, "redis-cli -c that asked for the map is redirected")
+        expect(said.count("OK") == 50 and "error" not in said.lower(), f"all SETs went through: {said[-300:]}")
+        expect("MOVED" not in cli(a, *LOGIN, stdin=words), "a plain redis-cli is never told MOVED")
+        expect("MOVED" in cli(a, *LOGIN, stdin="CLUSTER SLOTS\n" + words), "one that asked for the map is")
+        check = cli(a, "--cluster", "check", f"{a[0]}:{a[1]}", "--user", SPREAD, "-a", "x", "--no-auth-warning")
+        for line in ("All nodes agree about slots configuration", "All 16384 slots covered"):
+            expect(line in check, f"redis-cli --cluster check says: {check[-500:]}")
+        expect("quorate ks create" in cli(a, *LOGIN, "CLUSTER", "ADDSLOTS", "1"), "ADDSLOTS names what to use")
+
+
+def cluster_benchmark(suite, address):
+    for flags in (("-n", "5000"), ("-n", "50000", "-P", "16"), ("-n", "5000", "-c", "200")):
+        rates = benchmark(address, "--cluster", "--user", SPREAD, "-a", "x", "-t", "set,get,incr", "-r", "10000", *flags)
+        suite.say(" ".join(flags) + ": " + ", ".join(f"{t.split(' ')[0]} {int(r)}/s" for t, r in rates.items()))
+
+
+def cluster_py(addresses):
+    import redis  # pylint: disable=import-outside-toplevel
+    from redis.cluster import RedisCluster  # pylint: disable=import-outside-toplevel
+    for number, (host, port) in enumerate(addresses):
+        p = f"cp{number}:"
+        for replicas in (False, True):
+            r = RedisCluster(host=host, port=port, username=SPREAD, password="x", decode_responses=True,
+                             read_from_replicas=replicas)
+            keys = [f"{p}{i}" for i in range(500)]
+            for i, key in enumerate(keys):
+                expect(r.set(key, i) is True, f"set {key}")
+            for i, key in enumerate(keys):
+                expect(r.get(key) == str(i), f"{key} through RedisCluster, replicas {replicas}")
+            pipe = r.pipeline()
+            for i in range(200):
+                pipe.incr(f"{p}n{i}")
+            expect(pipe.execute() == [1 + replicas] * 200, "a pipeline over all nodes")
+            expect(r.mset({p + "{t}1": "1", p + "{t}2": "2"}) and r.mget(p + "{t}1", p + "{t}2") == ["1", "2"],
+                   "keys with one {tag}")
+            expect(r.exists(*keys[:100]) == 100, "EXISTS sent in parts")
+            slot = r.cluster_keyslot(p + "{t}1")
+            expect(r.cluster_countkeysinslot(slot) >= 2 and p + "{t}2" in r.cluster_get_keys_in_slot(slot, 100),
+                   "the keys of a slot")
+            for key in keys:
+                r.delete(key)
+            r.close()
+        plain = redis.Redis(host=host, port=port, username=SPREAD, password="x", decode_responses=True)
+        try:
+            plain.mset({p + "foo": 1, p + "bar": 2, p + "a": 3, p + "b": 4})
+            raise Failed("MSET over several partitions went through")
+        except redis.ResponseError as error:
+            expect(str(error).startswith("CROSSSLOT the keys '") and SPREAD in str(error), str(error))
+        plain.close()
+
+
+def many_look_like_one(addresses, number):
+    import redis  # pylint: disable=import-outside-toplevel
+    clients = [redis.Redis(host=h, port=p, db=number, decode_responses=True, socket_timeout=10) for h, p in addresses]
+    first, last = clients[0], clients[-1]
+    last.flushall()
+    expect(first.randomkey() is None and first.dbsize() == 0, "empty after FLUSHALL")
+    pipe = first.pipeline(transaction=False)
+    for i in range(3000):
+        pipe.set(f"m{i}", i)
+    expect(all(pipe.execute()), "3,000 writes in a pipeline over 32 partitions")
+    for c in clients:
+        pipe = c.pipeline(transaction=False)
+        for i in range(3000):
+            pipe.get(f"m{i}")
+        expect(pipe.execute() == [str(i) for i in range(3000)], "read in order through every node")
+        expect(c.dbsize() == 3000 and len(set(c.keys("m*"))) == 3000, "DBSIZE and KEYS are about all partitions")
+        for count in (1, 10, 997):
+            if count == 1 and c is not first:
+                continue
+            found = list(c.scan_iter(count=count))
+            expect(len(found) == len(set(found)) == 3000, f"SCAN COUNT {count} gave {len(found)} keys")
+        expect(c.randomkey().startswith("m"), "RANDOMKEY")
+    cursor, walked = 0, []
+    while True:  # one step of a walk on each node in turn
+        cursor, some = clients[len(walked) % 3].scan(cursor, count=100)
+        walked += some
+        if cursor == 0:
+            break
+    expect(sorted(walked) == sorted(f"m{i}" for i in range(3000)), "a cursor means the same on every node")
+    pipe = first.pipeline(transaction=True)
+    expect(pipe.set("{t}1", "1").incr("{t}1").execute() == [True, 2], "MULTI in one partition")
+    expect(first.execute_command("WAIT", 2, 2000) == 2, "WAIT over partitions")
+    session = first.execute_command("Q.SESSION", "OPEN")
+    for turn in range(2):
+        for i, c in enumerate(clients):
+            expect(c.execute_command("Q.SESSION", "CALL", session, i + 1, "INCR", f"s{i}") == 1,
+                   f"a session's call, time {turn + 1}, through node {i + 1}")
+    expect(first.execute_command("Q.SESSION", "CLOSE", session) in (True, "OK", b"OK"), "a session's end")
+    other = redis.Redis(host=addresses[0][0], port=addresses[0][1], decode_responses=True)
+    expect(other.get("m1") is None, "the default keyspace is another one")
+    last.flushdb()
+    expect(first.dbsize() == 0, "empty after FLUSHDB")
+    for c in clients + [other]:
+        c.close()
+
+
 # --- demo itself ---
 
 def demo_restarts(suite, demo):
@@ -383,6 +506,17 @@ def main():
             with suite.case("a value over the limit answers TOOBIG through every node"):
                 for a in demo.addresses:
                     too_big(a)
+            number = 0
+            with suite.case("ks create: a keyspace of 32 partitions gets its leaders"):
+                number = make_spread(demo)
+            with suite.case("plain clients on many partitions: pipelines, KEYS, SCAN, DBSIZE, MULTI, WAIT, sessions"):
+                many_look_like_one(demo.addresses, number)
+            with suite.case("redis-cli -c and --cluster check, on every node"):
+                cluster_cli(demo.addresses)
+            with suite.case("redis-py's RedisCluster, from every node"):
+                cluster_py(demo.addresses)
+            with suite.case("redis-benchmark --cluster: plain, -P 16, -c 200"):
+                cluster_benchmark(suite, demo.addresses[0])
             with suite.case("demo started again on its directory has the data"):
                 demo_restarts(suite, demo)
             with suite.case("demo --restart reports a dead node and starts it again"):
