@@ -130,7 +130,8 @@ def benchmark(address, *flags, seconds=60):
     said = done.stdout + done.stderr
     expect(done.returncode == 0, f"redis-benchmark {flags} ended with {done.returncode}: {said[-400:]}")
     expect("Error" not in said and "WARNING" not in said, f"redis-benchmark {flags}: {said[-400:]}")
-    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    table = done.stdout[done.stdout.index('"test"'):] if "--cluster" in flags else done.stdout
+    rows = list(csv.DictReader(io.StringIO(table)))
     expect(rows and all(float(r["rps"]) > 0 for r in rows), f"redis-benchmark {flags} measured nothing: {said}")
     return {r["test"]: float(r["rps"]) for r in rows}
 
@@ -299,8 +300,9 @@ LOGIN = ("--user", SPREAD, "--pass", "x", "--no-auth-warning")
 
 def make_spread(demo):
     """A keyspace of 32 partitions, with all leaders known to every node."""
-    done = run_limited([binary(), "ks", "create", SPREAD, "partitions=hash:32", "--node",
-                        f"127.0.0.1:{ADMIN_PORT + demo.offset}"], 20)
+    node = ("--node", f"127.0.0.1:{ADMIN_PORT + demo.offset}")
+    wait_until(lambda: run_limited([binary(), "ks", "list", *node], 20).returncode == 0, 10, "the cluster is founded")
+    done = run_limited([binary(), "ks", "create", SPREAD, "partitions=hash:32", *node], 20)
     expect(done.returncode == 0, f"ks create: {done.stdout}{done.stderr}")
 
     def led():
