@@ -1,5 +1,20 @@
 /* CLUSTER and MOVED. The three nodes' ids are their incarnations, 01aa.., 02aa.. and 03aa.., and their numbers. */
 #include "server/redis/door_cluster.h"
+#include "server/redis/door_fixture.h"
+
+static struct cluster_fixture cluster_open(void)
+{
+    struct cluster_fixture cf = cluster_new();
+
+    fixture_start(cf.f);
+    return cf;
+}
+
+static void cluster_close(struct cluster_fixture *cf)
+{
+    fixture_free(cf->f);
+    cluster_done(cf);
+}
 
 #define ID1 "01aa0000000000000000000000000000" "00000001"
 #define ID2 "02aa0000000000000000000000000000" "00000002"

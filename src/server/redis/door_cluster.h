@@ -1,8 +1,8 @@
-/* For the tests of many partitions: the fixture of door_fixture.h with a founded cluster of three nodes, whose
- * map is a core in memory, and a gateway for every partition of it. Node 1 is the door's. */
+/* For the tests of many partitions and the fuzzer: the fixture of door_fakes.h with a founded cluster of three
+ * nodes, whose map is a core in memory, and a gateway for every partition of it. Node 1 is the door's. */
 #pragma once
 
-#include "server/redis/door_fixture.h"
+#include "server/redis/door_fakes.h"
 
 struct cluster_fixture {
     struct fixture *f;
@@ -18,9 +18,9 @@ static inline void cluster_do(struct cluster_fixture *cf, const struct core_comm
     struct core_reply reply;
 
     core_command_encode(cmd, &payload);
-    CHECK_OK(core_apply(cf->core, buf_str(&payload), &out));
-    CHECK_OK(core_reply_decode(buf_str(&out), &reply));
-    if (reply.status) fail_msg("%.*s", STR_ARG(reply.reason));
+    err e = core_apply(cf->core, buf_str(&payload), &out);
+    if (!e) e = core_reply_decode(buf_str(&out), &reply);
+    if (e || reply.status) panic("refused: %.*s", e ? 0 : (int)reply.reason.len, reply.reason.at);
     buf_done(&payload);
     buf_done(&out);
 }
@@ -61,7 +61,7 @@ static inline u32 cluster_create(struct cluster_fixture *cf, const char *name,
 
 /* Keyspace "default"; "orders", number 16, of four partitions; "alone", number 17, of one; "ranged",
  * number 18. */
-static inline struct cluster_fixture cluster_open(void)
+static inline struct cluster_fixture cluster_new(void)
 {
     struct cluster_fixture cf = {.f = fixture_new(), .image = kvs_image_new()};
     struct store_options so = {.part = CORE_GROUP, .keyspace_count = 1, .memory_bytes_max = MIB};
@@ -70,22 +70,22 @@ static inline struct cluster_fixture cluster_open(void)
     cf.kvs = kvs_memory_open(cf.image);
     cf.store = store_new(cf.kvs, &so);
     cf.core = core_new(cf.store);
-    CHECK_OK(core_load(cf.core));
+    err e = core_load(cf.core);
+    assert(!e);
     for (u32 i = 0; i < 3; i++) found.nodes[i] = cluster_node(i + 1);
     cluster_do(&cf, &found);
-    CHECK_EQ(cluster_create(&cf, "orders", "hash:4"), 16);
-    CHECK_EQ(cluster_create(&cf, "alone", "hash:1"), 17);
-    CHECK_EQ(cluster_create(&cf, "ranged", "range"), 18);
+    cluster_create(&cf, "orders", "hash:4");
+    cluster_create(&cf, "alone", "hash:1");
+    cluster_create(&cf, "ranged", "range");
     cf.f->map = cf.core;
     cf.f->config.self = 1;
     cluster_host_all(&cf);
-    fixture_start(cf.f);
     return cf;
 }
 
-static inline void cluster_close(struct cluster_fixture *cf)
+/* The fixture itself is free already. */
+static inline void cluster_done(struct cluster_fixture *cf)
 {
-    fixture_free(cf->f);
     core_free(cf->core);
     store_free(cf->store);
     cf->kvs->ops->close(cf->kvs);
@@ -98,6 +98,21 @@ static inline u64 cluster_part(const struct cluster_fixture *cf, u32 id, u32 at)
     return core_keyspace(cf->core, id)->parts[at]->id;
 }
 
+/* The upper half, from this slot or key on, becomes a partition of its own. */
+static inline void cluster_split(struct cluster_fixture *cf, u64 part, u16 slot, str key)
+{
+    struct core_command cmd = {.op = CORE_PART_BEGIN, .part = part, .kind = CORE_OP_SPLIT, .slot = slot, .key = key};
+
+    cmd.epoch = core_part(cf->core, part)->epoch;
+    cluster_do(cf, &cmd);
+    cmd = (struct core_command){.op = CORE_PART_STEP, .part = part, .step = CORE_STEP_PREPARED};
+    cmd.epoch = core_part(cf->core, part)->epoch;
+    cluster_do(cf, &cmd);
+    cmd = (struct core_command){.op = CORE_PART_DONE, .part = part};
+    cmd.epoch = core_part(cf->core, part)->epoch;
+    cluster_do(cf, &cmd);
+}
+
 static inline void cluster_lead(struct cluster_fixture *cf, u64 part, u32 node)
 {
     const struct core_part *p = core_part(cf->core, part);
@@ -105,7 +120,7 @@ static inline void cluster_lead(struct cluster_fixture *cf, u64 part, u32 node)
 
     for (u32 i = 0; i < p->member_count; i++)
         if (p->members[i].node == node) replica = p->members[i].replica;
-    assert_true(replica);
+    assert(replica);
     cluster_do(cf, &(struct core_command){.op = CORE_PART_LEADER,
                                           .part = part,
                                           .replica = replica,

@@ -281,6 +281,20 @@ static inline const struct env_ops *fixture_ops(void)
 
 /* --- driving it --- */
 
+/* Everything but the door, which is free already. */
+static inline void fixture_done(struct fixture *f)
+{
+    for (u32 i = 0; i < f->end_count; i++) buf_done(&f->ends[i].got);
+    for (u32 i = 0; i < f->part_count; i++) {
+        kv_free(f->parts[i]->kv); /* NULL is accepted */
+        store_free(f->parts[i]->store);
+        mem_free(f->parts[i]);
+    }
+    if (f->kvs) f->kvs->ops->close(f->kvs);
+    if (f->image) kvs_image_free(f->image);
+    mem_free(f);
+}
+
 /* Before fixture_start the test may change f->config. */
 static inline struct fixture *fixture_new(void)
 {

@@ -30,15 +30,7 @@ static inline void fixture_free(struct fixture *f)
     redis_door_free(f->door);
     for (u32 i = 0; i < f->request_count; i++)
         CHECK(!f->requests[i]); /* all answered or cancelled */
-    for (u32 i = 0; i < f->end_count; i++) buf_done(&f->ends[i].got);
-    for (u32 i = 0; i < f->part_count; i++) {
-        kv_free(f->parts[i]->kv); /* NULL is accepted */
-        store_free(f->parts[i]->store);
-        mem_free(f->parts[i]);
-    }
-    if (f->kvs) f->kvs->ops->close(f->kvs);
-    kvs_image_free(f->image);
-    mem_free(f);
+    fixture_done(f);
 }
 
 static inline void fixture_send(struct fixture *f, struct far_end *e, const char *text)

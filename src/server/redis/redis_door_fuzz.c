@@ -1,7 +1,8 @@
 /* Bytes from several clients, in pieces, answered late and in any order, while the gateway fills
  * up, clients stop reading and hang up: the door must not trip, every request must be answered or
- * cancelled, and what is sent must be whole RESP values. */
-#include "server/redis/door_fakes.h"
+ * cancelled, and what is sent must be whole RESP values. Every second input begins in a keyspace of
+ * several partitions. */
+#include "server/redis/door_cluster.h"
 
 enum { CLIENTS = 3 };
 
@@ -89,18 +90,21 @@ static size_t step(struct fixture *f, const u8 *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    struct fixture *f = fixture_new();
     char problem[256];
 
-    if (size < 4) {
-        mem_free(f);
-        return 0;
-    }
+    if (size < 4) return 0;
+    struct cluster_fixture cf = cluster_new();
+    struct fixture *f = cf.f;
+    bool in_many = data[0] & 0x80;
     f->config.value_bytes_max = (size_t)16 << (data[0] % 12);
     f->config.memory_bytes = 0;
     err failed = redis_door_new((struct node *)(void *)f, problem, sizeof problem, &f->door);
     assert(failed == OK);
-    for (u32 i = 0; i < CLIENTS; i++) fixture_connect(f);
+    for (u32 i = 0; i < CLIENTS; i++) {
+        struct far_end *e = fixture_connect(f);
+        if (in_many) fixture_deliver(f, e, i ? STR("SELECT 16\r\n") : STR("SELECT 16\r\nCLUSTER SLOTS\r\n"));
+    }
+    fixture_turn(f);
     for (size_t at = 1;
          at + 2 <= size && f->request_count + 2 * PIPELINE_DEPTH_MAX < FIXTURE_REQUESTS;)
         at += step(f, data + at, size - at);
@@ -111,10 +115,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     for (u32 i = 0; i < f->end_count; i++) {
         if (f->ends[i].stream && f->ends[i].stream->impl) fixture_flush(&f->env, f->ends[i].stream);
         check_output(&f->ends[i]);
-        buf_done(&f->ends[i].got);
     }
     redis_door_free(f->door);
     for (u32 i = 0; i < f->request_count; i++) assert(!f->requests[i]);
-    mem_free(f);
+    fixture_done(f);
+    cluster_done(&cf);
     return 0;
 }

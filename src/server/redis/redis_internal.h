@@ -332,6 +332,8 @@ u8 redis_client_entry_flags(const struct client *c);
 bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
                         const struct entry *header, const str *argv, u32 argc,
                         size_t request_bytes);
+/* The cursor of a reply to SCAN, and its keys, one bulk after the other. */
+bool redis_take_scan(str reply, u64 *cursor, str *keys);
 
 /* --- commands/transaction.c --- */
 
@@ -458,3 +460,7 @@ void redis_reply_help(struct call *call);
 
 /* reply_split.c: the length of the first whole RESP value in bytes; 0: there is none. */
 size_t redis_value_length(str bytes);
+/* The number in the line these bytes begin with, if it is of this type; what follows it at *rest. */
+bool redis_take_number(str bytes, u8 type, i64 *number, str *rest);
+/* A whole bulk string at the start of *rest, with and without its frame; *rest goes on behind it. */
+bool redis_take_bulk(str *rest, str *whole, str *value);

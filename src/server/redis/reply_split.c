@@ -60,3 +60,26 @@ size_t redis_value_length(str bytes)
     }
     return at;
 }
+
+bool redis_take_number(str bytes, u8 type, i64 *number, str *rest)
+{
+    u8 found = 0;
+    size_t line = header(bytes, &found, number);
+
+    if (!line || found != type || !str_to_i64(str_from(bytes.at + 1, line - 3), number)) return false;
+    *rest = str_from(bytes.at + line, bytes.len - line);
+    return true;
+}
+
+bool redis_take_bulk(str *rest, str *whole, str *value)
+{
+    size_t len = redis_value_length(*rest);
+    i64 bytes;
+    str behind;
+
+    if (!len || !redis_take_number(*rest, '$', &bytes, &behind) || bytes < 0) return false;
+    *whole = str_from(rest->at, len);
+    *value = str_from(behind.at, (size_t)bytes);
+    *rest = str_from(rest->at + len, rest->len - len);
+    return true;
+}

@@ -2,6 +2,21 @@
  * partition 0 has the slots 0-4095, 1 4096-8191, 2 8192-12287, 3 12288-16383. `foo` has slot 12182, `bar`
  * 5061, `b` 3300, `c` 7365, `a` 15495, `{bar}x` that of bar. */
 #include "server/redis/door_cluster.h"
+#include "server/redis/door_fixture.h"
+
+static struct cluster_fixture cluster_open(void)
+{
+    struct cluster_fixture cf = cluster_new();
+
+    fixture_start(cf.f);
+    return cf;
+}
+
+static void cluster_close(struct cluster_fixture *cf)
+{
+    fixture_free(cf->f);
+    cluster_done(cf);
+}
 
 #define ORDERS 16u
 
@@ -411,6 +426,65 @@ TEST(routing, whole_databases_over_several_partitions_look_like_one)
     cluster_close(&cf);
 }
 
+TEST(routing, a_split_moves_the_keys_of_the_upper_half)
+{
+    struct cluster_fixture cf = cluster_open();
+    struct far_end *e = fixture_connect(cf.f);
+
+    fixture_send(cf.f, e, "SELECT 16\r\nGET b\r\nGET bar\r\n"); /* slots 3300 and 5061 */
+    cluster_split(&cf, cluster_part(&cf, ORDERS, 0), 3000, (str){0});
+    fixture_send(cf.f, e, "GET b\r\n");
+    CHECK_EQ(cf.f->request_count, 2); /* not the lower half's any more, and the upper is not here yet */
+    cluster_host_all(&cf);
+    fixture_send(cf.f, e, "GET b\r\nGET bar\r\nSCAN 0\r\n");
+    CHECK(went_to(&cf, 0, 0, "GET b"));
+    CHECK(went_to(&cf, 2, 1, "GET b"));
+    CHECK(went_to(&cf, 3, 2, "GET bar"));
+    CHECK(cf.f->asked_part[2] != cf.f->asked_part[0]);
+    CHECK(cf.f->asked_part[3] == cf.f->asked_part[1]);
+    for (u32 i = 0; i < 4; i++) fixture_answer(cf.f, i, "$-1\r\n");
+    buf_clear(&e->got);
+    fixture_answer(cf.f, 4, "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n"); /* goes on in the upper half: 3000 << 48 */
+    CHECK_GOT(e, "*2\r\n$18\r\n844424930131968000\r\n*1\r\n$1\r\nk\r\n");
+    cluster_close(&cf);
+}
+
+TEST(routing, key_ranges_are_told_by_the_key)
+{
+    struct cluster_fixture cf = cluster_open();
+    u64 first = cluster_part(&cf, 18, 0);
+    cluster_split(&cf, first, 0, STR("key:2"));
+    cluster_split(&cf, cluster_part(&cf, 18, 1), 0, STR("key:5"));
+    cluster_host_all(&cf);
+    fixture_open_keyspace(cf.f);
+    struct far_end *e = fixture_connect(cf.f);
+
+    fixture_send(cf.f, e, "SELECT ranged\r\nRANDOMKEY\r\nSCAN 0\r\nGET key:1\r\n");
+    fixture_serve(cf.f);
+    fixture_send(cf.f, e, "GET key:2\r\nGET key:49\r\nGET z\r\nMGET key:3 key:4\r\n");
+    for (u32 i = 0; i < 4; i++)
+        CHECK_EQ(cf.f->asked_part[i], cluster_part(&cf, 18, i == 2 ? 2 : 1));
+    fixture_serve(cf.f);
+    buf_clear(&e->got);
+    fixture_send(cf.f, e, "MGET key:1 key:2\r\n");
+    CHECK(got_begins(e, "-CROSSSLOT the keys 'key:1' and 'key:2' lie in different partitions of keyspace ranged;"));
+    fill(&cf, e, 300);
+    fixture_send(cf.f, e, "DBSIZE\r\n");
+    fixture_serve(cf.f);
+    CHECK_GOT(e, ":300\r\n");
+    for (u32 count = 1; count < 1000; count = count * 3 + 1)
+        CHECK_EQ(scan_all(&cf, e, count, 300), 300);
+    for (u32 i = 0; i < 20; i++) {
+        fixture_send(cf.f, e, "RANDOMKEY\r\n");
+        fixture_serve(cf.f);
+        CHECK(got_begins(e, "$"));
+    }
+    fixture_send(cf.f, e, "FLUSHALL\r\nRANDOMKEY\r\nSCAN 0\r\n");
+    fixture_serve(cf.f);
+    CHECK_GOT(e, "+OK\r\n$-1\r\n*2\r\n$1\r\n0\r\n*0\r\n");
+    cluster_close(&cf);
+}
+
 TEST(routing, the_keys_of_a_slot)
 {
     struct cluster_fixture cf = cluster_open();
@@ -506,5 +580,6 @@ TEST_MAIN(RUN(routing, a_key_goes_to_the_partition_of_its_slot),
           RUN(routing, a_client_that_is_gone_lets_its_flush_go_on_and_its_reads_end),
           RUN(routing, a_client_may_go_in_the_middle_of_any_of_them),
           RUN(routing, whole_databases_over_several_partitions_look_like_one),
-          RUN(routing, the_keys_of_a_slot), RUN(routing, wait_is_about_all_partitions_written),
+          RUN(routing, a_split_moves_the_keys_of_the_upper_half),
+          RUN(routing, key_ranges_are_told_by_the_key), RUN(routing, the_keys_of_a_slot), RUN(routing, wait_is_about_all_partitions_written),
           RUN(routing, a_session_is_opened_in_every_partition_and_called_in_one))

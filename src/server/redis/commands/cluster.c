@@ -97,32 +97,15 @@ static void ask_from(struct slot *s, u64 cursor)
     buf_done(&text);
 }
 
-/* A bulk at the start of `rest`; what it holds, and rest behind it. */
-static bool take_bulk(str *rest, str *whole, str *value)
-{
-    size_t len = redis_value_length(*rest);
-    const u8 *line = len ? memchr(rest->at, '\n', len) : NULL;
-
-    if (!line || rest->at[0] != '$' || line + 3 > rest->at + len) return false;
-    *whole = str_from(rest->at, len);
-    *value = str_from(line + 1, (size_t)(rest->at + len - 2 - (line + 1)));
-    *rest = str_from(rest->at + len, rest->len - len);
-    return true;
-}
-
 /* Keep those of the slot; returns where to go on, 0 at the end of the slot or of the partition. */
 static u64 take_keys(struct slot *s, str reply)
 {
-    const u8 *line = memchr(reply.at, '\n', reply.len);
-    str rest = str_from(line + 1, reply.len - (size_t)(line + 1 - reply.at)), whole, value;
     struct slot_keys k = keys_of(s);
     u64 cursor = 0;
+    str rest, whole, value;
 
-    if (!take_bulk(&rest, &whole, &value) || !kv_scan_cursor(value, &cursor)) return 0;
-    line = rest.len ? memchr(rest.at, '\n', rest.len) : NULL;
-    if (!line) return 0;
-    rest = str_from(line + 1, rest.len - (size_t)(line + 1 - rest.at));
-    while (k.found < k.wanted && take_bulk(&rest, &whole, &value)) {
+    if (!redis_take_scan(reply, &cursor, &rest)) return 0;
+    while (k.found < k.wanted && redis_take_bulk(&rest, &whole, &value)) {
         if (store_slot(value) != s->walk_slot) continue;
         k.found++;
         if (k.wanted != NO_LIMIT) buf_append_str(&s->bytes, whole);

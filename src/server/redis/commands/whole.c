@@ -1,21 +1,10 @@
 /* Commands about a whole database, in a keyspace of several partitions. DBSIZE, KEYS and the FLUSHes ask
  * all of them. SCAN needs no memory of where it is: a cursor is a position in the keyspace's order
  * (docs/formats/keys.md), whose slot says which partition has it, today or after a split. RANDOMKEY tries
- * one partition after the other. */
+ * one partition after the other. Partitions of key ranges have each a piece of every slot, so both ask all. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mutant.h"
-
-/* The number behind the type byte of a line; the elements or whatever follow at *rest. */
-static bool read_header(str reply, u8 type, i64 *number, str *rest)
-{
-    const u8 *end = reply.len ? memchr(reply.at, '\n', reply.len) : NULL;
-
-    if (!end || reply.at[0] != type || end < reply.at + 3) return false;
-    if (!str_to_i64(str_from(reply.at + 1, (size_t)(end - reply.at) - 2), number)) return false;
-    *rest = str_from(end + 1, reply.len - (size_t)(end + 1 - reply.at));
-    return true;
-}
 
 /* --- sums and lists --- */
 
@@ -25,7 +14,7 @@ static bool add_number(struct gather_result *g, u64 part, str reply)
     str rest;
 
     (void)part;
-    if (read_header(reply, ':', &number, &rest)) g->sum += number;
+    if (redis_take_number(reply, ':', &number, &rest)) g->sum += number;
     return true;
 }
 
@@ -40,7 +29,7 @@ static bool add_items(struct gather_result *g, u64 part, str reply)
     str items;
 
     (void)part;
-    if (!read_header(reply, '*', &count, &items)) return true;
+    if (!redis_take_number(reply, '*', &count, &items)) return true;
     g->too_big = g->items.len + items.len > g->bytes_max;
     if (g->too_big) return false;
     g->count += (u64)count;
@@ -70,6 +59,75 @@ static void give_ok(struct gather_result *g, struct resp_writer *w)
     (void)g;
     resp_simple(w, "OK");
 }
+
+/* --- over key ranges, whose orders run side by side --- */
+
+bool redis_take_scan(str reply, u64 *cursor, str *keys)
+{
+    i64 number;
+    str whole, value, rest;
+
+    return redis_take_number(reply, '*', &number, &rest) && number == 2 &&
+           redis_take_bulk(&rest, &whole, &value) && kv_scan_cursor(value, cursor) &&
+           redis_take_number(rest, '*', &number, keys);
+}
+
+/* All go on where the slowest has come to. */
+static bool add_scanned(struct gather_result *g, u64 part, str reply)
+{
+    u64 cursor;
+    str keys;
+
+    (void)part;
+    if (!redis_take_scan(reply, &cursor, &keys)) return true;
+    if (cursor && (g->sum == 0 || (i64)cursor < g->sum)) g->sum = (i64)cursor;
+    buf_append_str(&g->items, keys);
+    return true;
+}
+
+/* Keys behind that place come again with the next call. */
+static void give_scanned(struct gather_result *g, struct resp_writer *w)
+{
+    u64 next = (u64)g->sum;
+    struct buf kept = {0};
+    str rest = buf_str(&g->items), whole, value;
+    u64 count = 0;
+
+    while (redis_take_bulk(&rest, &whole, &value)) {
+        if (next && store_position(value) >= next) continue;
+        buf_append_str(&kept, whole);
+        count++;
+    }
+    resp_array(w, 2);
+    resp_bulk_integer(w, g->sum);
+    resp_array(w, count);
+    buf_append_str(w->out, buf_str(&kept));
+    buf_done(&kept);
+}
+
+/* One of the partitions' keys, each with the same chance. */
+static bool draw_key(struct gather_result *g, u64 part, str reply)
+{
+    (void)part;
+    if (reply.at[0] != '$' || reply.at[1] == '-') return true;
+    if (env_random(g->slot->client->door->env) % ++g->count) return true;
+    buf_clear(&g->items);
+    buf_append_str(&g->items, reply);
+    return true;
+}
+
+static void give_drawn(struct gather_result *g, struct resp_writer *w)
+{
+    if (g->count)
+        buf_append_str(w->out, buf_str(&g->items));
+    else
+        resp_null(w);
+}
+
+static const struct gather_rule range_rules[] = {
+    {"scan", GATEWAY_READ, add_scanned, give_scanned, NULL},
+    {"randomkey", GATEWAY_READ, draw_key, give_drawn, NULL},
+};
 
 static const struct gather_rule rules[] = {
     {"dbsize", GATEWAY_READ, add_number, give_sum, NULL},
@@ -172,15 +230,24 @@ static void walk_from(struct client *c, slot_finish_fn finish, u16 slot, struct 
     ask_at_slot(s, slot);
 }
 
+static const struct gather_rule *rule_of(const struct gather_rule *of, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(of[i].name, name) == 0) return &of[i];
+    return NULL;
+}
+
 bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
                         const struct entry *header, const str *argv, u32 argc,
                         size_t request_bytes)
 {
+    const struct gather_rule *rule = rule_of(rules, ARRAY_LEN(rules), cmd->name);
     u64 cursor = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
-        if (strcmp(rules[i].name, cmd->name)) continue;
-        redis_gather(redis_slot_push(c, request_bytes), &rules[i],
+    if (!rule && c->keyspace->is_range)
+        rule = rule_of(range_rules, ARRAY_LEN(range_rules), cmd->name);
+    if (rule) {
+        redis_gather(redis_slot_push(c, request_bytes), rule,
                      entry_of(c, cmd, header, argv, argc));
         return true;
     }
