@@ -536,6 +536,23 @@ TEST(routing, wait_is_about_all_partitions_written)
     cluster_close(&cf);
 }
 
+TEST(routing, wait_does_not_fail_for_partitions_that_are_gone)
+{
+    struct cluster_fixture cf = cluster_open();
+    struct far_end *e = fixture_connect(cf.f);
+
+    fixture_send(cf.f, e, "SELECT 16\r\nSET bar 1\r\nSET foo 1\r\nSELECT default\r\n");
+    fixture_answer_index(cf.f, 0, STR("+OK\r\n"), 70);
+    fixture_answer_index(cf.f, 1, STR("+OK\r\n"), 80);
+    cluster_do(&cf, &(struct core_command){.op = CORE_KS_DROP, .keyspace = ORDERS, .name = STR("orders")});
+    for (u32 i = 0; i < cf.f->part_count; i++) /* forgotten */
+        if (cf.f->parts[i]->hosted.id == cf.f->asked_part[0]) cf.f->parts[i]->hosted.id = 9999;
+    cf.f->parts_changes++;
+    fixture_send(cf.f, e, "WAIT 2 100\r\n");
+    CHECK_GOT(e, "+OK\r\n+OK\r\n+OK\r\n+OK\r\n:1\r\n");
+    cluster_close(&cf);
+}
+
 TEST(routing, a_session_is_opened_in_every_partition_and_called_in_one)
 {
     struct cluster_fixture cf = cluster_open();
@@ -582,4 +599,5 @@ TEST_MAIN(RUN(routing, a_key_goes_to_the_partition_of_its_slot),
           RUN(routing, whole_databases_over_several_partitions_look_like_one),
           RUN(routing, a_split_moves_the_keys_of_the_upper_half),
           RUN(routing, key_ranges_are_told_by_the_key), RUN(routing, the_keys_of_a_slot), RUN(routing, wait_is_about_all_partitions_written),
+          RUN(routing, wait_does_not_fail_for_partitions_that_are_gone),
           RUN(routing, a_session_is_opened_in_every_partition_and_called_in_one))

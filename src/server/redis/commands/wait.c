@@ -52,13 +52,17 @@ static bool wait_in_one(struct slot *s, const struct client_order *order)
     return true;
 }
 
-static void wait_in_many(struct slot *s, struct client_order *const *orders, u32 count)
+static bool wait_in_many(struct slot *s, struct client_order *const *orders, u32 count)
 {
+    struct parts *parts = node_parts(s->client->door->node);
     struct gather_target targets[GATHER_WIDTH];
 
-    for (u32 i = 0; i < count; i++)
+    for (u32 i = 0; i < count; i++) {
+        if (!parts_find(parts, orders[i]->part)) return false;
         targets[i] = (struct gather_target){orders[i]->part, orders[i]->last_index};
+    }
     redis_gather_wait(s, &wait_rule, targets, count, s->req.replicas, s->req.deadline);
+    return true;
 }
 
 static void start(struct slot *s)
@@ -69,11 +73,10 @@ static void start(struct slot *s)
     struct buf text = {0};
 
     c->barrier = s; /* as in Redis the connection is blocked meanwhile */
-    if (count > 1 && !c->writes_forgotten) {
-        wait_in_many(s, orders, count);
-        return;
+    if (!c->writes_forgotten) {
+        if (count > 1 && wait_in_many(s, orders, count)) return;
+        if (count <= 1 && wait_in_one(s, count ? orders[0] : NULL)) return;
     }
-    if (!c->writes_forgotten && wait_in_one(s, count ? orders[0] : NULL)) return;
     buf_printf(&text, ":%lld\r\n", (long long)others_of_majority(c));
     redis_slot_answer(s, buf_str(&text));
     buf_done(&text);
