@@ -498,6 +498,20 @@ static bool wait_is_over(struct gateway *g, struct gateway_request *r, str bytes
     return have >= (i64)r->replicas || g->now + NANOS_MS >= r->deadline;
 }
 
+static const char moved[] = "-NOQUORUM the keys are in another partition by now; nothing was done, try again\r\n";
+
+/* Not done here and never will be: its entry goes back to who knows where it belongs now. */
+static void give_back(struct gateway *g, struct gateway_request *r)
+{
+    static const struct session_id none;
+    struct rcbuf *entry = rcbuf_from(rcbuf_str(r->entry));
+    struct gateway_reply reply = {.bytes = str_of(moved), .failed = true, .moved = entry};
+
+    if (r->owned_session) entry_set_session(entry->data, &none, 0, 0, 0, 0);
+    complete(g, r, &reply);
+    rcbuf_unref(entry);
+}
+
 static void settle(struct gateway *g, u64 number, u8 status, u64 index, str bytes)
 {
     struct slot *s = slot_of(g, number);
@@ -519,6 +533,8 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
         fail(g, r, disk_full);
     } else if (status == PART_EXPIRED && certain && r->kind != GATEWAY_WAIT) { /* a WAIT's slice ends, not it */
         time_out(g, r, true);
+    } else if (status == PART_WRONG_PLACE && certain && r->entry && r->moved && r->moved(r)) {
+        give_back(g, r);
     } else if (r->state ==
                REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
         if (status == PART_LOST) r->in_log_maybe = true;

@@ -30,6 +30,7 @@ struct gateway_reply {
     str bytes;   /* RESP in the request's form (WATCH: binary); borrowed for the call */
     u64 index;   /* a write's log index, for WAIT; 0 otherwise */
     bool failed; /* NOQUORUM, UNKNOWN, OVERLOADED: bytes is that error */
+    struct rcbuf *moved; /* failed, not done, because `moved` said so: the entry, ready for another gateway; borrowed */
 };
 
 struct gateway_request { /* embedded in the door's own request object, which must stay until done */
@@ -41,6 +42,9 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     u64 index;      /* WAIT */
     u32 replicas;   /* WAIT */
     void (*done)(struct gateway_request *req, const struct gateway_reply *reply);
+    /* The partition refuses the request because its keys are not there. Does the map say the same? NULL: not known;
+     * then, and while it does not, the request is offered again until its time is up. */
+    bool (*moved)(const struct gateway_request *req);
 
     /* the gateway's */
     u64 number, after, serial, first_hlc;

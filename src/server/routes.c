@@ -29,6 +29,12 @@ const struct core *routes_map(const struct routes *r)
     return map && core_cluster(map) ? map : NULL;
 }
 
+bool routes_map_is_awaited(const struct routes *r)
+{
+    const struct core *map = node_map(r->node);
+    return map && !core_cluster(map);
+}
+
 void routes_look(struct routes *r)
 {
     const struct core *map = routes_map(r);
@@ -193,6 +199,19 @@ struct hosted *routes_find(struct routes *r, struct keyspace_routes *k, str key,
     if (k->count == 0) return NULL;
     if (k->is_range) return find_in_range(r, k, key, part);
     return routes_at(r, k, place_of_slot(k, store_slot(key)), part);
+}
+
+bool routes_covers(const struct routes *r, u64 part, str key)
+{
+    const struct core *map = routes_map(r);
+    const struct core_part *p = map ? core_part(map, part) : NULL;
+
+    if (!map) return part == PART_DEFAULT;
+    if (!p) return false;
+    if (p->is_range)
+        return str_compare(key, p->from) >= 0 && (p->to.len == 0 || str_compare(key, p->to) < 0);
+    u16 slot = store_slot(key);
+    return slot >= p->slot_first && slot <= p->slot_last;
 }
 
 /* ---- all of them ---- */

@@ -44,6 +44,9 @@ void routes_look(struct routes *r);
 /* The map; NULL before the cluster is founded. Borrowed for this turn. */
 const struct core *routes_map(const struct routes *r);
 
+/* This node is of a cluster and has no map yet: it is starting, or being founded. */
+bool routes_map_is_awaited(const struct routes *r);
+
 /* The id of the keyspace a client may use by this name, or under this number; 0: there is none. */
 u32 routes_named(const struct routes *r, str name);
 u32 routes_numbered(const struct routes *r, u32 id);
@@ -74,6 +77,9 @@ struct hosted *routes_at(struct routes *r, struct keyspace_routes *k, u32 at, u6
 u32 routes_place_of_slot(struct routes *r, struct keyspace_routes *k, u16 slot);
 /* The first slot of the partition after the one with `slot`; CORE_SLOTS: it is the last. */
 u32 routes_slot_after(struct routes *r, struct keyspace_routes *k, u16 slot);
+
+/* Does the map say that this partition has the key? */
+bool routes_covers(const struct routes *r, u64 part, str key);
 
 /* Every partition of a keyspace, one after the other; what splits or merges on the way is met in either form,
  * and no span is passed by. Zero to begin; routes_walk_done at the end. */

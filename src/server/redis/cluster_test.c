@@ -229,6 +229,22 @@ TEST(cluster, before_the_founding_there_is_none)
     fixture_free(f);
 }
 
+TEST(cluster, a_name_may_only_not_be_known_yet)
+{
+    struct cluster_fixture cf = cluster_open();
+    struct far_end *e = fixture_connect(cf.f);
+    struct core *empty = core_new(cf.store);
+
+    cf.f->map = empty; /* a node that has just started */
+    fixture_send(cf.f, e, "SELECT 16\r\nSELECT orders\r\nAUTH orders x\r\nSELECT 3\r\nAUTH default x\r\n");
+    CHECK_GOT(e, "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n"
+                 "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n"
+                 "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n+OK\r\n+OK\r\n");
+    cf.f->map = cf.core;
+    core_free(empty);
+    cluster_close(&cf);
+}
+
 TEST_MAIN(RUN(cluster, slots_are_ranges_with_one_leader),
           RUN(cluster, shards_gather_the_slots_of_the_same_nodes),
           RUN(cluster, nodes_has_a_line_for_each),
@@ -236,4 +252,5 @@ TEST_MAIN(RUN(cluster, slots_are_ranges_with_one_leader),
           RUN(cluster, only_who_asked_for_the_map_is_sent_elsewhere),
           RUN(cluster, a_leader_known_here_counts_more_than_the_map),
           RUN(cluster, changing_it_is_refused_with_the_command_to_use),
-          RUN(cluster, before_the_founding_there_is_none))
+          RUN(cluster, before_the_founding_there_is_none),
+          RUN(cluster, a_name_may_only_not_be_known_yet))

@@ -119,3 +119,74 @@ void redis_place_refuse(struct client *c, const struct place *p, struct resp_wri
 }
 
 const char redis_absent_text[] = "NOQUORUM this node has not heard of the partition yet; nothing was done, try again";
+
+/* --- what was sent by an older map --- */
+
+/* The first key of a command; false: it has none. */
+static bool first_key(const struct entry_command *c, bool keys_only, str *key)
+{
+    const struct kv_command *cmd = c->argc && !keys_only ? kv_command_find(c->argv[0]) : NULL;
+    struct key_walk k = {0};
+
+    if (c->argc == 0) return false;
+    if (cmd && kv_command_takes(cmd, c->argc)) redis_keys_begin(&k, cmd, c->argv, c->argc);
+    *key = c->argv[k.at];
+    return keys_only || k.at;
+}
+
+/* Of an EXEC: its first watched key, or its first command with a key. */
+static bool first_exec_key(struct reader *r, struct entry_command *c, str *key)
+{
+    if (reader_u32(r)) {
+        reader_take(r, 1 + 1 + 8);
+        *key = reader_str(r, reader_u32(r));
+        return !r->bad;
+    }
+    for (u32 count = reader_u32(r); count; count--) {
+        if (entry_decode_command(r, c)) return false;
+        if (first_key(c, false, key)) return true;
+        entry_command_done(c);
+        *c = (struct entry_command){0};
+    }
+    return false;
+}
+
+bool redis_entry_moved(struct redis_door *d, u64 part, enum gateway_kind kind, const struct entry *e)
+{
+    struct reader r = reader_of(e->body);
+    struct entry_command c = {0};
+    bool found = false;
+    str key;
+
+    if (e->op == ENTRY_EXEC)
+        found = first_exec_key(&r, &c, &key);
+    else if (e->op == ENTRY_COMMAND && !entry_decode_command(&r, &c))
+        found = first_key(&c, kind == GATEWAY_WATCH, &key);
+    bool moved = found && !routes_covers(d->routes, part, key);
+    entry_command_done(&c);
+    return moved;
+}
+
+bool redis_slot_ask_elsewhere(struct slot *s, struct rcbuf *entry)
+{
+    struct client *c = s->client;
+    struct reader r;
+    struct entry e;
+    struct entry_command args;
+    bool asked = false;
+
+    if (c->queued != 1 || c->gone || s->req.kind == GATEWAY_WATCH) return false;
+    routes_look(c->door->routes);
+    err bad = entry_decode(rcbuf_str(entry), &e);
+    assert(!bad);
+    r = reader_of(e.body);
+    if (e.op != ENTRY_COMMAND || entry_decode_command(&r, &args)) return false;
+    struct place p = redis_place(c, kv_command_find(args.argv[0]), args.argv, args.argc);
+    if (p.verdict == PLACE_HERE) {
+        c->barrier = s; /* what comes next must not pass it */
+        redis_slot_ask(s, p.hosted, s->req.kind, rcbuf_ref(entry));
+        asked = true;
+    }
+    entry_command_done(&args);
+    return asked;
+}

@@ -68,6 +68,9 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes);
 void redis_slot_expect_short(struct slot *s);
 /* Give the entry to the partition's gateway; its answer fills the slot. Takes over the entry's reference. */
 void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, struct rcbuf *entry);
+/* The entry of a slot that was not done where it was asked goes to where it belongs by now. false: it cannot without
+ * overtaking, or being overtaken by, others of its connection. */
+bool redis_slot_ask_elsewhere(struct slot *s, struct rcbuf *entry);
 /* The reply is known: it leaves as soon as all before it have. The slot is gone afterwards. */
 void redis_slot_answer(struct slot *s, str reply);
 /* The connection is gone: forget what was only for its eyes, let writes go on. */
@@ -252,6 +255,9 @@ struct place {
 struct place redis_place(struct client *c, const struct kv_command *cmd, const str *argv, u32 argc);
 void redis_place_refuse(struct client *c, const struct place *p, struct resp_writer *w);
 extern const char redis_absent_text[];
+
+/* Are the keys of this entry not in that partition, by the map? */
+bool redis_entry_moved(struct redis_door *d, u64 part, enum gateway_kind kind, const struct entry *e);
 
 struct key_walk { /* the keys among the arguments: at, at + step ... last; at 0: none */
     u32 at, last, step;

@@ -449,6 +449,52 @@ TEST(routing, a_split_moves_the_keys_of_the_upper_half)
     cluster_close(&cf);
 }
 
+/* What the gateway does when the partition does not have the keys, and the map says so too. */
+static void give_back(struct fixture *f, u32 i)
+{
+    struct gateway_request *req = f->requests[i];
+    struct gateway_reply reply = {.bytes = STR("-NOQUORUM x\r\n"), .failed = true, .moved = rcbuf_from(rcbuf_str(req->entry))};
+
+    f->requests[i] = NULL;
+    rcbuf_unref(req->entry);
+    req->done(req, &reply);
+    rcbuf_unref(reply.moved);
+    fixture_turn(f);
+}
+
+TEST(routing, what_was_sent_by_an_older_map_goes_on_to_the_new_place)
+{
+    struct cluster_fixture cf = cluster_open();
+    struct far_end *e = fixture_connect(cf.f);
+    struct gateway_request **r = cf.f->requests;
+
+    fixture_send(cf.f, e, "SELECT 16\r\nMULTI\r\nSET b 0\r\nEXEC\r\n");
+    fixture_send(cf.f, e, "SET b 1\r\n"); /* slot 3300 */
+    CHECK(!r[0]->moved(r[0]) && !r[1]->moved(r[1]));
+    cluster_split(&cf, cluster_part(&cf, ORDERS, 0), 3000, (str){0});
+    cluster_host_all(&cf);
+    CHECK(r[0]->moved(r[0]) && r[1]->moved(r[1]));
+    buf_clear(&e->got);
+    give_back(cf.f, 1); /* it must not pass what is before it */
+    give_back(cf.f, 0);
+    CHECK_GOT(e, "-NOQUORUM x\r\n-NOQUORUM x\r\n");
+    CHECK_EQ(cf.f->request_count, 2);
+
+    fixture_send(cf.f, e, "SET b 2\r\n");
+    CHECK(went_to(&cf, 2, 1, "SET b 2"));
+    cluster_split(&cf, cluster_part(&cf, ORDERS, 1), 3200, (str){0});
+    cluster_host_all(&cf);
+    give_back(cf.f, 2);
+    fixture_send(cf.f, e, "GET b\r\n");
+    CHECK_EQ(cf.f->request_count, 4); /* GET waits */
+    CHECK(went_to(&cf, 3, 2, "SET b 2"));
+    fixture_answer(cf.f, 3, "+OK\r\n");
+    CHECK(went_to(&cf, 4, 2, "GET b"));
+    fixture_answer(cf.f, 4, "$1\r\n2\r\n");
+    CHECK_GOT(e, "+OK\r\n$1\r\n2\r\n");
+    cluster_close(&cf);
+}
+
 TEST(routing, key_ranges_are_told_by_the_key)
 {
     struct cluster_fixture cf = cluster_open();
@@ -598,6 +644,7 @@ TEST_MAIN(RUN(routing, a_key_goes_to_the_partition_of_its_slot),
           RUN(routing, a_client_may_go_in_the_middle_of_any_of_them),
           RUN(routing, whole_databases_over_several_partitions_look_like_one),
           RUN(routing, a_split_moves_the_keys_of_the_upper_half),
+          RUN(routing, what_was_sent_by_an_older_map_goes_on_to_the_new_place),
           RUN(routing, key_ranges_are_told_by_the_key), RUN(routing, the_keys_of_a_slot), RUN(routing, wait_is_about_all_partitions_written),
           RUN(routing, wait_does_not_fail_for_partitions_that_are_gone),
           RUN(routing, a_session_is_opened_in_every_partition_and_called_in_one))

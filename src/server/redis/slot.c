@@ -188,6 +188,7 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
 
     s->order->last_index = u64_max(s->order->last_index, reply->index);
     come_back(s);
+    if (UNLIKELY(reply->moved) && redis_slot_ask_elsewhere(s, reply->moved)) return;
     note_time_out(s, reply);
     if (s->finish) {
         routes_look(s->client->door->routes); /* it may ask another partition */
@@ -195,6 +196,17 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     } else {
         redis_slot_answer(s, reply->bytes);
     }
+}
+
+/* The partition refuses it: is that so by our map, too? */
+static bool is_moved(const struct gateway_request *req)
+{
+    const struct slot *s = CONTAINER_OF(req, struct slot, req);
+    struct entry e;
+
+    err bad = entry_decode(rcbuf_str(req->entry), &e);
+    assert(!bad); /* we wrote it */
+    return redis_entry_moved(s->client->door, s->order->part, req->kind, &e);
 }
 
 void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, struct rcbuf *entry)
@@ -208,6 +220,7 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
     s->req.entry = entry;
     s->req.order = &s->order->order;
     s->req.done = on_answer;
+    s->req.moved = is_moved;
     s->late = s->client->late && !s->req.deadline;
     if (s->late) s->req.deadline = s->client->late_at;
     s->asked = true;

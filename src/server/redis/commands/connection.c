@@ -9,6 +9,14 @@ static u32 keyspace_of_user(const struct call *call, str user)
     return routes_named(call->door->routes, user);
 }
 
+/* What is not known may only not be known yet. */
+static bool reply_map_awaited(struct call *call)
+{
+    if (!routes_map_is_awaited(call->door->routes)) return false;
+    resp_error(&call->w, "NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again");
+    return true;
+}
+
 /* Make this keyspace the connection's. Replies with the error if it cannot be now. */
 static bool enter(struct call *call, u32 keyspace)
 {
@@ -26,6 +34,11 @@ static bool enter(struct call *call, u32 keyspace)
     redis_client_enter(c, keyspace);
     c->db = 0;
     return true;
+}
+
+static void refuse_user(struct call *call)
+{
+    if (!reply_map_awaited(call)) resp_error(&call->w, bad_password);
 }
 
 static void cmd_ping(struct call *call)
@@ -59,6 +72,8 @@ static void cmd_select(struct call *call)
         if (!enter(call, keyspace)) return;
         call->client->db = 0;
         resp_simple(&call->w, "OK");
+    } else if ((!is_number || db >= CORE_KEYSPACE_FIRST) && reply_map_awaited(call)) {
+        return;
     } else if (!is_number) {
         resp_error(&call->w, "ERR value is not an integer or out of range");
     } else if (db < INT32_MIN || db > INT32_MAX) {
@@ -94,7 +109,7 @@ static void cmd_auth(struct call *call)
                    "ERR AUTH <password> called without any password configured for the default "
                    "user. Are you sure your configuration is correct?");
     else if (!keyspace_of_user(call, call->argv[1]))
-        resp_error(&call->w, bad_password);
+        refuse_user(call);
     else if (enter(call, keyspace_of_user(call, call->argv[1])))
         resp_simple(&call->w, "OK");
 }
@@ -129,7 +144,7 @@ static bool read_hello(struct call *call, struct hello_options *out)
         if (str_is_word(call->argv[i], "auth") && more >= 2) {
             out->keyspace = keyspace_of_user(call, call->argv[i + 1]);
             if (!out->keyspace) {
-                resp_error(&call->w, bad_password);
+                refuse_user(call);
                 return false;
             }
             i += 3;
