@@ -97,7 +97,8 @@ static void make_of_map(struct keyspace_routes *k, const struct core_keyspace *f
         const struct core_part *p = from->parts[i];
         k->items[i] = (struct route){.part = p->id, .slot_first = p->slot_first};
         if (k->is_range) continue;
-        for (; near < ARRAY_LEN(k->near) && near * 64 <= p->slot_last; near++) k->near[near] = (u16)i;
+        for (; near < ARRAY_LEN(k->near) && near * 64 <= p->slot_last; near++)
+            k->near[near] = (u16)i;
     }
 }
 

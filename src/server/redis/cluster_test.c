@@ -1,4 +1,5 @@
-/* CLUSTER and MOVED. The three nodes' ids are their incarnations, 01aa.., 02aa.. and 03aa.., and their numbers. */
+/* CLUSTER and MOVED. The three nodes' ids are their incarnations, 01aa.., 02aa.. and 03aa.., and
+ * their numbers. */
 #include "server/redis/door_cluster.h"
 #include "server/redis/door_fixture.h"
 
@@ -16,9 +17,15 @@ static void cluster_close(struct cluster_fixture *cf)
     cluster_done(cf);
 }
 
-#define ID1 "01aa0000000000000000000000000000" "00000001"
-#define ID2 "02aa0000000000000000000000000000" "00000002"
-#define ID3 "03aa0000000000000000000000000000" "00000003"
+#define ID1                                                                                        \
+    "01aa0000000000000000000000000000"                                                             \
+    "00000001"
+#define ID2                                                                                        \
+    "02aa0000000000000000000000000000"                                                             \
+    "00000002"
+#define ID3                                                                                        \
+    "03aa0000000000000000000000000000"                                                             \
+    "00000003"
 #define NODE1 "*4\r\n$8\r\n10.0.0.1\r\n:6379\r\n$40\r\n" ID1 "\r\n*0\r\n"
 #define NODE2 "*4\r\n$8\r\n10.0.0.2\r\n:6380\r\n$40\r\n" ID2 "\r\n*0\r\n"
 #define NODE3 "*4\r\n$8\r\n10.0.0.3\r\n:6381\r\n$40\r\n" ID3 "\r\n*0\r\n"
@@ -64,8 +71,7 @@ TEST(cluster, slots_are_ranges_with_one_leader)
     cf.f->unreachable = 2;
     fixture_send(cf.f, e, "CLUSTER SLOTS\r\n");
     CHECK_GOT(e, "*3\r\n"
-                 "*4\r\n:0\r\n:8191\r\n" NODE1 NODE3
-                 "*5\r\n:8192\r\n:12287\r\n" NODE2 NODE1 NODE3
+                 "*4\r\n:0\r\n:8191\r\n" NODE1 NODE3 "*5\r\n:8192\r\n:12287\r\n" NODE2 NODE1 NODE3
                  "*4\r\n:12288\r\n:16383\r\n" NODE3 NODE1);
     cluster_close(&cf);
 }
@@ -89,14 +95,15 @@ TEST(cluster, shards_gather_the_slots_of_the_same_nodes)
     fixture_send(cf.f, e, "HELLO 3\r\n");
     buf_clear(&e->got);
     fixture_send(cf.f, e, "CLUSTER SHARDS\r\n");
-    CHECK_GOT(e, "*2\r\n%2\r\n$5\r\nslots\r\n*4\r\n:0\r\n:4095\r\n:8192\r\n:12287\r\n$5\r\nnodes\r\n*3\r\n"
-                 FIELDS(ID1, "6379", "10.0.0.1", MASTER, ONLINE)
-                 FIELDS(ID2, "6380", "10.0.0.2", REPLICA, ONLINE)
-                 FIELDS(ID3, "6381", "10.0.0.3", REPLICA, ONLINE)
-                 "%2\r\n$5\r\nslots\r\n*4\r\n:4096\r\n:8191\r\n:12288\r\n:16383\r\n$5\r\nnodes\r\n*3\r\n"
-                 FIELDS(ID2, "6380", "10.0.0.2", MASTER, ONLINE)
-                 FIELDS(ID1, "6379", "10.0.0.1", REPLICA, ONLINE)
-                 FIELDS(ID3, "6381", "10.0.0.3", REPLICA, ONLINE));
+    CHECK_GOT(e,
+              "*2\r\n%2\r\n$5\r\nslots\r\n*4\r\n:0\r\n:4095\r\n:8192\r\n:12287\r\n$5\r\nnodes\r\n*"
+              "3\r\n" FIELDS(ID1, "6379", "10.0.0.1", MASTER, ONLINE)
+                  FIELDS(ID2, "6380", "10.0.0.2", REPLICA, ONLINE) FIELDS(
+                      ID3, "6381", "10.0.0.3", REPLICA,
+                      ONLINE) "%2\r\n$5\r\nslots\r\n*4\r\n:4096\r\n:8191\r\n:12288\r\n:16383\r\n$"
+                              "5\r\nnodes\r\n*3\r\n" FIELDS(ID2, "6380", "10.0.0.2", MASTER, ONLINE)
+                                  FIELDS(ID1, "6379", "10.0.0.1", REPLICA, ONLINE)
+                                      FIELDS(ID3, "6381", "10.0.0.3", REPLICA, ONLINE));
     cluster_close(&cf);
 }
 
@@ -132,7 +139,8 @@ TEST(cluster, info_says_whether_all_slots_have_a_leader)
     for (u32 i = 0; i < 4; i++) cluster_lead(&cf, cluster_part(&cf, 16, i), 1 + i % 2);
     fixture_send(cf.f, e, "CLUSTER INFO\r\n");
     CHECK(holds(e, "cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"
-                   "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:3\r\ncluster_size:2\r\n"));
+                   "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:"
+                   "3\r\ncluster_size:2\r\n"));
     buf_clear(&e->got);
     fixture_send(cf.f, e, "CLUSTER MYID\r\nINFO cluster\r\nCONFIG GET cluster-enabled\r\n");
     CHECK_GOT(e, "$40\r\n" ID1 "\r\n$30\r\n# Cluster\r\ncluster_enabled:1\r\n\r\n"
@@ -180,7 +188,8 @@ TEST(cluster, a_leader_known_here_counts_more_than_the_map)
     h->part = (struct part *)(void *)h; /* a replica of its own, that says node 1 */
     h->leader_hint = 1;
     fixture_send(cf.f, e, "CLUSTER SLOTS\r\n");
-    CHECK_GOT(e, "*2\r\n*5\r\n:0\r\n:12287\r\n" NODE1 NODE2 NODE3 "*5\r\n:12288\r\n:16383\r\n" NODE3 NODE1 NODE2);
+    CHECK_GOT(e, "*2\r\n*5\r\n:0\r\n:12287\r\n" NODE1 NODE2 NODE3
+                 "*5\r\n:12288\r\n:16383\r\n" NODE3 NODE1 NODE2);
     fixture_send(cf.f, e, "GET foo\r\n");
     CHECK_EQ(cf.f->request_count, 1);
     fixture_answer(cf.f, 0, "$-1\r\n");
@@ -211,7 +220,9 @@ TEST(cluster, changing_it_is_refused_with_the_command_to_use)
         buf_clear(&e->got);
     }
     fixture_send(cf.f, e, "SELECT ranged\r\nCLUSTER SLOTS\r\nCLUSTER HELP\r\n");
-    CHECK(holds(e, "+OK\r\n-ERR the keyspace of this connection is cut by key ranges and has no slots\r\n*"));
+    CHECK(holds(
+        e,
+        "+OK\r\n-ERR the keyspace of this connection is cut by key ranges and has no slots\r\n*"));
     cluster_close(&cf);
 }
 
@@ -220,7 +231,9 @@ TEST(cluster, before_the_founding_there_is_none)
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);
 
-    fixture_send(f, e, "CLUSTER SLOTS\r\nCLUSTER MYID\r\nREADONLY\r\nCLUSTER COUNTKEYSINSLOT 1\r\nSELECT 16\r\nCLUSTER KEYSLOT foo\r\n");
+    fixture_send(f, e,
+                 "CLUSTER SLOTS\r\nCLUSTER MYID\r\nREADONLY\r\nCLUSTER COUNTKEYSINSLOT 1\r\nSELECT "
+                 "16\r\nCLUSTER KEYSLOT foo\r\n");
     CHECK_GOT(e, "-ERR This instance has cluster support disabled\r\n"
                  "-ERR This instance has cluster support disabled\r\n"
                  "-ERR This instance has cluster support disabled\r\n"
@@ -236,10 +249,13 @@ TEST(cluster, a_name_may_only_not_be_known_yet)
     struct core *empty = core_new(cf.store);
 
     cf.f->map = empty; /* a node that has just started */
-    fixture_send(cf.f, e, "SELECT 16\r\nSELECT orders\r\nAUTH orders x\r\nSELECT 3\r\nAUTH default x\r\n");
-    CHECK_GOT(e, "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n"
-                 "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n"
-                 "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n+OK\r\n+OK\r\n");
+    fixture_send(cf.f, e,
+                 "SELECT 16\r\nSELECT orders\r\nAUTH orders x\r\nSELECT 3\r\nAUTH default x\r\n");
+    CHECK_GOT(e,
+              "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n"
+              "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try again\r\n"
+              "-NOQUORUM this node has no map of the keyspaces yet; nothing was done, try "
+              "again\r\n+OK\r\n+OK\r\n");
     cf.f->map = cf.core;
     core_free(empty);
     cluster_close(&cf);

@@ -1,5 +1,6 @@
-/* For the tests of many partitions and the fuzzer: the fixture of door_fakes.h with a founded cluster of three
- * nodes, whose map is a core in memory, and a gateway for every partition of it. Node 1 is the door's. */
+/* For the tests of many partitions and the fuzzer: the fixture of door_fakes.h with a founded
+ * cluster of three nodes, whose map is a core in memory, and a gateway for every partition of it.
+ * Node 1 is the door's. */
 #pragma once
 
 #include "server/redis/door_fakes.h"
@@ -39,7 +40,7 @@ static inline void cluster_host_all(struct cluster_fixture *cf)
 static inline struct core_node_spec cluster_node(u32 id)
 {
     static const char *const redis[] = {"10.0.0.1:6379", "10.0.0.2:6380", "10.0.0.3:6381"},
-                            *const peer[] = {"10.0.0.1:7379", "10.0.0.2:7380", "10.0.0.3:7381"};
+                             *const peer[] = {"10.0.0.1:7379", "10.0.0.2:7380", "10.0.0.3:7381"};
 
     return (struct core_node_spec){.incarnation = {{(u8)id, 0xAA}},
                                    .peer = str_of(peer[id - 1]),
@@ -59,8 +60,8 @@ static inline u32 cluster_create(struct cluster_fixture *cf, const char *name,
     return core_keyspace_named(cf->core, str_of(name))->id;
 }
 
-/* Keyspace "default"; "orders", number 16, of four partitions; "alone", number 17, of one; "ranged",
- * number 18. */
+/* Keyspace "default"; "orders", number 16, of four partitions; "alone", number 17, of one;
+ * "ranged", number 18. */
 static inline struct cluster_fixture cluster_new(void)
 {
     struct cluster_fixture cf = {.f = fixture_new(), .image = kvs_image_new()};
@@ -101,7 +102,8 @@ static inline u64 cluster_part(const struct cluster_fixture *cf, u32 id, u32 at)
 /* The upper half, from this slot or key on, becomes a partition of its own. */
 static inline void cluster_split(struct cluster_fixture *cf, u64 part, u16 slot, str key)
 {
-    struct core_command cmd = {.op = CORE_PART_BEGIN, .part = part, .kind = CORE_OP_SPLIT, .slot = slot, .key = key};
+    struct core_command cmd = {
+        .op = CORE_PART_BEGIN, .part = part, .kind = CORE_OP_SPLIT, .slot = slot, .key = key};
 
     cmd.epoch = core_part(cf->core, part)->epoch;
     cluster_do(cf, &cmd);

@@ -1,7 +1,8 @@
-/* One command asked in many partitions, one reply made of theirs. At most GATHER_WIDTH of them are under way at
- * a time, and nothing behind the command is parsed before it is answered, so a connection holds one of these
- * at most. A failure of one partition is never hidden: of a read it is the reply; of a write that was done
- * elsewhere the reply says how far it came, under the name UNKNOWN. */
+/* One command asked in many partitions, one reply made of theirs. At most GATHER_WIDTH of them are
+ * under way at a time, and nothing behind the command is parsed before it is answered, so a
+ * connection holds one of these at most. A failure of one partition is never hidden: of a read it
+ * is the reply; of a write that was done elsewhere the reply says how far it came, under the name
+ * UNKNOWN. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mem.h"
@@ -268,8 +269,7 @@ void redis_gather(struct slot *s, const struct gather_rule *rule, struct rcbuf *
 }
 
 void redis_gather_wait(struct slot *s, const struct gather_rule *rule,
-                       const struct gather_target *targets, u32 count, u32 replicas,
-                       nanos deadline)
+                       const struct gather_target *targets, u32 count, u32 replicas, nanos deadline)
 {
     struct gather *g = gather_new(s, rule);
 

@@ -18,8 +18,8 @@ static struct client_order **bucket_of(struct client_orders *o, u64 part)
     return &o->buckets[(part * 0x9e3779b97f4a7c15u) >> 60];
 }
 
-/* Those without a request under way order nothing; of their writes WAIT can only say what holds of any
- * acknowledged one. */
+/* Those without a request under way order nothing; of their writes WAIT can only say what holds of
+ * any acknowledged one. */
 static void forget_idle(struct client *c)
 {
     struct client_orders *o = c->orders;

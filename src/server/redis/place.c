@@ -1,5 +1,5 @@
-/* Where a command belongs: in one partition of its connection's keyspace, in all of them, or nowhere,
- * and then why. Keys of one command must lie in one partition, not in one slot. */
+/* Where a command belongs: in one partition of its connection's keyspace, in all of them, or
+ * nowhere, and then why. Keys of one command must lie in one partition, not in one slot. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mutant.h"
@@ -31,7 +31,8 @@ static bool is_moved(struct client *c, bool is_read, str key, struct place *p)
 {
     struct redis_door *d = c->door;
 
-    if (!c->asked_map || c->asking || (is_read && c->readonly) || c->keyspace->is_range) return false;
+    if (!c->asked_map || c->asking || (is_read && c->readonly) || c->keyspace->is_range)
+        return false;
     node_id leader = routes_leader(d->routes, p->part);
     const struct core *map = routes_map(d->routes);
     const struct core_node *n = map && leader ? core_node(map, (u32)leader) : NULL;
@@ -89,11 +90,12 @@ static int shown(str key)
 static void refuse_apart(const struct keyspace_routes *k, const struct place *p,
                          struct resp_writer *w)
 {
-    resp_errorf(w,
-                "CROSSSLOT the keys '%.*s' and '%.*s' lie in different partitions of keyspace %.*s; "
-                "nothing was done. Give both the same {tag}, or use a keyspace with one partition",
-                shown(p->one), (const char *)p->one.at, shown(p->other), (const char *)p->other.at,
-                STR_ARG(core_str(&k->name)));
+    resp_errorf(
+        w,
+        "CROSSSLOT the keys '%.*s' and '%.*s' lie in different partitions of keyspace %.*s; "
+        "nothing was done. Give both the same {tag}, or use a keyspace with one partition",
+        shown(p->one), (const char *)p->one.at, shown(p->other), (const char *)p->other.at,
+        STR_ARG(core_str(&k->name)));
 }
 
 void redis_place_refuse(struct client *c, const struct place *p, struct resp_writer *w)
@@ -103,22 +105,25 @@ void redis_place_refuse(struct client *c, const struct place *p, struct resp_wri
     switch (p->verdict) {
     case PLACE_APART: refuse_apart(k, p, w); break;
     case PLACE_GONE:
-        resp_error(w, "ERR the keyspace of this connection was dropped; SELECT another one, or SELECT default");
+        resp_error(w, "ERR the keyspace of this connection was dropped; SELECT another one, or "
+                      "SELECT default");
         break;
     case PLACE_MOVED:
         resp_errorf(w, "MOVED %u %.*s", p->slot, STR_ARG(core_str(&p->node->redis)));
         break;
     case PLACE_EVERYWHERE:
-        resp_errorf(w,
-                    "CROSSSLOT the command is about all %u partitions of keyspace %.*s and cannot run "
-                    "in all of them at once; nothing was done. Use a keyspace with one partition",
-                    k->count, STR_ARG(core_str(&k->name)));
+        resp_errorf(
+            w,
+            "CROSSSLOT the command is about all %u partitions of keyspace %.*s and cannot run "
+            "in all of them at once; nothing was done. Use a keyspace with one partition",
+            k->count, STR_ARG(core_str(&k->name)));
         break;
     default: resp_error(w, redis_absent_text); break;
     }
 }
 
-const char redis_absent_text[] = "NOQUORUM this node has not heard of the partition yet; nothing was done, try again";
+const char redis_absent_text[] =
+    "NOQUORUM this node has not heard of the partition yet; nothing was done, try again";
 
 /* --- what was sent by an older map --- */
 
@@ -151,7 +156,8 @@ static bool first_exec_key(struct reader *r, struct entry_command *c, str *key)
     return false;
 }
 
-bool redis_entry_moved(struct redis_door *d, u64 part, enum gateway_kind kind, const struct entry *e)
+bool redis_entry_moved(struct redis_door *d, u64 part, enum gateway_kind kind,
+                       const struct entry *e)
 {
     struct reader r = reader_of(e->body);
     struct entry_command c = {0};

@@ -1,6 +1,6 @@
-/* A door to many partitions: which one a command goes to, what is refused, and what asks all. In "orders"
- * partition 0 has the slots 0-4095, 1 4096-8191, 2 8192-12287, 3 12288-16383. `foo` has slot 12182, `bar`
- * 5061, `b` 3300, `c` 7365, `a` 15495, `{bar}x` that of bar. */
+/* A door to many partitions: which one a command goes to, what is refused, and what asks all. In
+ * "orders" partition 0 has the slots 0-4095, 1 4096-8191, 2 8192-12287, 3 12288-16383. `foo` has
+ * slot 12182, `bar` 5061, `b` 3300, `c` 7365, `a` 15495, `{bar}x` that of bar. */
 #include "server/redis/door_cluster.h"
 #include "server/redis/door_fixture.h"
 
@@ -66,7 +66,9 @@ TEST(routing, keyspaces_are_selected_by_number_and_name)
     CHECK(fixture_asked(cf.f, 0, 2, "GET b")); /* a database of the keyspace */
     fixture_answer(cf.f, 0, "$-1\r\n");
     buf_clear(&e->got);
-    fixture_send(cf.f, e, "SELECT orders\r\nSELECT 19\r\nSELECT 1\r\nSELECT -1\r\nSELECT core\r\nSELECT nosuch\r\n");
+    fixture_send(
+        cf.f, e,
+        "SELECT orders\r\nSELECT 19\r\nSELECT 1\r\nSELECT -1\r\nSELECT core\r\nSELECT nosuch\r\n");
     CHECK_GOT(e, "+OK\r\n-ERR DB index is out of range\r\n+OK\r\n-ERR DB index is out of range\r\n"
                  "-ERR value is not an integer or out of range\r\n"
                  "-ERR value is not an integer or out of range\r\n");
@@ -82,7 +84,9 @@ TEST(routing, a_keyspaces_user_enters_it)
     struct cluster_fixture cf = cluster_open();
     struct far_end *e = fixture_connect(cf.f), *h = fixture_connect(cf.f);
 
-    fixture_send(cf.f, e, "SELECT 5\r\nAUTH default x\r\nGET k\r\nAUTH orders x\r\nGET b\r\nAUTH nobody x\r\nAUTH core x\r\n");
+    fixture_send(cf.f, e,
+                 "SELECT 5\r\nAUTH default x\r\nGET k\r\nAUTH orders x\r\nGET b\r\nAUTH nobody "
+                 "x\r\nAUTH core x\r\n");
     CHECK_EQ(cf.f->asked_part[0], PART_DEFAULT);
     CHECK(fixture_asked(cf.f, 0, 5, "GET k"));
     CHECK(went_to(&cf, 1, 0, "GET b"));
@@ -109,11 +113,12 @@ TEST(routing, keys_of_one_partition_go_together_and_others_are_refused)
     CHECK(went_to(&cf, 0, 1, "MSET bar 1 c 2"));
     CHECK_EQ(cf.f->request_count, 1);
     fixture_answer(cf.f, 0, "+OK\r\n");
-    CHECK_GOT(e, "+OK\r\n+OK\r\n"
-                 "-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
-                 "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n"
-                 "-CROSSSLOT the keys 'b' and 'a' lie in different partitions of keyspace orders; "
-                 "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n");
+    CHECK_GOT(
+        e, "+OK\r\n+OK\r\n"
+           "-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
+           "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n"
+           "-CROSSSLOT the keys 'b' and 'a' lie in different partitions of keyspace orders; "
+           "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n");
     fixture_send(cf.f, e, "SELECT 17\r\nMGET bar c foo b a\r\n");
     CHECK_EQ(cf.f->asked_part[1], cluster_part(&cf, 17, 0));
     fixture_answer(cf.f, 1, "*0\r\n");
@@ -130,11 +135,14 @@ TEST(routing, a_transaction_runs_in_the_partition_of_its_keys)
     fixture_answer(cf.f, 0, "*2\r\n+OK\r\n:1\r\n");
     CHECK_GOT(e, "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n");
     fixture_send(cf.f, e, "MULTI\r\nSET bar 1\r\nINCR foo\r\nEXEC\r\nPING\r\n");
-    CHECK_GOT(e, "+OK\r\n+QUEUED\r\n+QUEUED\r\n"
-                 "-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
-                 "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n+PONG\r\n");
+    CHECK_GOT(e,
+              "+OK\r\n+QUEUED\r\n+QUEUED\r\n"
+              "-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
+              "nothing was done. Give both the same {tag}, or use a keyspace with one "
+              "partition\r\n+PONG\r\n");
     fixture_send(cf.f, e, "MULTI\r\nDBSIZE\r\nEXEC\r\n");
-    CHECK_GOT(e, "+OK\r\n-CROSSSLOT the command is about all 4 partitions of keyspace orders and cannot run in "
+    CHECK_GOT(e, "+OK\r\n-CROSSSLOT the command is about all 4 partitions of keyspace orders and "
+                 "cannot run in "
                  "all of them at once; nothing was done. Use a keyspace with one partition\r\n"
                  "-EXECABORT Transaction discarded because of previous errors.\r\n");
     cluster_close(&cf);
@@ -146,8 +154,10 @@ TEST(routing, watched_keys_count_for_where_exec_runs)
     struct far_end *e = fixture_connect(cf.f);
 
     fixture_send(cf.f, e, "SELECT 16\r\nWATCH bar foo\r\n");
-    CHECK_GOT(e, "+OK\r\n-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
-                 "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n");
+    CHECK_GOT(
+        e, "+OK\r\n-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace "
+           "orders; "
+           "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n");
     fixture_send(cf.f, e, "WATCH bar\r\n");
     CHECK_EQ(cf.f->asked_part[0], cluster_part(&cf, ORDERS, 1));
     struct gateway_reply seen = {.bytes = STR("\1\7\0\0\0\0\0\0\0")};
@@ -158,9 +168,11 @@ TEST(routing, watched_keys_count_for_where_exec_runs)
     fixture_turn(cf.f);
     CHECK_GOT(e, "+OK\r\n");
     fixture_send(cf.f, e, "SELECT default\r\nMULTI\r\nSET foo 1\r\nEXEC\r\n");
-    CHECK_GOT(e, "-ERR keys of this keyspace are watched; UNWATCH before you leave it\r\n+OK\r\n+QUEUED\r\n"
-                 "-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
-                 "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n");
+    CHECK_GOT(
+        e,
+        "-ERR keys of this keyspace are watched; UNWATCH before you leave it\r\n+OK\r\n+QUEUED\r\n"
+        "-CROSSSLOT the keys 'bar' and 'foo' lie in different partitions of keyspace orders; "
+        "nothing was done. Give both the same {tag}, or use a keyspace with one partition\r\n");
     CHECK_EQ(cf.f->request_count, 1);
     cluster_close(&cf);
 }
@@ -207,9 +219,12 @@ TEST(routing, a_partition_not_heard_of_is_a_retriable_error)
     cluster_create(&cf, "new", "hash:2");
     struct far_end *e = fixture_connect(cf.f);
 
-    fixture_send(cf.f, e, "SELECT new\r\nGET foo\r\nMULTI\r\nSET foo 1\r\nEXEC\r\nDBSIZE\r\nFLUSHDB\r\n");
-    CHECK_GOT(e, "+OK\r\n-NOQUORUM this node has not heard of the partition yet; nothing was done, try again\r\n"
-                 "+OK\r\n-NOQUORUM this node has not heard of the partition yet; nothing was done, try again\r\n"
+    fixture_send(cf.f, e,
+                 "SELECT new\r\nGET foo\r\nMULTI\r\nSET foo 1\r\nEXEC\r\nDBSIZE\r\nFLUSHDB\r\n");
+    CHECK_GOT(e, "+OK\r\n-NOQUORUM this node has not heard of the partition yet; nothing was done, "
+                 "try again\r\n"
+                 "+OK\r\n-NOQUORUM this node has not heard of the partition yet; nothing was done, "
+                 "try again\r\n"
                  "-EXECABORT Transaction discarded because of previous errors.\r\n"
                  "-NOQUORUM this node has not heard of the partition yet\r\n"
                  "-NOQUORUM this node has not heard of the partition yet\r\n");
@@ -226,10 +241,14 @@ TEST(routing, a_dropped_keyspace_is_said_to_be)
     struct far_end *e = fixture_connect(cf.f);
 
     fixture_send(cf.f, e, "SELECT 16\r\n");
-    cluster_do(&cf, &(struct core_command){.op = CORE_KS_DROP, .keyspace = ORDERS, .name = STR("orders")});
-    fixture_send(cf.f, e, "GET foo\r\nDBSIZE\r\nWAIT 0 0\r\nSELECT 0\r\nSELECT default\r\nSELECT 16\r\n");
-    CHECK_GOT(e, "+OK\r\n-ERR the keyspace of this connection was dropped; SELECT another one, or SELECT default\r\n"
-                 "-ERR the keyspace of this connection was dropped; SELECT another one, or SELECT default\r\n"
+    cluster_do(
+        &cf, &(struct core_command){.op = CORE_KS_DROP, .keyspace = ORDERS, .name = STR("orders")});
+    fixture_send(cf.f, e,
+                 "GET foo\r\nDBSIZE\r\nWAIT 0 0\r\nSELECT 0\r\nSELECT default\r\nSELECT 16\r\n");
+    CHECK_GOT(e, "+OK\r\n-ERR the keyspace of this connection was dropped; SELECT another one, or "
+                 "SELECT default\r\n"
+                 "-ERR the keyspace of this connection was dropped; SELECT another one, or SELECT "
+                 "default\r\n"
                  ":1\r\n+OK\r\n+OK\r\n-ERR DB index is out of range\r\n");
     cluster_close(&cf);
 }
@@ -270,7 +289,8 @@ TEST(routing, a_flush_that_some_partitions_refuse_is_unknown)
     CHECK_GOT(e, "");
     fixture_answer(cf.f, 2, "+OK\r\n");
     snprintf(expected, sizeof expected,
-             "-UNKNOWN flushall was done in 3 of 4 partitions of keyspace orders; partition %llu answered: "
+             "-UNKNOWN flushall was done in 3 of 4 partitions of keyspace orders; partition %llu "
+             "answered: "
              "NOQUORUM no leader\r\n",
              (unsigned long long)cluster_part(&cf, ORDERS, 3));
     CHECK_GOT(e, expected);
@@ -281,7 +301,8 @@ TEST(routing, a_flush_that_some_partitions_refuse_is_unknown)
     for (u32 i = 8; i < 12; i++)
         fixture_answer(cf.f, i, i == 9 ? "-UNKNOWN x\r\n" : "-NOQUORUM y\r\n");
     snprintf(expected, sizeof expected,
-             "-UNKNOWN flushdb was done in 0 of 4 partitions of keyspace orders; partition %llu answered: NOQUORUM y\r\n",
+             "-UNKNOWN flushdb was done in 0 of 4 partitions of keyspace orders; partition %llu "
+             "answered: NOQUORUM y\r\n",
              (unsigned long long)cluster_part(&cf, ORDERS, 0));
     CHECK_GOT(e, expected);
     cluster_close(&cf);
@@ -327,9 +348,10 @@ TEST(routing, a_client_that_is_gone_lets_its_flush_go_on_and_its_reads_end)
 
 TEST(routing, a_client_may_go_in_the_middle_of_any_of_them)
 {
-    static const char *const commands[] = {"KEYS *\r\n", "RANDOMKEY\r\n", "SCAN 0\r\n", "DBSIZE\r\n", "FLUSHDB\r\n",
-                                           "CLUSTER COUNTKEYSINSLOT 5\r\n", "WAIT 3 0\r\n",
-                                           "Q.SESSION OPEN\r\n"};
+    static const char *const commands[] = {"KEYS *\r\n",   "RANDOMKEY\r\n",
+                                           "SCAN 0\r\n",   "DBSIZE\r\n",
+                                           "FLUSHDB\r\n",  "CLUSTER COUNTKEYSINSLOT 5\r\n",
+                                           "WAIT 3 0\r\n", "Q.SESSION OPEN\r\n"};
     struct cluster_fixture cf = cluster_open();
 
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
@@ -418,10 +440,13 @@ TEST(routing, whole_databases_over_several_partitions_look_like_one)
         fixture_serve(cf.f);
         CHECK(got_begins(e, "$"));
     }
-    fixture_send(cf.f, e, "FLUSHDB\r\nSET key:7 1\r\nRANDOMKEY\r\nSCAN x\r\nSCAN 0 COUNT 0\r\nSWAPDB 0 1\r\nDBSIZE\r\n");
+    fixture_send(cf.f, e,
+                 "FLUSHDB\r\nSET key:7 1\r\nRANDOMKEY\r\nSCAN x\r\nSCAN 0 COUNT 0\r\nSWAPDB 0 "
+                 "1\r\nDBSIZE\r\n");
     fixture_serve(cf.f);
     CHECK_GOT(e, "+OK\r\n+OK\r\n$5\r\nkey:7\r\n-ERR invalid cursor\r\n-ERR syntax error\r\n"
-                 "-CROSSSLOT the command is about all 4 partitions of keyspace orders and cannot run in all of "
+                 "-CROSSSLOT the command is about all 4 partitions of keyspace orders and cannot "
+                 "run in all of "
                  "them at once; nothing was done. Use a keyspace with one partition\r\n:1\r\n");
     cluster_close(&cf);
 }
@@ -434,7 +459,8 @@ TEST(routing, a_split_moves_the_keys_of_the_upper_half)
     fixture_send(cf.f, e, "SELECT 16\r\nGET b\r\nGET bar\r\n"); /* slots 3300 and 5061 */
     cluster_split(&cf, cluster_part(&cf, ORDERS, 0), 3000, (str){0});
     fixture_send(cf.f, e, "GET b\r\n");
-    CHECK_EQ(cf.f->request_count, 2); /* not the lower half's any more, and the upper is not here yet */
+    CHECK_EQ(cf.f->request_count,
+             2); /* not the lower half's any more, and the upper is not here yet */
     cluster_host_all(&cf);
     fixture_send(cf.f, e, "GET b\r\nGET bar\r\nSCAN 0\r\n");
     CHECK(went_to(&cf, 0, 0, "GET b"));
@@ -444,7 +470,8 @@ TEST(routing, a_split_moves_the_keys_of_the_upper_half)
     CHECK(cf.f->asked_part[3] == cf.f->asked_part[1]);
     for (u32 i = 0; i < 4; i++) fixture_answer(cf.f, i, "$-1\r\n");
     buf_clear(&e->got);
-    fixture_answer(cf.f, 4, "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n"); /* goes on in the upper half: 3000 << 48 */
+    fixture_answer(
+        cf.f, 4, "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n"); /* goes on in the upper half: 3000 << 48 */
     CHECK_GOT(e, "*2\r\n$18\r\n844424930131968000\r\n*1\r\n$1\r\nk\r\n");
     cluster_close(&cf);
 }
@@ -453,7 +480,9 @@ TEST(routing, a_split_moves_the_keys_of_the_upper_half)
 static void give_back(struct fixture *f, u32 i)
 {
     struct gateway_request *req = f->requests[i];
-    struct gateway_reply reply = {.bytes = STR("-NOQUORUM x\r\n"), .failed = true, .moved = rcbuf_from(rcbuf_str(req->entry))};
+    struct gateway_reply reply = {.bytes = STR("-NOQUORUM x\r\n"),
+                                  .failed = true,
+                                  .moved = rcbuf_from(rcbuf_str(req->entry))};
 
     f->requests[i] = NULL;
     rcbuf_unref(req->entry);
@@ -513,7 +542,9 @@ TEST(routing, key_ranges_are_told_by_the_key)
     fixture_serve(cf.f);
     buf_clear(&e->got);
     fixture_send(cf.f, e, "MGET key:1 key:2\r\n");
-    CHECK(got_begins(e, "-CROSSSLOT the keys 'key:1' and 'key:2' lie in different partitions of keyspace ranged;"));
+    CHECK(got_begins(
+        e,
+        "-CROSSSLOT the keys 'key:1' and 'key:2' lie in different partitions of keyspace ranged;"));
     fill(&cf, e, 300);
     fixture_send(cf.f, e, "DBSIZE\r\n");
     fixture_serve(cf.f);
@@ -545,11 +576,13 @@ TEST(routing, the_keys_of_a_slot)
         fixture_serve(cf.f);
     }
     fill(&cf, e, 100);
-    fixture_send(cf.f, e, "CLUSTER KEYSLOT {foo}9\r\nCLUSTER COUNTKEYSINSLOT 12182\r\n"
-                          "CLUSTER COUNTKEYSINSLOT 12181\r\nCLUSTER GETKEYSINSLOT 12182 0\r\n"
-                          "CLUSTER COUNTKEYSINSLOT 16384\r\nCLUSTER GETKEYSINSLOT 1 -1\r\n");
+    fixture_send(cf.f, e,
+                 "CLUSTER KEYSLOT {foo}9\r\nCLUSTER COUNTKEYSINSLOT 12182\r\n"
+                 "CLUSTER COUNTKEYSINSLOT 12181\r\nCLUSTER GETKEYSINSLOT 12182 0\r\n"
+                 "CLUSTER COUNTKEYSINSLOT 16384\r\nCLUSTER GETKEYSINSLOT 1 -1\r\n");
     fixture_serve(cf.f);
-    CHECK_GOT(e, ":12182\r\n:2500\r\n:0\r\n*0\r\n-ERR Invalid slot\r\n-ERR Invalid slot or number of keys\r\n");
+    CHECK_GOT(e, ":12182\r\n:2500\r\n:0\r\n*0\r\n-ERR Invalid slot\r\n-ERR Invalid slot or number "
+                 "of keys\r\n");
     fixture_send(cf.f, e, "CLUSTER GETKEYSINSLOT 12182 2\r\n");
     fixture_serve(cf.f);
     CHECK(got_begins(e, "*2\r\n$"));
@@ -590,7 +623,8 @@ TEST(routing, wait_does_not_fail_for_partitions_that_are_gone)
     fixture_send(cf.f, e, "SELECT 16\r\nSET bar 1\r\nSET foo 1\r\nSELECT default\r\n");
     fixture_answer_index(cf.f, 0, STR("+OK\r\n"), 70);
     fixture_answer_index(cf.f, 1, STR("+OK\r\n"), 80);
-    cluster_do(&cf, &(struct core_command){.op = CORE_KS_DROP, .keyspace = ORDERS, .name = STR("orders")});
+    cluster_do(
+        &cf, &(struct core_command){.op = CORE_KS_DROP, .keyspace = ORDERS, .name = STR("orders")});
     for (u32 i = 0; i < cf.f->part_count; i++) /* forgotten */
         if (cf.f->parts[i]->hosted.id == cf.f->asked_part[0]) cf.f->parts[i]->hosted.id = 9999;
     cf.f->parts_changes++;
@@ -614,8 +648,9 @@ TEST(routing, a_session_is_opened_in_every_partition_and_called_in_one)
     }
     fixture_answer(cf.f, 0, "+OK\r\n");
     CHECK(got_begins(e, "+OK\r\n$32\r\n"));
-    fixture_send(cf.f, e, "Q.SESSION CALL 00112233445566778899aabbccddeeff 5 INCR bar\r\n"
-                          "Q.SESSION CALL 00112233445566778899aabbccddeeff 6 DEL bar foo\r\n");
+    fixture_send(cf.f, e,
+                 "Q.SESSION CALL 00112233445566778899aabbccddeeff 5 INCR bar\r\n"
+                 "Q.SESSION CALL 00112233445566778899aabbccddeeff 6 DEL bar foo\r\n");
     CHECK(went_to(&cf, 4, 1, "INCR bar"));
     CHECK_EQ(fixture_entry(cf.f, 4).seq, 5);
     fixture_answer(cf.f, 4, ":1\r\n");
@@ -645,6 +680,7 @@ TEST_MAIN(RUN(routing, a_key_goes_to_the_partition_of_its_slot),
           RUN(routing, whole_databases_over_several_partitions_look_like_one),
           RUN(routing, a_split_moves_the_keys_of_the_upper_half),
           RUN(routing, what_was_sent_by_an_older_map_goes_on_to_the_new_place),
-          RUN(routing, key_ranges_are_told_by_the_key), RUN(routing, the_keys_of_a_slot), RUN(routing, wait_is_about_all_partitions_written),
+          RUN(routing, key_ranges_are_told_by_the_key), RUN(routing, the_keys_of_a_slot),
+          RUN(routing, wait_is_about_all_partitions_written),
           RUN(routing, wait_does_not_fail_for_partitions_that_are_gone),
           RUN(routing, a_session_is_opened_in_every_partition_and_called_in_one))

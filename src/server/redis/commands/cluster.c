@@ -1,6 +1,7 @@
-/* CLUSTER, ASKING, READONLY, READWRITE: what a Redis Cluster client needs to find the leader of each slot of its
- * connection's keyspace. Who asks for the map is told MOVED from then on (place.c). Changing the cluster is
- * not done from here: those subcommands name the command to use. */
+/* CLUSTER, ASKING, READONLY, READWRITE: what a Redis Cluster client needs to find the leader of
+ * each slot of its connection's keyspace. Who asks for the map is told MOVED from then on
+ * (place.c). Changing the cluster is not done from here: those subcommands name the command to use.
+ */
 #include "server/redis/commands/cluster_map.h"
 
 #include "base/bytes.h"
@@ -93,7 +94,8 @@ static void ask_from(struct slot *s, u64 cursor)
     for (u64 left = cursor; split == 0 || left; left /= 10) split++;
     str words[] = {STR("SCAN"), str_from(buf_bytes(&text), split), STR("COUNT"),
                    str_from(buf_bytes(&text) + split, text.len - split)};
-    redis_slot_ask(s, h, GATEWAY_READ, redis_command_entry(c->door, false, &header, c->db, words, 4));
+    redis_slot_ask(s, h, GATEWAY_READ,
+                   redis_command_entry(c->door, false, &header, c->db, words, 4));
     buf_done(&text);
 }
 
@@ -203,8 +205,10 @@ static const struct {
     {"forget", "use `quorate node remove`"},
     {"reset", "use `quorate node remove`, then start the node on an empty directory"},
     {"replicate", "replicas are placed by the cluster; to move one use `quorate group move`"},
-    {"failover", "a leader that fails is replaced by itself; to empty a node use `quorate node drain`"},
-    {"addslots", "slots are cut when a keyspace is made: `quorate ks create NAME partitions=hash:N`"},
+    {"failover",
+     "a leader that fails is replaced by itself; to empty a node use `quorate node drain`"},
+    {"addslots",
+     "slots are cut when a keyspace is made: `quorate ks create NAME partitions=hash:N`"},
     {"addslotsrange",
      "slots are cut when a keyspace is made: `quorate ks create NAME partitions=hash:N`"},
     {"delslots", "slots always belong to a partition; to move one use `quorate group move`"},
@@ -212,7 +216,8 @@ static const struct {
     {"flushslots", "slots always belong to a partition; to move one use `quorate group move`"},
     {"setslot", "partitions move as a whole, with `quorate group move`"},
     {"bumpepoch", "epochs are the cluster's own; to move a partition use `quorate group move`"},
-    {"set-config-epoch", "epochs are the cluster's own; to move a partition use `quorate group move`"},
+    {"set-config-epoch",
+     "epochs are the cluster's own; to move a partition use `quorate group move`"},
     {"saveconfig", "the map is always saved; `quorate status` shows it"},
 };
 

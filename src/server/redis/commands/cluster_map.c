@@ -1,6 +1,7 @@
-/* CLUSTER SLOTS, SHARDS, NODES and INFO: the map, as Redis 7.0 would tell it. A node may lead some partitions
- * and follow in others, which Redis does not know: in SLOTS and SHARDS it is the master of what it leads and a
- * replica of what it follows in; NODES has one line for it, which says master if it leads anything. */
+/* CLUSTER SLOTS, SHARDS, NODES and INFO: the map, as Redis 7.0 would tell it. A node may lead some
+ * partitions and follow in others, which Redis does not know: in SLOTS and SHARDS it is the master
+ * of what it leads and a replica of what it follows in; NODES has one line for it, which says
+ * master if it leads anything. */
 #include "server/redis/commands/cluster_map.h"
 
 #include "base/mem.h"
@@ -63,8 +64,9 @@ bool cluster_map_begin(struct call *call, struct slot_map *out)
         return false;
     }
     if (!k || k->settings[CORE_PARTITIONS] == 0) {
-        resp_error(&call->w, k ? "ERR the keyspace of this connection is cut by key ranges and has no slots"
-                               : "ERR the keyspace of this connection was dropped");
+        resp_error(&call->w,
+                   k ? "ERR the keyspace of this connection is cut by key ranges and has no slots"
+                     : "ERR the keyspace of this connection was dropped");
         return false;
     }
     out->spans = mem_zalloc_array(k->part_count, sizeof *out->spans);
@@ -146,7 +148,8 @@ static void put_field(struct resp_writer *w, const char *name, str value)
     resp_bulk(w, value);
 }
 
-static void put_shards_node(struct call *call, const struct core *core, node_id node, bool is_master)
+static void put_shards_node(struct call *call, const struct core *core, node_id node,
+                            bool is_master)
 {
     struct resp_writer *w = &call->w;
     const struct core_node *n = core_node(core, (u32)node);
@@ -212,7 +215,8 @@ void cmd_cluster_shards(struct call *call)
 
 /* --- NODES --- */
 
-/* Whose replica is it, as Redis would see it? 0: it leads something, or has nothing of the keyspace. */
+/* Whose replica is it, as Redis would see it? 0: it leads something, or has nothing of the
+ * keyspace. */
 static node_id master_of(const struct slot_map *m, node_id node)
 {
     node_id master = 0;
@@ -300,11 +304,12 @@ void cmd_cluster_info(struct call *call)
                "cluster_state:%s\r\ncluster_slots_assigned:%u\r\ncluster_slots_ok:%u\r\n"
                "cluster_slots_pfail:%u\r\ncluster_slots_fail:0\r\n",
                led == CORE_SLOTS ? "ok" : "fail", (u32)CORE_SLOTS, led, CORE_SLOTS - led);
-    buf_printf(&text,
-               "cluster_known_nodes:%u\r\ncluster_size:%u\r\ncluster_current_epoch:%llu\r\n"
-               "cluster_my_epoch:%llu\r\ncluster_stats_messages_sent:0\r\n"
-               "cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n",
-               nodes, masters_in(&m), (unsigned long long)epoch, (unsigned long long)epoch);
+    buf_printf(
+        &text,
+        "cluster_known_nodes:%u\r\ncluster_size:%u\r\ncluster_current_epoch:%llu\r\n"
+        "cluster_my_epoch:%llu\r\ncluster_stats_messages_sent:0\r\n"
+        "cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n",
+        nodes, masters_in(&m), (unsigned long long)epoch, (unsigned long long)epoch);
     resp_verbatim_txt(&call->w, buf_str(&text));
     buf_done(&text);
     cluster_map_done(&m);

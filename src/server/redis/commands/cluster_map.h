@@ -1,5 +1,6 @@
-/* What the CLUSTER commands say of slots and nodes, as spans with one owner: the partitions of a keyspace
- * beside each other that one node leads and the same nodes follow. Shared by the files of CLUSTER. */
+/* What the CLUSTER commands say of slots and nodes, as spans with one owner: the partitions of a
+ * keyspace beside each other that one node leads and the same nodes follow. Shared by the files of
+ * CLUSTER. */
 #pragma once
 
 #include "server/redis/redis_internal.h"

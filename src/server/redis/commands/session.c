@@ -76,7 +76,8 @@ static void give_ok(struct gather_result *g, struct resp_writer *w)
 static const char closed_already[] = "-SESSION unknown";
 
 /* A session is in every partition of its keyspace, so that a call with any key finds it. */
-static const struct gather_rule open_rule = {"Q.SESSION OPEN", GATEWAY_WRITE, take_ok, give_id, NULL};
+static const struct gather_rule open_rule = {"Q.SESSION OPEN", GATEWAY_WRITE, take_ok, give_id,
+                                             NULL};
 static const struct gather_rule close_rule = {"Q.SESSION CLOSE", GATEWAY_WRITE, take_ok, give_ok,
                                               closed_already};
 

@@ -1,7 +1,8 @@
-/* Commands about a whole database, in a keyspace of several partitions. DBSIZE, KEYS and the FLUSHes ask
- * all of them. SCAN needs no memory of where it is: a cursor is a position in the keyspace's order
- * (docs/formats/keys.md), whose slot says which partition has it, today or after a split. RANDOMKEY tries
- * one partition after the other. Partitions of key ranges have each a piece of every slot, so both ask all. */
+/* Commands about a whole database, in a keyspace of several partitions. DBSIZE, KEYS and the
+ * FLUSHes ask all of them. SCAN needs no memory of where it is: a cursor is a position in the
+ * keyspace's order (docs/formats/keys.md), whose slot says which partition has it, today or after a
+ * split. RANDOMKEY tries one partition after the other. Partitions of key ranges have each a piece
+ * of every slot, so both ask all. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mutant.h"
@@ -166,8 +167,7 @@ static void finish_random_key(struct slot *s, const struct gateway_reply *reply)
     struct routes *r = c->door->routes;
     bool is_nil = reply->bytes.len == 5 || (reply->bytes.len == 3 && reply->bytes.at[0] == '_');
 
-    if (reply->failed || !is_nil || !s->walk_left || c->gone ||
-        routes_count(r, c->keyspace) == 0) {
+    if (reply->failed || !is_nil || !s->walk_left || c->gone || routes_count(r, c->keyspace) == 0) {
         redis_slot_answer(s, reply->bytes);
         return;
     }
@@ -230,16 +230,16 @@ static void walk_from(struct client *c, slot_finish_fn finish, u16 slot, struct 
     ask_at_slot(s, slot);
 }
 
-static const struct gather_rule *rule_of(const struct gather_rule *of, size_t count, const char *name)
+static const struct gather_rule *rule_of(const struct gather_rule *of, size_t count,
+                                         const char *name)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(of[i].name, name) == 0) return &of[i];
     return NULL;
 }
 
-bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
-                        const struct entry *header, const str *argv, u32 argc,
-                        size_t request_bytes)
+bool redis_submit_whole(struct client *c, const struct kv_command *cmd, const struct entry *header,
+                        const str *argv, u32 argc, size_t request_bytes)
 {
     const struct gather_rule *rule = rule_of(rules, ARRAY_LEN(rules), cmd->name);
     u64 cursor = 0;
@@ -247,8 +247,7 @@ bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
     if (!rule && c->keyspace->is_range)
         rule = rule_of(range_rules, ARRAY_LEN(range_rules), cmd->name);
     if (rule) {
-        redis_gather(redis_slot_push(c, request_bytes), rule,
-                     entry_of(c, cmd, header, argv, argc));
+        redis_gather(redis_slot_push(c, request_bytes), rule, entry_of(c, cmd, header, argv, argc));
         return true;
     }
     if (c->keyspace->is_range) return false;
