@@ -1,0 +1,402 @@
+#!/usr/bin/python3
+"""A cluster as its operator meets it: the verbs of `quorate`, growing and shrinking, backup and restore under load.
+Ends with `N passed, N failed, N skipped`. QUORATE_BIN is the program; LONG=1 backs up more often."""
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from lib.cluster import DIE_WITH_PARENT, Cluster, Node, binary
+from lib.report import expect, run, wait_until
+from lib.resp import RespError
+
+LONG = bool(os.environ.get("LONG"))
+
+
+def quorate(*words, node=None, seconds=90, program=None):
+    """Run to the end: (exit status, what it printed, what it complained)."""
+    at = ["--node", f"127.0.0.1:{node.admin_port}"] if node else []
+    done = subprocess.run(DIE_WITH_PARENT + [program or binary(), *words, *at], capture_output=True, text=True,
+                          timeout=seconds, stdin=subprocess.DEVNULL, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def asked(*words, node):
+    """Run with --json; the answer."""
+    code, out, complaint = quorate(*words, "--json", node=node)
+    expect(code == 0, f"quorate {' '.join(words)}: {code} {out} {complaint}")
+    return json.loads(out)
+
+
+def done(*words, node, seconds=90):
+    code, out, complaint = quorate(*words, node=node, seconds=seconds)
+    expect(code == 0, f"quorate {' '.join(words)}: {code} {out} {complaint}")
+    return out
+
+
+def has_map(node):
+    return quorate("ks", "list", node=node)[0] == 0
+
+
+def start(directory, nodes=3, **options):
+    cluster = Cluster(directory, nodes, **options)
+    cluster.start(30)
+    for n in cluster.nodes:
+        wait_until(lambda n=n: has_map(n), 20, f"node {n.id} has the map")
+    return cluster
+
+
+def led(node, keyspace):
+    code, out, _ = quorate("group", "list", keyspace, "--json", node=node)
+    groups = json.loads(out)["groups"] if code == 0 else []
+    return groups and all(g["leader-node"] for g in groups)
+
+
+def make_keyspace(node, name, *settings):
+    """Its number, when every node knows that all its groups are led."""
+    done("ks", "create", name, *settings, node=node)
+    for n in node.cluster.nodes:
+        wait_until(lambda n=n: led(n, name), 20, f"node {n.id} knows the leaders of {name}")
+    return asked("ks", "show", name, node=node)["keyspace"]["id"]
+
+
+class Joiner(Node):
+    """A node that asks the first one to be let in."""
+
+    def command(self):
+        return DIE_WITH_PARENT + [self.cluster.binary, "start", "--dir", self.dir, "--host", self.host,
+                                  "--redis-port", str(self.redis_port), "--peer-port", str(self.peer_port),
+                                  "--admin-port", str(self.admin_port), "--join",
+                                  f"127.0.0.1:{self.cluster.nodes[0].peer_port}"] + self.cluster.flags + self.flags
+
+
+def up(node):
+    rows = asked("node", "list", node=node)["nodes"]
+    return {r["id"] for r in rows if r["state"] == "up"}
+
+
+# ---- the verbs ----
+
+def keyspaces_are_made_shown_changed_and_dropped(directory):
+    with start(os.path.join(directory, "ks")) as cluster:
+        one, two = cluster.node(1), cluster.node(2)
+        number = make_keyspace(one, "orders", "partitions=hash:4", "value-bytes-max=1MB")
+        expect(number >= 16, f"its number is {number}")
+        shown = asked("ks", "show", "orders", node=two)["keyspace"]
+        expect((shown["partitions"], shown["replicas"], shown["value-bytes-max"]) == ("hash:4", 3, 1 << 20), f"shown: {shown}")
+        for n in cluster.nodes:
+            with n.client() as c:
+                c.call("SELECT", str(number))
+                expect(c.call("SET", f"k{n.id}", "v") == b"OK", "a write into the new keyspace")
+        with one.client() as c:
+            expect(c.call("GET", "k1") is None, "the default keyspace has what another was given")
+        done("ks", "set", "orders", "value-bytes-max=2MB", node=one)
+        code, _, said = quorate("ks", "set", "orders", "partitions=hash:8", node=one)
+        expect(code == 1 and "INVALID" in said and "create another" in said, f"partitions changed? {said}")
+        code, _, said = quorate("ks", "create", "orders", node=one)
+        expect(code == 1 and "EXISTS" in said, f"a second one: {said}")
+        code, _, said = quorate("ks", "create", "wide", "replicas=5", node=one)
+        expect(code == 1 and "UNSAFE" in said and "join 2 more" in said, f"no remedy: {said}")
+        code, out, _ = quorate("ks", "drop", "orders", "--dry-run", node=one)
+        expect(code == 0 and "nothing was done" in out, f"dry run: {out}")
+        expect("orders" in done("ks", "list", node=two), "a dry run dropped it")
+        done("ks", "drop", "orders", node=one)
+        expect(asked("ks", "list", node=one)["keyspaces"][-1]["name"] == "default", "it is still there")
+
+
+def every_noun_has_help_and_refuses_what_it_does_not_know(directory):
+    for noun in ("ks", "node", "group", "rebalance", "settings", "status", "top", "backup", "restore", "version"):
+        code, out, _ = quorate(noun, "--help")
+        expect(code == 0 and "Usage: quorate " + noun in out and "Examples:" in out, f"{noun} --help: {out}")
+    code, _, said = quorate("ks", "shrink")
+    expect(code == 2 and "there is no shrink" in said, said)
+    code, _, said = quorate("ks", "create")
+    expect(code == 2 and "NAME" in said, said)
+    code, _, said = quorate("node", "list", "--node", "127.0.0.1:1")
+    expect(code == 1 and "--node HOST:PORT" in said, f"nobody there: {said}")
+    code, _, said = quorate("node", "list", "--node", "nonsense")
+    expect(code == 2 and "HOST:PORT" in said, said)
+
+
+def settings_and_pauses_are_taken(directory):
+    with start(os.path.join(directory, "settings")) as cluster:
+        one = cluster.node(1)
+        done("settings", "replace-after=10m", "moves-per-node=3", node=one)
+        now = asked("settings", node=cluster.node(3))["settings"]
+        wait_until(lambda: asked("settings", node=cluster.node(3))["settings"]["replace-after"] == 600, 5,
+                   f"node 3 knows the setting: {now}")
+        code, _, said = quorate("settings", "replace-after=1s", node=one)
+        expect(code == 1 and "10 to" in said, f"what may it be? {said}")
+        code, _, said = quorate("settings", "colour=red", node=one)
+        expect(code == 1 and "there are: replace-after" in said, said)
+        done("rebalance", "pause", node=one)
+        expect("paused" in done("rebalance", "status", node=one), "it does not say that it is paused")
+        expect("rebalancing is paused" in done("status", node=one), "status does not say that it is paused")
+        done("rebalance", "resume", node=one)
+
+
+def status_and_top_show_what_is_wrong(directory):
+    with start(os.path.join(directory, "status")) as cluster:
+        one = cluster.node(1)
+        make_keyspace(one, "orders", "partitions=hash:4")
+        wait_until(lambda: "no warnings" in done("status", node=one), 15, "nothing to warn of")
+        out = done("top", node=one)
+        expect("COMMANDS" in out and "orders" in out and "nothing is moved" in out, f"top: {out}")
+        report = asked("status", node=one)
+        expect(len(report["nodes"]["nodes"]) == 3 and len(report["groups"]["groups"]) == 6, f"status --json: {report}")
+        cluster.node(3).kill9()
+        wait_until(lambda: "node 3 is silent" in done("status", node=one), 15, "status misses the dead node")
+
+
+def leadership_moves_on_request(directory):
+    with start(os.path.join(directory, "transfer")) as cluster:
+        one = cluster.node(1)
+        make_keyspace(one, "orders", "partitions=hash:1")
+        done("rebalance", "pause", node=one)
+        group = asked("group", "list", "orders", node=one)["groups"][0]
+        to = next(m["node"] for m in group["members"] if m["node"] != group["leader-node"])
+
+        def moved():
+            quorate("group", "transfer", str(group["id"]), f"to={to}", node=one)
+            return asked("group", "list", "orders", node=one)["groups"][0]["leader-node"] == to
+        wait_until(moved, 20, "the other node leads", every=0.5)
+
+
+def a_node_joins_and_another_is_drained_and_removed(directory):
+    with start(os.path.join(directory, "grow")) as cluster:
+        one = cluster.node(1)
+        number = make_keyspace(one, "orders", "partitions=hash:4")
+        with one.client() as c:
+            c.call("SELECT", str(number))
+            for i in range(500):
+                c.call("SET", f"k{i}", f"v{i}")
+        code, _, said = quorate("node", "drain", "3", node=one)
+        expect(code == 1 and "UNSAFE" in said and "join 1 more node" in said, f"draining one of three: {said}")
+        four = Joiner(cluster, 4)
+        cluster.nodes.append(four)
+        four.start()
+        wait_until(lambda: 4 in up(one), 30, "node 4 is up")
+        code, out, _ = quorate("node", "drain", "3", "--dry-run", node=one)
+        expect(code == 0 and "move group" in out and "from node 3 to node 4" in out, f"what would move? {out}")
+        expect(up(one) == {1, 2, 3, 4}, "a dry run drained")
+        done("node", "drain", "3", node=one)
+
+        def empty():
+            rows = {r["id"]: r for r in asked("node", "list", node=one)["nodes"]}
+            return rows[3]["replicas"] == 0
+        wait_until(empty, 90, "node 3 holds nothing", every=0.5)
+        done("node", "remove", "3", node=one)
+        expect(up(one) == {1, 2, 4}, "node 3 is still a member")
+        cluster.node(3).kill9()
+        with four.client() as c:
+            c.call("SELECT", str(number))
+            lost = [i for i in range(500) if c.call("GET", f"k{i}") != f"v{i}".encode()]
+        expect(not lost, f"lost after the drain: {lost[:10]}")
+
+
+# ---- backup ----
+
+CHAIN = 8  # keys of one writer, written one after another, each when the one before is acknowledged
+
+
+class Load:
+    """Writers whose values tell in which order they were acknowledged: key i of a writer never is ahead of key i - 1, in any
+    consistent cut. A copier reads the last one through another node and writes it elsewhere: its copy never is ahead
+    of what it copied."""
+
+    def __init__(self, cluster, number, writers=6):
+        self.cluster, self.number = cluster, number
+        self.stopped = threading.Event()
+        self.errors = []
+        self.acknowledged = {}  # key: the last value that was
+        self.issued = {}        # key: the last value that was asked for
+        self.threads = [threading.Thread(target=self._write, args=(w,)) for w in range(writers)]
+        self.threads += [threading.Thread(target=self._copy, args=(w,)) for w in range(writers)]
+
+    def _client(self, w):
+        c = self.cluster.nodes[w % len(self.cluster.nodes)].client(timeout=10)
+        c.call("SELECT", str(self.number))
+        return c
+
+    def _set(self, c, key, value):
+        self.issued[key] = value
+        while not self.stopped.is_set():
+            reply = c.call("SET", key, str(value))
+            if not isinstance(reply, RespError):
+                self.acknowledged[key] = value
+                return True
+            if not str(reply).startswith(("UNKNOWN", "NOQUORUM", "OVERLOADED")):
+                raise RuntimeError(str(reply))
+        return False
+
+    def _write(self, w):
+        try:
+            with self._client(w) as c:
+                n = 0
+                while not self.stopped.is_set():
+                    n += 1
+                    for i in range(CHAIN):
+                        if not self._set(c, f"w{w}:{i}", n):
+                            return
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors.append(repr(error))
+
+    def _copy(self, w):
+        try:
+            with self._client(w + 1) as c:
+                while not self.stopped.is_set():
+                    seen = c.call("GET", f"w{w}:{CHAIN - 1}")
+                    if isinstance(seen, bytes):
+                        self._set(c, f"copy{w}", int(seen))
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors.append(repr(error))
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for t in self.threads:
+            t.join()
+
+
+def read_all(node, number):
+    """Every key of a keyspace with its value."""
+    found, cursor = {}, b"0"
+    with node.client(timeout=20) as c:
+        c.call("SELECT", str(number))
+        while True:
+            cursor, keys = c.call("SCAN", cursor, "COUNT", "1000")
+            for key in keys:
+                found[key.decode()] = c.call("GET", key)
+            if cursor == b"0":
+                return found
+
+
+def judge(found, load, before, issued, writers):
+    values = {key: int(value) for key, value in found.items() if key.startswith(("w", "copy"))}
+    for key, least in before.items():
+        expect(values.get(key, 0) >= least, f"{key} was acknowledged at {least} before, restored: {values.get(key)}")
+    for key, value in values.items():
+        expect(value <= issued[key], f"{key} is {value}, at most {issued[key]} was written")
+    for w in range(writers):
+        chain = [values.get(f"w{w}:{i}", 0) for i in range(CHAIN)]
+        for i in range(1, CHAIN):
+            expect(chain[i - 1] >= chain[i], f"writer {w}: key {i} has what came after key {i - 1}: {chain}")
+        expect(chain[0] - chain[-1] <= 1, f"writer {w}: {chain}")
+        expect(values.get(f"copy{w}", 0) <= chain[-1], f"copy {w} is ahead of what it copied")
+
+
+def backups_under_load_are_consistent_and_restore_elsewhere(directory):
+    writers, rounds = 6, 12 if LONG else 4
+    with start(os.path.join(directory, "source")) as cluster:
+        one = cluster.node(1)
+        number = make_keyspace(one, "orders", "partitions=hash:8")
+        with one.client() as c:
+            for i in range(2000):
+                c.call("SET", f"d{i}", "x" * random.randrange(200), "EX", "100000")
+        taken = []
+        with Load(cluster, number, writers) as load:
+            for i in range(rounds):
+                wait_until(lambda n=i: len(load.acknowledged) > writers * CHAIN and (load.errors or load.acknowledged["w0:0"] > 20 * (n + 1)),
+                           30, "the load runs")
+                before = dict(load.acknowledged)
+                where = os.path.join(directory, f"backup{i}")
+                done("backup", where, node=cluster.nodes[i % 3])
+                taken.append((where, before, dict(load.issued)))
+        expect(not load.errors, f"the load met errors: {load.errors[:3]}")
+    for i, (where, before, issued) in enumerate(taken):
+        done("backup", "verify", where, node=None)
+        with start(os.path.join(directory, f"target{i}"), nodes=1) as target:
+            node = target.node(1)
+            # Another number of partitions than it had, every other time.
+            if i % 2:
+                done("ks", "create", "orders", "partitions=hash:3", "replicas=1", node=node)
+            done("restore", where, "--accept-risk", node=node)
+            here = asked("ks", "show", "orders", node=node)["keyspace"]["id"]
+            judge(read_all(node, here), load, before, issued, writers)
+            with node.client() as c:
+                expect(c.call("DBSIZE") == 2000, f"the default keyspace has {c.call('DBSIZE')} keys")
+                expect(90000 < c.call("TTL", "d7") <= 100000, f"d7 expires in {c.call('TTL', 'd7')} s")
+            code, _, said = quorate("restore", where, "--accept-risk", node=node)
+            expect(code == 1 and "holds" in said and "already" in said, f"restored over what is there: {said}")
+
+
+def a_damaged_backup_is_noticed(directory):
+    where = os.path.join(directory, "damaged")
+    with start(os.path.join(directory, "damage"), nodes=1) as cluster:
+        one = cluster.node(1)
+        with one.client() as c:
+            for i in range(500):
+                c.call("SET", f"k{i}", "v" * 100)
+        done("backup", where, node=one)
+        code, _, said = quorate("backup", where, node=one)
+        expect(code == 1 and "never overwritten" in said, f"a second backup into it: {said}")
+        path = os.path.join(where, "group-2.rows")
+        with open(path, "rb") as f:
+            whole = f.read()
+        for at in (0, 20, 40, len(whole) // 2, len(whole) - 1):
+            with open(path, "wb") as f:
+                f.write(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+            code, _, said = quorate("backup", "verify", where)
+            expect(code == 1 and "damaged" in said, f"byte {at} flipped: {code} {said}")
+        for size in (0, 30, 100, len(whole) - 1):
+            with open(path, "wb") as f:
+                f.write(whole[:size])
+            expect(quorate("backup", "verify", where)[0] == 1, f"cut to {size} bytes: whole?")
+        with one.client() as c:
+            c.call("FLUSHALL")
+        code, _, said = quorate("restore", where, node=one)
+        expect(code == 1 and "nothing was written" in said, f"a damaged one is restored: {said}")
+        with open(path, "wb") as f:
+            f.write(whole)
+        manifest = os.path.join(where, "manifest.json")
+        with open(manifest, "rb") as f:
+            text = f.read()
+        for at in range(0, len(text), 7):
+            with open(manifest, "wb") as f:
+                f.write(text[:at] + bytes([text[at] ^ 1]) + text[at + 1:])
+            expect(quorate("backup", "verify", where)[0] == 1, f"byte {at} of the manifest flipped: whole?")
+        os.unlink(manifest)
+        code, _, said = quorate("backup", "verify", where)
+        expect(code == 1 and "no finished backup" in said, said)
+        with open(manifest, "wb") as f:
+            f.write(text)
+        done("restore", where, node=one)
+        with one.client() as c:
+            expect(c.call("DBSIZE") == 500, "not all came back")
+
+
+CASES = [
+    ("each noun has --help, and names what it does not know", every_noun_has_help_and_refuses_what_it_does_not_know),
+    ("keyspaces are made, shown, changed and dropped", keyspaces_are_made_shown_changed_and_dropped),
+    ("settings and pauses are taken, and refused with what would do", settings_and_pauses_are_taken),
+    ("status and top show what is wrong", status_and_top_show_what_is_wrong),
+    ("leadership moves on request", leadership_moves_on_request),
+    ("a node joins, another is drained and removed, nothing is lost", a_node_joins_and_another_is_drained_and_removed),
+    ("backups under load are one cut and restore elsewhere", backups_under_load_are_consistent_and_restore_elsewhere),
+    ("a damaged backup is noticed", a_damaged_backup_is_noticed),
+]
+
+
+def main():
+    wanted = sys.argv[1:]
+
+    def body(suite):
+        for name, case in CASES:
+            if wanted and not any(w in name for w in wanted):
+                continue
+            with suite.case(name):
+                case(suite.dir)
+
+    run("ops", 900 if LONG else 400, body)
+
+
+if __name__ == "__main__":
+    main()
