@@ -90,8 +90,8 @@ def keyspaces_are_made_shown_changed_and_dropped(directory):
         expect((shown["partitions"], shown["replicas"], shown["value-bytes-max"]) == ("hash:4", 3, 1 << 20), f"shown: {shown}")
         for n in cluster.nodes:
             with n.client() as c:
-                c.call("SELECT", str(number))
-                expect(c.call("SET", f"k{n.id}", "v") == b"OK", "a write into the new keyspace")
+                replies = [c.call("SELECT", str(number)), c.call("SET", f"k{n.id}", "v")]
+                expect(replies == ["OK", "OK"], f"a write into the new keyspace through node {n.id}: {replies}")
         with one.client() as c:
             expect(c.call("GET", "k1") is None, "the default keyspace has what another was given")
         done("ks", "set", "orders", "value-bytes-max=2MB", node=one)
