@@ -23,7 +23,8 @@ bool part_cut_hold(struct part *p, u64 id, nanos until, u64 *last_hlc)
     p->cut.id = id;
     p->cut.until = until;
     p->cut.term = raft_term(p->raft);
-    *last_hlc = submit_last_hlc(p);
+    /* No earlier than now: a cluster in which nothing was written has a stamp as well. */
+    *last_hlc = u64_max(submit_last_hlc(p), hlc_from_us(env_wall_us(p->env)));
     return true;
 }
 
