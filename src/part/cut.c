@@ -5,7 +5,7 @@
 #define READ_PATIENCE  (120 * NANOS_SEC) /* from one piece of rows to the next */
 #define STAMP_AHEAD_US 10000000 /* a stamp so far before this clock is another clock's mistake */
 
-static void end_with(struct part *p, enum part_cut_state state)
+static void give_up(struct part *p, enum part_cut_state state)
 {
     store_snapshot_free(p->cut.rows);
     p->cut.rows = NULL;
@@ -19,7 +19,7 @@ bool part_cut_hold(struct part *p, u64 id, nanos until, u64 *last_hlc)
 {
     p->now = env_mono(p->env);
     if (!raft_is_leader(p->raft) || !raft_lease_holds(p->raft, p->now) || !part_kv(p)) return false;
-    end_with(p, PART_CUT_HELD);
+    give_up(p, PART_CUT_HELD);
     p->cut.id = id;
     p->cut.until = until;
     p->cut.term = raft_term(p->raft);
@@ -45,11 +45,11 @@ bool part_cut_make(struct part *p, u64 id, u64 stamp)
     p->now = env_mono(p->env);
     if (!is_held(p) || id != p->cut.id || stamp < submit_last_hlc(p) ||
         hlc_us(stamp) > env_wall_us(p->env) + STAMP_AHEAD_US) {
-        end_with(p, PART_CUT_FAILED);
+        give_up(p, PART_CUT_FAILED);
         return false;
     }
     u64 index = submit_barrier(p, stamp + 1);
-    end_with(p, index ? PART_CUT_LOGGED : PART_CUT_FAILED);
+    p->cut.state = index ? PART_CUT_LOGGED : PART_CUT_FAILED;
     p->cut.stamp = stamp;
     p->cut.index = index;
     p->cut.until = p->now + WRITE_PATIENCE;
@@ -61,7 +61,7 @@ void cut_on_applied(struct part *p, u64 index, u64 term)
 {
     if (LIKELY(p->cut.state != PART_CUT_LOGGED) || index < p->cut.index) return;
     bool is_barrier = index == p->cut.index && term == p->cut.term;
-    end_with(p, is_barrier && !p->checkpoint.no_space ? PART_CUT_WRITING : PART_CUT_FAILED);
+    p->cut.state = is_barrier && !p->checkpoint.no_space ? PART_CUT_WRITING : PART_CUT_FAILED;
     if (p->cut.state == PART_CUT_WRITING) p->cut.place_count = kv_places(part_kv(p), &p->cut.places);
 }
 
@@ -85,8 +85,11 @@ void cut_on_checkpoint(struct part *p, u64 index, bool written)
 {
     if (p->cut.state != PART_CUT_WRITING || !p->cut.frozen) return;
     assert(index == p->cut.index || MUTANT(backup_beyond_its_stamp));
-    end_with(p, written ? PART_CUT_READY : PART_CUT_FAILED);
-    if (!written) return;
+    if (!written) {
+        give_up(p, PART_CUT_FAILED);
+        return;
+    }
+    p->cut.state = PART_CUT_READY;
     p->cut.rows = store_snapshot_new(p->store); /* before anything newer is written */
     p->cut.until = p->now + READ_PATIENCE;
 }
@@ -95,7 +98,7 @@ void cut_turn(struct part *p)
 {
     if (p->cut.state == PART_CUT_NONE || p->cut.state == PART_CUT_FAILED) return;
     if (p->cut.state == PART_CUT_HELD ? is_held(p) : p->now < p->cut.until) return;
-    end_with(p, PART_CUT_FAILED);
+    give_up(p, PART_CUT_FAILED);
 }
 
 nanos cut_deadline(const struct part *p)
@@ -113,7 +116,7 @@ enum part_cut_state part_cut_state(const struct part *p, u64 *stamp, u64 *index)
 
 void part_cut_end(struct part *p)
 {
-    end_with(p, PART_CUT_NONE);
+    give_up(p, PART_CUT_NONE);
 }
 
 /* ---- rows ---- */
