@@ -178,7 +178,7 @@ err shipping_on_ack(struct part *p, replica_id from, str body)
 
 u64 part_snapshot_sent(const struct part *p, replica_id to)
 {
-    for (u32 i = 0; i < RAFT_MEMBERS_MAX; i++)
+    for (u32 i = 0; i < places(p); i++)
         if (p->shipping.out[i].to == to) return p->shipping.out[i].acked_bytes;
     return 0;
 }
