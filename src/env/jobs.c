@@ -77,6 +77,7 @@ void jobs_submit(struct jobs *j, struct env_job *job)
 
 void jobs_take_done(struct jobs *j, struct list *to)
 {
+    if (j->stopping) return; /* the loop still wakes for a job that was done; the lock is gone */
     uv_mutex_lock(&j->mutex);
     list_splice(to, &j->done);
     uv_mutex_unlock(&j->mutex);

@@ -212,6 +212,34 @@ TEST(disk, quiesce_waits_for_writes_so_that_their_memory_can_go)
     f.env->ops->file_close(f.env, op.file);
 }
 
+struct flag_job {
+    struct env_job job;
+    bool ran;
+};
+
+static void set_flag(struct env_job *job)
+{
+    __atomic_store_n(&CONTAINER_OF(job, struct flag_job, job)->ran, true, __ATOMIC_RELEASE);
+}
+
+/* Its wake-up is taken by the loop that waits for the write, when the threads and their lock are gone. */
+TEST(disk, quiesce_waits_for_a_write_while_a_job_has_just_ended)
+{
+    u8 *data = mem_alloc_aligned(4096, 16 * MIB);
+    struct disk_op op = {.data = data, .bytes = 16 * MIB};
+    struct flag_job j = {.job = {.run = set_flag}};
+
+    memset(data, 'q', 16 * MIB);
+    CHECK_OK(f.env->ops->file_open(f.env, "wal", FILE_CREATE | FILE_DIRECT, &op.file));
+    env_job_submit(f.env, &j.job);
+    while (!__atomic_load_n(&j.ran, __ATOMIC_ACQUIRE)) {
+    }
+    env_disk_submit(f.env, &op);
+    env_real_quiesce(f.env);
+    mem_free(data);
+    f.env->ops->file_close(f.env, op.file);
+}
+
 TEST(disk, an_unknown_choice_is_refused)
 {
     struct env_real_options options = {.dir = f.dir, .disk = "tape"};
@@ -299,6 +327,7 @@ int main(void)
         WITH_ENV(disk, writes_are_there_with_what_the_system_allows),
         WITH_ENV(disk, writes_are_there_without_o_direct),
         WITH_ENV(disk, quiesce_waits_for_writes_so_that_their_memory_can_go),
+        WITH_ENV(disk, quiesce_waits_for_a_write_while_a_job_has_just_ended),
         WITH_ENV(disk, an_unknown_choice_is_refused),
         WITH_ENV(jobs, of_one_kind_run_in_order_and_come_back_with_their_result),
         WITH_ENV(jobs, queued_when_the_env_ends_are_waited_for_or_dropped),
