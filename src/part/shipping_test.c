@@ -96,6 +96,8 @@ TEST(shipping, chunks_are_taken_in_order_and_once)
 {
     struct fixture *x = fixture_new();
 
+    CHECK_EQ(part_snapshot_sent(&x->p, 2), 0); /* nothing is on its way out */
+
     chunk(x, 1, 0);
     CHECK(x->ack.snap_id == 1 && x->ack.next_seq == 1);
     chunk(x, 1, 2);

@@ -11,8 +11,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.cluster import DIE_WITH_PARENT, Cluster, Node, binary
-from lib.report import expect, run, wait_until
-from lib.resp import RespError
+from lib.report import Skip, expect, run, wait_until
+from lib.resp import Closed, RespError
 
 LONG = bool(os.environ.get("LONG"))
 
@@ -206,7 +206,9 @@ CHAIN = 8  # keys of one writer, written one after another, each when the one be
 class Load:
     """Writers whose values tell in which order they were acknowledged: key i of a writer never is ahead of key i - 1, in any
     consistent cut. A copier reads the last one through another node and writes it elsewhere: its copy never is ahead
-    of what it copied."""
+    of what it copied. What was not answered is written again: values only grow."""
+
+    RETRIABLE = ("UNKNOWN", "NOQUORUM", "OVERLOADED")
 
     def __init__(self, cluster, number, writers=6):
         self.cluster, self.number = cluster, number
@@ -214,50 +216,70 @@ class Load:
         self.errors = []
         self.acknowledged = {}  # key: the last value that was
         self.issued = {}        # key: the last value that was asked for
-        self.threads = [threading.Thread(target=self._write, args=(w,)) for w in range(writers)]
-        self.threads += [threading.Thread(target=self._copy, args=(w,)) for w in range(writers)]
+        self.threads = [threading.Thread(target=self._guard, args=(f, w)) for w in range(writers)
+                        for f in (self._write, self._copy)]
 
-    def _client(self, w):
-        c = self.cluster.nodes[w % len(self.cluster.nodes)].client(timeout=10)
-        c.call("SELECT", str(self.number))
-        return c
+    def _guard(self, body, w):
+        try:
+            body(w)
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors.append(repr(error))
 
-    def _set(self, c, key, value):
-        self.issued[key] = value
+    def _call(self, connection, *words):
+        """The reply, over another connection if need be; None when it is time to stop. `connection` is [client, place]."""
         while not self.stopped.is_set():
-            reply = c.call("SET", key, str(value))
-            if not isinstance(reply, RespError):
-                self.acknowledged[key] = value
-                return True
-            if not str(reply).startswith(("UNKNOWN", "NOQUORUM", "OVERLOADED")):
-                raise RuntimeError(str(reply))
-        return False
+            try:
+                if connection[0] is None:
+                    connection[1] += 1
+                    node = self.cluster.nodes[connection[1] % len(self.cluster.nodes)]
+                    connection[0] = node.client(timeout=10)
+                    selected = connection[0].call("SELECT", str(self.number))
+                    if isinstance(selected, RespError):
+                        raise Closed(str(selected))
+                reply = connection[0].call(*words)
+                if not isinstance(reply, RespError):
+                    return reply
+                if reply.name not in self.RETRIABLE:
+                    raise RuntimeError(str(reply))
+            except (Closed, OSError):
+                if connection[0]:
+                    connection[0].close()
+                connection[0] = None
+                self.stopped.wait(0.02)
+        return None
+
+    def _set(self, connection, key, value):
+        self.issued[key] = value
+        if self._call(connection, "SET", key, str(value)) is None:
+            return False
+        self.acknowledged[key] = value
+        return True
 
     def _write(self, w):
-        try:
-            with self._client(w) as c:
-                n = 0
-                while not self.stopped.is_set():
-                    n += 1
-                    for i in range(CHAIN):
-                        if not self._set(c, f"w{w}:{i}", n):
-                            return
-        except Exception as error:  # pylint: disable=broad-except
-            self.errors.append(repr(error))
+        connection, n = [None, w], 0
+        while not self.stopped.is_set():
+            n += 1
+            for i in range(CHAIN):
+                if not self._set(connection, f"w{w}:{i}", n):
+                    return
 
     def _copy(self, w):
-        try:
-            with self._client(w + 1) as c:
-                while not self.stopped.is_set():
-                    seen = c.call("GET", f"w{w}:{CHAIN - 1}")
-                    if isinstance(seen, bytes):
-                        self._set(c, f"copy{w}", int(seen))
-        except Exception as error:  # pylint: disable=broad-except
-            self.errors.append(repr(error))
+        connection = [None, w + 1]
+        while not self.stopped.is_set():
+            seen = self._call(connection, "GET", f"w{w}:{CHAIN - 1}")
+            if isinstance(seen, bytes):
+                self._set(connection, f"copy{w}", int(seen))
+
+    def goes_on(self, seconds=30):
+        """Every writer gets another acknowledgement."""
+        before = dict(self.acknowledged)
+        wait_until(lambda: self.errors or all(self.acknowledged[k] > v for k, v in before.items() if k.endswith(":0")),
+                   seconds, "the load goes on")
 
     def __enter__(self):
         for t in self.threads:
             t.start()
+        wait_until(lambda: self.errors or len(self.acknowledged) >= len(self.threads) // 2 * CHAIN, 30, "the load runs")
         return self
 
     def __exit__(self, *_):
@@ -304,8 +326,7 @@ def backups_under_load_are_consistent_and_restore_elsewhere(directory):
         taken = []
         with Load(cluster, number, writers) as load:
             for i in range(rounds):
-                wait_until(lambda n=i: len(load.acknowledged) > writers * CHAIN and (load.errors or load.acknowledged["w0:0"] > 20 * (n + 1)),
-                           30, "the load runs")
+                load.goes_on()
                 before = dict(load.acknowledged)
                 where = os.path.join(directory, f"backup{i}")
                 done("backup", where, node=cluster.nodes[i % 3])
@@ -373,6 +394,109 @@ def a_damaged_backup_is_noticed(directory):
             expect(c.call("DBSIZE") == 500, "not all came back")
 
 
+def a_backup_while_nodes_die_is_whole_or_none(directory):
+    writers, rounds, whole = 4, 12 if LONG else 4, 0
+    with start(os.path.join(directory, "dying")) as cluster:
+        number = make_keyspace(cluster.node(1), "orders", "partitions=hash:8")
+        taken = []
+        with Load(cluster, number, writers) as load:
+            for i in range(rounds):
+                load.goes_on()
+                victim = cluster.nodes[1 + i % 2]
+                where = os.path.join(directory, f"dying{i}")
+                before = dict(load.acknowledged)
+                child = subprocess.Popen(DIE_WITH_PARENT + [binary(), "backup", where, "--node",
+                                         f"127.0.0.1:{cluster.node(1).admin_port}"], stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                if i % 2 == 0:  # else the node is gone before the first question
+                    wait_until(lambda w=where, c=child: os.path.isdir(w) or c.poll() is not None, 10, "it begins", every=0.001)
+                    time.sleep(random.random() * 0.1)  # somewhere within
+                victim.kill9()
+                _, said = child.communicate(timeout=120)
+                if child.returncode == 0:
+                    taken.append((where, before, dict(load.issued)))
+                else:
+                    expect(not os.path.exists(where), f"a backup that failed ({said}) left something")
+                victim.start()
+                wait_until(victim.is_ready, 30, f"node {victim.id} is back")
+        expect(not load.errors, f"the load met errors: {load.errors[:3]}")
+    for i, (where, before, issued) in enumerate(taken):
+        with start(os.path.join(directory, f"dying-target{i}"), nodes=1) as target:
+            node = target.node(1)
+            done("restore", where, "--accept-risk", node=node)
+            judge(read_all(node, asked("ks", "show", "orders", node=node)["keyspace"]["id"]), load, before, issued, writers)
+            whole += 1
+    expect(whole > 0, "no backup came about")
+
+
+# ---- a new program, node by node ----
+
+def next_program():
+    """The program as its next release would be, built beside the one that is tested."""
+    build = os.path.dirname(binary())
+    made = subprocess.run(["ninja", "-C", build, "quorate_next"], capture_output=True, text=True, timeout=600, check=False)
+    program = os.path.join(build, "quorate_next")
+    if made.returncode or not os.path.exists(program):
+        raise Skip(f"there is no {program}: {(made.stdout + made.stderr)[-300:]}")
+    return program
+
+
+class Upgradable(Node):
+    program = None
+
+    def command(self):
+        words = super().command()
+        words[words.index(self.cluster.binary)] = self.program or self.cluster.binary
+        return words
+
+
+def a_cluster_is_upgraded_node_by_node(directory):
+    new, writers = next_program(), 4
+    cluster = Cluster(os.path.join(directory, "upgrade"), 3)
+    cluster.nodes = [Upgradable(cluster, n) for n in (1, 2, 3)]
+    with cluster:
+        cluster.start(30)
+        one, three = cluster.node(1), cluster.node(3)
+        for n in cluster.nodes:
+            wait_until(lambda n=n: has_map(n), 20, f"node {n.id} has the map")
+        number = make_keyspace(one, "orders", "partitions=hash:4")
+        with Load(cluster, number, writers) as load:
+            for n in cluster.nodes:
+                load.goes_on()
+                code = n.terminate()
+                expect(code == 0, f"node {n.id} did not stop cleanly: {code}")
+                n.program = new
+                n.start()
+                wait_until(n.is_ready, 30, f"node {n.id} serves with the new program")
+                wait_until(lambda n=n: knows(one, n.id) == 2, 20, f"the core knows what node {n.id} serves")
+                load.goes_on()
+                code, _, said = quorate("version", "raise", node=one)
+                if n is three:
+                    expect(code == 0, f"all are new, and it is refused: {said}")
+                else:
+                    expect(code == 1 and "VERSION" in said and "install a program" in said, f"raised too early: {code} {said}")
+            expect("level 2" in done("version", "show", node=three), "the level is not 2")
+            load.goes_on()
+            three.terminate()
+            three.program = None
+            three.start()
+            wait_until(lambda: not three.alive(), 30, "the old program ends")
+            expect("install a newer one" in three.log_since_start(), f"why? {three.log_since_start()[-400:]}")
+            load.goes_on()
+            three.program = new
+            three.start()
+            wait_until(three.is_ready, 30, "node 3 serves again")
+            code, _, said = quorate("version", "raise", "to=1", node=one)
+            expect(code == 1 and "never goes back" in said, f"lowered: {said}")
+        expect(not load.errors, f"the load met errors: {load.errors[:3]}")
+        judge(read_all(three, number), load, load.acknowledged, load.issued, writers)
+
+
+def knows(node, number):
+    rows = {r["id"]: r for r in asked("node", "list", node=node)["nodes"]}
+    return rows[number]["version-max"]
+
+
 CASES = [
     ("each noun has --help, and names what it does not know", every_noun_has_help_and_refuses_what_it_does_not_know),
     ("keyspaces are made, shown, changed and dropped", keyspaces_are_made_shown_changed_and_dropped),
@@ -382,6 +506,8 @@ CASES = [
     ("a node joins, another is drained and removed, nothing is lost", a_node_joins_and_another_is_drained_and_removed),
     ("backups under load are one cut and restore elsewhere", backups_under_load_are_consistent_and_restore_elsewhere),
     ("a damaged backup is noticed", a_damaged_backup_is_noticed),
+    ("a backup while nodes die is whole or none", a_backup_while_nodes_die_is_whole_or_none),
+    ("a cluster is upgraded node by node under load", a_cluster_is_upgraded_node_by_node),
 ]
 
 
