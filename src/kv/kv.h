@@ -107,6 +107,7 @@ MUST_USE err kv_read(struct kv *kv, u8 op, u8 flags, str body, u64 now_us, u64 s
 bool kv_read_goes_on(const struct kv *kv);
 void kv_read_forget(struct kv *kv);
 
+bool kv_may_expire(const struct kv *kv); /* some key has a time to end at */
 u64 kv_clock_hlc(const struct kv *kv); /* the highest applied hlc */
 
 /* WATCH: what an EXEC's watch must find unchanged. *ver is to be handed back as it is: it stands for the

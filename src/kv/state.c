@@ -280,6 +280,13 @@ err kv_state_decode(struct kv *kv, str bytes)
     return ids_are_good(kv) ? OK : ERR_CORRUPT;
 }
 
+bool kv_may_expire(const struct kv *kv)
+{
+    for (u32 i = 0; i < KV_DATABASES; i++)
+        if (kv->dbs[i].expires) return true;
+    return false;
+}
+
 u64 kv_clock_hlc(const struct kv *kv) { return kv->clock; }
 
 void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out)

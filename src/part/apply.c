@@ -193,6 +193,7 @@ err apply_turn(struct part *p, bool *more)
         struct raft_event ev = {.kind = RAFT_APPLIED, .index = known};
         p->apply.reported = known;
         log_step_or_fail(p, &ev);
+        submit_look_for_expiry(p);
     }
     return OK;
 }

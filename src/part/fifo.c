@@ -1,5 +1,7 @@
 #include "part/part_internal.h"
 
+#define FIRST_CAP 2 /* a power of two; thousands of partitions have one item now and then */
+
 void fifo_init(struct fifo *f, size_t item_bytes)
 {
     *f = (struct fifo){.item_bytes = item_bytes};
@@ -20,7 +22,7 @@ void *fifo_at(struct fifo *f, size_t i)
 void *fifo_push(struct fifo *f)
 {
     if (f->count == f->cap) {
-        size_t cap = f->cap ? f->cap * 2 : 16;
+        size_t cap = f->cap ? f->cap * 2 : FIRST_CAP;
         u8 *items = mem_zalloc_array(cap, f->item_bytes);
         for (size_t i = 0; i < f->count; i++)
             mem_copy(items + i * f->item_bytes, fifo_at(f, i), f->item_bytes);

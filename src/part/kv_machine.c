@@ -87,6 +87,11 @@ static void tick_body(struct machine *m, const struct entry *e, struct buf *out)
     entry_command_done(&c);
 }
 
+static bool may_expire(const struct machine *m)
+{
+    return kv_may_expire(kv_of(m));
+}
+
 static err find_expired(struct machine *m, u64 now_us, u32 rows, struct buf *body, u32 *found)
 {
     return kv_find_expired(kv_of(m), now_us, rows, body, found);
@@ -105,6 +110,7 @@ static const struct machine_ops kv_ops = {
     .watch = watch,
     .clock_hlc = clock_hlc,
     .tick_body = tick_body,
+    .may_expire = may_expire,
     .find_expired = find_expired,
 };
 

@@ -38,6 +38,8 @@ struct machine_ops {
     u64 (*clock_hlc)(const struct machine *m); /* the highest applied hlc */
     /* Body of a TICK that removes what this read met expired; empty: none in particular. */
     void (*tick_body)(struct machine *m, const struct entry *e, struct buf *out);
+    /* Does anything have a time to end at? Else nobody looks, until entries were applied. NULL: never. */
+    bool (*may_expire)(const struct machine *m);
     /* Active expiry, the leader's: about `rows` looked at; *found is how many the body names. */
     err (*find_expired)(struct machine *m, u64 now_us, u32 rows, struct buf *tick_body, u32 *found);
 };

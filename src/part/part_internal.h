@@ -249,6 +249,7 @@ void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status
 void submit_on_became_leader(struct part *p);
 void submit_refuse_all(struct part *p, enum part_status status);
 u64 submit_tick_under_way(const struct part *p, u64 now_us); /* its index; 0: none that late */
+void submit_look_for_expiry(struct part *p); /* entries were applied: is there a reason to look now and then? */
 u64 submit_tick(struct part *p, u64 now_us,
                 str body); /* index of the TICK, 0: could not be proposed */
 u64 submit_barrier(struct part *p, u64 hlc); /* a TICK of no keys with this stamp; as submit_tick */

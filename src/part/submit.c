@@ -254,8 +254,11 @@ static void find_expired(struct part *p, bool *more)
     struct buf body;
     u32 found = 0;
 
-    if (p->now < p->submit.next_expiry_at || merge_is_frozen(p)) return;
-    p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
+    if (p->now < p->submit.next_expiry_at) return;
+    p->submit.next_expiry_at = merge_is_frozen(p) ? p->now + EXPIRY_EVERY : NANOS_NEVER;
+    if (merge_is_frozen(p)) return;
+    submit_look_for_expiry(p);
+    if (p->submit.next_expiry_at == NANOS_NEVER) return;
     if (raft_last(p->raft).index > p->apply.applied + 4096) return; /* busy: expiry can wait */
     buf_init(&body, 0);
     u64 now_us = u64_max(env_wall_us(p->env), hlc_us(machine_clock_hlc(p)));
@@ -284,6 +287,14 @@ static bool waits_for_span(struct part *p)
     p->submit.span_term = e ? 0 : raft_term(p->raft); /* refused: it is tried again */
     buf_done(&body);
     return true;
+}
+
+void submit_look_for_expiry(struct part *p)
+{
+    const struct machine_ops *ops = p->machine->ops;
+
+    if (p->submit.next_expiry_at != NANOS_NEVER || !ops->may_expire || !ops->may_expire(p->machine)) return;
+    p->submit.next_expiry_at = p->now + EXPIRY_EVERY;
 }
 
 err submit_turn(struct part *p, bool *more)

@@ -22,8 +22,6 @@ struct raft *raft_new(const struct raft_options *o)
     r->options = *o;
     prng_init(&r->prng, o->seed, o->self);
     tail_init(&r->tail, (struct log_pos){0, 0});
-    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++)
-        progress_init(&r->leading.peers[slot], o->inflight_messages_max);
     return r;
 }
 
@@ -32,7 +30,7 @@ void raft_free(struct raft *r)
     if (!r) return;
     tail_done(&r->tail);
     read_done(r);
-    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++) progress_done(&r->leading.peers[slot]);
+    replicate_done(r);
     membership_done(&r->membership);
     mem_free(r);
 }
@@ -251,6 +249,7 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
     commit_finish_step(r);
     replicate_finish_step(r);
     fortify_finish_step(r);
+    if (r->election.role != RAFT_LEADER) replicate_done(r);
     out->save = election_to_save(r);
     if (r->election.leader != leader) out->events |= RAFT_LEADER_CHANGED;
 

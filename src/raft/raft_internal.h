@@ -75,7 +75,7 @@ struct following { /* append.c */
 };
 
 struct leading { /* replicate.c */
-    struct progress peers[RAFT_SLOTS_MAX]; /* progress.c holds the arithmetic */
+    struct progress *peers; /* owned, by slot, while this replica leads; progress.c holds the arithmetic */
     nanos since;                             /* when this leadership began */
     u64 term_start;                          /* index of its first entry, the no-op */
     nanos heartbeat_due; /* NANOS_NEVER: the group is quiet */
@@ -238,6 +238,7 @@ void append_report(struct raft *r); /* to a leader that rests on this replica's 
 
 /* replicate.c */
 void replicate_start(struct raft *r);
+void replicate_done(struct raft *r); /* it leads no more */
 void replicate_append_own(struct raft *r, u32 kind, struct rcbuf *data);
 void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 old_count);
 void replicate_on_tick(struct raft *r);

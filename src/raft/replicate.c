@@ -52,9 +52,21 @@ void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 ol
             fortify_release(r, old_ids[was], before[was].asked_epoch);
 }
 
+void replicate_done(struct raft *r)
+{
+    struct leading *l = &r->leading;
+    for (u32 slot = 0; slot < RAFT_SLOTS_MAX && l->peers; slot++) progress_done(&l->peers[slot]);
+    mem_free(l->peers);
+    l->peers = NULL;
+}
+
 void replicate_start(struct raft *r)
 {
     struct leading *l = &r->leading;
+    assert(!l->peers);
+    l->peers = mem_zalloc_array(RAFT_SLOTS_MAX, sizeof *l->peers);
+    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++)
+        progress_init(&l->peers[slot], r->options.inflight_messages_max);
     l->since = r->now;
     fortify_begin(r);
     l->term_start = r->tail.last.index + 1;

@@ -13,6 +13,7 @@ struct parts {
     struct wal *wal;
     struct part_host host;
     struct raft_actions *scratch;
+    bool any_erased;
     struct store_budget budget;
     struct hosted **items; /* by id */
     u32 count, cap;
@@ -282,6 +283,13 @@ static void go_on_retiring(struct parts *ps, struct hosted *h)
     erase(ps, h);
 }
 
+bool parts_take_erased(struct parts *ps)
+{
+    bool any = ps->any_erased;
+    ps->any_erased = false;
+    return any;
+}
+
 static err on_erased(struct hosted *h)
 {
     err e = store_install_done(h->erase);
@@ -451,7 +459,10 @@ err parts_on_job(struct parts *ps, struct env_job *job)
 {
     for (u32 i = 0; i < ps->count; i++) {
         struct hosted *h = ps->items[i];
-        if (job->owner == h) return on_erased(h);
+        if (job->owner == h) {
+            ps->any_erased = true;
+            return on_erased(h);
+        }
         if (!h->part || job->owner != h->part) continue;
         parts_touch(ps, h);
         return part_on_job(h->part, job);

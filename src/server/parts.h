@@ -58,6 +58,7 @@ MUST_USE err parts_start(struct parts *ps, const struct part_options *options,
                          const struct parts_place *place);
 /* The replica is no member any more: it stops, then its rows go, then `erased` is true. Its gateway stays. */
 void parts_retire(struct parts *ps, struct hosted *h);
+bool parts_take_erased(struct parts *ps); /* has any been erased since the last call? */
 /* Rows of a replica that was being deleted when the node stopped. */
 void parts_erase_rest(struct parts *ps, u64 id, const struct parts_place *place);
 /* The partition is gone: requests on the way to it are failed. It must hold no replica. */

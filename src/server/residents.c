@@ -133,7 +133,9 @@ static void retire(struct cluster *c, struct hosted *h)
 
 static void forget_erased(struct cluster *c)
 {
-    for (u32 i = 0; i < parts_count(c->parts); i++) {
+    u32 count = parts_take_erased(c->parts) ? parts_count(c->parts) : 0; /* mostly none */
+
+    for (u32 i = 0; i < count; i++) {
         struct hosted *h = parts_at(c->parts, i);
         if (!h->erased) continue;
         h->erased = false;
