@@ -23,6 +23,7 @@ struct pair {
     node_id peer;
     u32 boot; /* 0: not met */
     bool shared;
+    nanos ping_due;
     struct given given;
     struct received received;
 };
@@ -31,7 +32,6 @@ struct live {
     struct live_options options;
     struct pair *pairs; /* owned; by peer */
     u32 count, cap, shared;
-    nanos ping_due;
     struct live_stats stats;
 };
 
@@ -117,6 +117,15 @@ static void withdraw(struct live *l, struct pair *p, struct live_actions *out)
     if (!MUTANT(withdrawn_support_not_told)) change_of(out, p->peer)->given = true;
 }
 
+/* Only who is heard is asked for a promise. */
+static void ask(struct live *l, struct pair *p, bool heard, nanos now, struct live_actions *out)
+{
+    nanos lease = heard ? l->options.lease : 0;
+    send(l, p, (struct live_message){.kind = LIVE_PING, .sent_at = now, .lease = lease}, out);
+    p->ping_due = now + l->options.every;
+    l->stats.pings++;
+}
+
 static void on_ping(struct live *l, struct pair *p, const struct live_message *m, nanos now,
                     struct live_actions *out)
 {
@@ -135,6 +144,8 @@ static void on_ping(struct live *l, struct pair *p, const struct live_message *m
              .kind = LIVE_PONG, .sent_at = m->sent_at, .lease = lease, .withdrawn = g->withdrawn},
          out);
     l->stats.pongs++;
+    /* Both ask at the same time: one waking less for each. */
+    if (p->shared && now + l->options.every / 2 >= p->ping_due) ask(l, p, p->received.counts, now, out);
 }
 
 /* ---- what we receive ---- */
@@ -144,15 +155,6 @@ static nanos limit_of(const struct live_options *o, nanos lease)
 {
     if (MUTANT(support_ignores_drift)) return lease;
     return lease * (1000000 - o->drift_ppm) / (1000000 + o->drift_ppm);
-}
-
-/* Only who is heard is asked for a promise. */
-static void ask(struct live *l, const struct pair *p, bool heard, nanos now,
-                struct live_actions *out)
-{
-    nanos lease = heard ? l->options.lease : 0;
-    send(l, p, (struct live_message){.kind = LIVE_PING, .sent_at = now, .lease = lease}, out);
-    l->stats.pings++;
 }
 
 static void on_pong(struct live *l, struct pair *p, const struct live_message *m, nanos now,
@@ -220,8 +222,6 @@ static void on_message(struct live *l, const struct live_message *m, nanos now,
 
 static void on_tick(struct live *l, nanos now, struct live_actions *out)
 {
-    bool ping = l->shared && now >= l->ping_due;
-
     for (u32 i = 0; i < l->count; i++) {
         struct pair *p = &l->pairs[i];
         if (p->given.stands && now >= p->given.until) withdraw(l, p, out);
@@ -230,10 +230,8 @@ static void on_tick(struct live *l, nanos now, struct live_actions *out)
             l->stats.lost++;
             change_of(out, p->peer)->received = true;
         }
-        if (!ping || !p->shared || !p->boot) continue;
-        ask(l, p, p->received.counts, now, out);
+        if (p->shared && p->boot && now >= p->ping_due) ask(l, p, p->received.counts, now, out);
     }
-    if (ping) l->ping_due = now + l->options.every;
 }
 
 void live_step(struct live *l, const struct live_event *ev, struct live_actions *out)
@@ -249,10 +247,11 @@ void live_step(struct live *l, const struct live_event *ev, struct live_actions 
 
 nanos live_deadline(const struct live *l)
 {
-    nanos at = l->shared ? l->ping_due : NANOS_NEVER;
+    nanos at = NANOS_NEVER;
 
     for (u32 i = 0; i < l->count; i++) {
         const struct pair *p = &l->pairs[i];
+        if (p->shared && p->boot) at = u64_min(at, p->ping_due);
         if (p->given.stands) at = u64_min(at, p->given.until);
         if (p->received.counts) at = u64_min(at, p->received.until);
     }

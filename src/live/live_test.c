@@ -107,6 +107,7 @@ TEST(live, withdraws_after_its_promise_and_under_a_new_epoch)
 {
     struct live *l = live_that_met(2, 9, 1000);
     CHECK_EQ(live_given(l, 2), 0);
+    tick(l, 90 * MS);
     ping(l, 100 * MS);
     CHECK_EQ(out.send_count, 1);
     CHECK_EQ(out.send[0].kind, LIVE_PONG);
@@ -162,6 +163,21 @@ TEST(live, knocks_until_it_is_heard_and_asks_for_nothing_it_could_not_use)
     CHECK_EQ(out.send[0].lease, 300 * MS);
     tick(l, 400 * MS);
     CHECK_EQ(out.send[0].lease, 0);
+    live_free(l);
+}
+
+TEST(live, asks_together_with_who_asks)
+{
+    struct live *l = live_that_met(2, 9, 1000);
+    tick(l, 1000);
+    ping(l, 20 * MS);
+    CHECK_EQ(out.send_count, 1); /* asked just now */
+    ping(l, 40 * MS);
+    CHECK_EQ(out.send_count, 2);
+    CHECK_EQ(out.send[1].kind, LIVE_PING);
+    tick(l, 60 * MS + 1000);
+    CHECK_EQ(out.send_count, 0);
+    CHECK_EQ(live_deadline(l), 100 * MS);
     live_free(l);
 }
 
@@ -419,6 +435,7 @@ int main(void)
         RUN(live, goes_on_late_under_the_same_epoch_if_it_has_not_withdrawn),
         RUN(live, promises_no_more_than_a_restart_would_wait),
         RUN(live, knocks_until_it_is_heard_and_asks_for_nothing_it_could_not_use),
+        RUN(live, asks_together_with_who_asks),
         RUN(live, a_knock_is_answered_and_promises_nothing),
         RUN(live, a_new_life_of_a_peer_ends_what_was_promised_to_the_one_before),
         RUN(live, a_promise_to_the_life_on_another_disk_is_kept_to_its_end),
