@@ -106,6 +106,16 @@ static void encode_counts(const struct kv *kv, const struct kv_db *d, struct buf
     }
 }
 
+static void encode_deletes(const struct kv *kv, struct buf *out)
+{
+    u32 first = 0;
+
+    while (kv->deletes && first < KV_DELETE_BUCKETS && !kv->deletes[first]) first++;
+    bool none = !kv->deletes || first == KV_DELETE_BUCKETS;
+    buf_append_u32(out, none ? 0 : KV_DELETE_BUCKETS);
+    for (u32 i = 0; !none && i < KV_DELETE_BUCKETS; i++) buf_append_u64(out, kv->deletes[i]);
+}
+
 void kv_state_encode(const struct kv *kv, struct buf *out)
 {
     buf_append_u8(out, STATE_FMT);
@@ -128,8 +138,7 @@ void kv_state_encode(const struct kv *kv, struct buf *out)
         }
         encode_counts(kv, d, out);
     }
-    buf_append_u32(out, KV_DELETE_BUCKETS);
-    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) buf_append_u64(out, kv->deletes ? kv->deletes[i] : 0);
+    encode_deletes(kv, out);
 }
 
 /* No keyspace id stands for two databases. */
@@ -271,8 +280,9 @@ err kv_state_decode(struct kv *kv, str bytes)
     if (fmt != STATE_FMT && fmt != STATE_FMT_WHOLE) return ERR_UNSUPPORTED;
     err e = fmt == STATE_FMT ? decode_state(kv, &r) : decode_whole(kv, &r);
     if (e) return e;
-    if (reader_u32(&r) != KV_DELETE_BUCKETS) return ERR_CORRUPT;
-    for (u32 i = 0; i < KV_DELETE_BUCKETS; i++) {
+    u32 buckets = reader_u32(&r);
+    if (buckets != 0 && buckets != KV_DELETE_BUCKETS) return ERR_CORRUPT;
+    for (u32 i = 0; i < buckets; i++) {
         u64 ver = reader_u64(&r);
         if (ver) kv_deletes(kv)[i] = ver;
     }
