@@ -108,7 +108,7 @@ static void carry_out(struct part *p, const struct raft_actions *a)
     if (a->events & RAFT_BECAME_LEADER) submit_on_became_leader(p);
     for (u32 i = 0; i < a->read_count; i++) read_on_confirmed(p, &a->reads[i]);
     if (a->snapshot_to) shipping_begin(p, a->snapshot_to);
-    if (a->events & RAFT_LEADER_CHANGED) tell(p, raft_is_leader(p->raft) ? "leads" : "follows");
+    if ((a->events & RAFT_LEADER_CHANGED) && raft_leader(p->raft)) tell(p, raft_is_leader(p->raft) ? "leads" : "follows");
     if (a->events) members_on_events(p, a->events);
     if (a->events & RAFT_HEALED) tell(p, "replica healed");
 }

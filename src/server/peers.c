@@ -13,10 +13,13 @@
 #define DIAL_BACKOFF_MIN    (50 * NANOS_MS)
 #define DIAL_BACKOFF_MAX    (400 * NANOS_MS)
 #define SILENCE_MAX         (2 * NANOS_SEC)
+#define SUPPORT_SILENCE_MAX (600 * NANOS_MS) /* a STATUS comes back every 200 ms */
 #define JOIN_TIMEOUT        (6 * NANOS_SEC)
 #define QUEUE_DROPPABLE_MAX (32 * MIB)
 #define QUEUE_MAX           (256 * MIB)
 #define FRAMES_PER_TURN     4096
+#define PARSE_FRAMES        64 /* of one connection, between two looks at the clock */
+#define PARSE_TIME          (5 * NANOS_MS)
 #define OVERTAKE_BYTES      (64 * KIB) /* so much before a small frame, and it takes the other channel */
 
 enum link_state { LINK_DOWN, LINK_DIALLING, LINK_HELLO, LINK_UP, LINK_CLOSING };
@@ -455,8 +458,16 @@ static bool inbound_frame(struct peers *p, struct inbound *in, const struct fram
     return p->handlers.on_frame(p->handlers.context, q->id, f, body) == OK;
 }
 
+/* Thousands of groups may speak at once: what keeps the nodes' support alive must not wait for all of them. */
+static bool has_had_its_turn(const struct peers *p, u32 frames, nanos began)
+{
+    if (frames == FRAMES_PER_TURN) return true;
+    return frames && frames % PARSE_FRAMES == 0 && env_mono(p->env) > began + PARSE_TIME;
+}
+
 static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
 {
+    nanos began = env_mono(p->env);
     u32 frames = 0;
 
     in->ready = false;
@@ -464,7 +475,7 @@ static void inbound_parse(struct peers *p, struct inbound *in, nanos now)
         struct frame f;
         str body;
         size_t consumed;
-        if (frames++ == FRAMES_PER_TURN) {
+        if (has_had_its_turn(p, frames++, began)) {
             in->ready = true;
             return;
         }
@@ -625,6 +636,13 @@ static struct link *link_for(struct peers *p, node_id to, const struct frame *f)
 
     if (!q || f->type == FRAME_SNAPSHOT_CHUNK) return bulk;
     bool waits = protocol->stream.out.len > OVERTAKE_BYTES && bulk->stream.out.len < protocol->stream.out.len;
+    /* Support of nodes must not wait for what their groups say, here or where it is read; nor outlive the way that these
+     * take. */
+    if (f->type == FRAME_PING || f->type == FRAME_PONG) {
+        bool whole = env_mono(p->env) <= protocol->heard_at + SUPPORT_SILENCE_MAX;
+        if (protocol->state != LINK_UP || !whole) return NULL;
+        if (bulk->state == LINK_UP && bulk->stream.out.len <= OVERTAKE_BYTES) return bulk;
+    }
     return f->may_overtake && waits && bulk->state == LINK_UP ? bulk : protocol;
 }
 
