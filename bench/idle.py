@@ -31,8 +31,11 @@ def cpu_seconds(pid):
 def wakeups(pid):
     total = 0
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as f:
-            total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
+        try:
+            with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as f:
+                total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
+        except FileNotFoundError:
+            pass  # a thread that has ended meanwhile
     return total
 
 

@@ -32,6 +32,7 @@ struct live {
     struct live_options options;
     struct pair *pairs; /* owned; by peer */
     u32 count, cap, shared;
+    nanos ticked_at, spared_until; /* after an absence of our own */
     struct live_stats stats;
 };
 
@@ -172,6 +173,7 @@ static void on_pong(struct live *l, struct pair *p, const struct live_message *m
     v->withdrawn = m->withdrawn;
     v->known = true;
     bool counts = v->until > now;
+    l->stats.lost += v->counts && !counts;
     if (news || counts != v->counts) change_of(out, p->peer)->received = true;
     v->counts = counts;
     if (!m->lease && p->shared) ask(l, p, true, now, out);
@@ -220,11 +222,25 @@ static void on_message(struct live *l, const struct live_message *m, nanos now,
     if (m->kind == LIVE_PONG) on_pong(l, p, m, now, out);
 }
 
+/* Who was away itself reads what has come meanwhile before it takes silence for an end. A promise may always last
+ * longer. */
+static void note_absence(struct live *l, nanos now)
+{
+    if (l->ticked_at && now > l->ticked_at + 2 * l->options.every) l->spared_until = now + l->options.every;
+    l->ticked_at = now;
+}
+
+static bool is_over(const struct live *l, const struct pair *p, nanos now)
+{
+    return p->given.stands && now >= p->given.until && now >= l->spared_until;
+}
+
 static void on_tick(struct live *l, nanos now, struct live_actions *out)
 {
+    note_absence(l, now);
     for (u32 i = 0; i < l->count; i++) {
         struct pair *p = &l->pairs[i];
-        if (p->given.stands && now >= p->given.until) withdraw(l, p, out);
+        if (is_over(l, p, now)) withdraw(l, p, out);
         if (p->received.counts && now >= p->received.until) {
             p->received.counts = false;
             l->stats.lost++;
@@ -252,7 +268,7 @@ nanos live_deadline(const struct live *l)
     for (u32 i = 0; i < l->count; i++) {
         const struct pair *p = &l->pairs[i];
         if (p->shared && p->boot) at = u64_min(at, p->ping_due);
-        if (p->given.stands) at = u64_min(at, p->given.until);
+        if (p->given.stands) at = u64_min(at, u64_max(p->given.until, l->spared_until));
         if (p->received.counts) at = u64_min(at, p->received.until);
     }
     return at;

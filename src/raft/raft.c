@@ -334,7 +334,7 @@ const struct raft_hard_state *raft_hard_state(const struct raft *r)
 }
 u64 raft_tail_bytes(const struct raft *r)
 {
-    return tail_bytes_between(&r->tail, r->tail.base.index, r->tail.last.index);
+    return r->tail.last_bytes - r->tail.base_bytes;
 }
 
 bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out)

@@ -6,6 +6,7 @@
 #include "server/node_internal.h"
 
 #define PRESS_EVERY (50 * NANOS_MS)
+#define TURN_TIME   (2 * NANOS_MS)
 
 struct parts {
     struct env *env;
@@ -426,9 +427,17 @@ static void make_room(struct parts *ps, nanos now)
     parts_touch(ps, most);
 }
 
+/* With thousands of partitions at work a turn ends here, and the rest takes the next one. */
+static bool is_long(const struct parts *ps, nanos began, u32 taken)
+{
+    return taken % 16 == 0 && env_mono(ps->env) > began + TURN_TIME;
+}
+
 err parts_turn(struct parts *ps, nanos now, bool *more)
 {
+    nanos began = env_mono(ps->env);
     struct list batch;
+    u32 taken = 0;
 
     touch_due(ps, now);
     list_init(&batch);
@@ -444,7 +453,10 @@ err parts_turn(struct parts *ps, nanos now, bool *more)
             return e;
         }
         if (again) parts_touch(ps, h);
+        if (is_long(ps, began, ++taken)) break;
     }
+    list_splice(&batch, &ps->ready); /* those who waited go first */
+    list_splice(&ps->ready, &batch);
     if (ps->budget.bytes > ps->budget.bytes_max) make_room(ps, now);
     *more |= !list_is_empty(&ps->ready);
     return OK;

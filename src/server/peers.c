@@ -19,7 +19,7 @@
 #define QUEUE_MAX           (256 * MIB)
 #define FRAMES_PER_TURN     4096
 #define PARSE_FRAMES        64 /* of one connection, between two looks at the clock */
-#define PARSE_TIME          (5 * NANOS_MS)
+#define PARSE_TIME          (2 * NANOS_MS)
 #define OVERTAKE_BYTES      (64 * KIB) /* so much before a small frame, and it takes the other channel */
 
 enum link_state { LINK_DOWN, LINK_DIALLING, LINK_HELLO, LINK_UP, LINK_CLOSING };
