@@ -302,6 +302,20 @@ TEST(fortify, who_leaves_leadership_releases_everybody_until_they_say_so)
     fixture_done(&f);
 }
 
+TEST(fortify, a_node_heard_after_the_latest_step_is_in_reach)
+{
+    struct fixture f = quiet_leader();
+    struct raft_message m = ack(3, &f, raft_last(f.r).index);
+    m.full = m.disk_full = true;
+    receive(&f, m);
+    CHECK(!raft_is_read_only(f.r));
+    f.now += NANOS_SEC;
+    tick_after(&f, 0);
+    support(2, 7, f.now + 50 * MS);
+    CHECK(!raft_is_read_only(f.r));
+    fixture_done(&f);
+}
+
 TEST(fortify, a_transfer_asks_for_no_promises)
 {
     struct fixture f = quiet_leader();
@@ -331,6 +345,7 @@ int main(void)
         RUN(fortify, a_peer_without_support_gets_heartbeats_and_the_others_none),
         RUN(fortify, a_leader_that_loses_the_support_of_a_quorum_steps_down_as_without_answers),
         RUN(fortify, who_leaves_leadership_releases_everybody_until_they_say_so),
+        RUN(fortify, a_node_heard_after_the_latest_step_is_in_reach),
         RUN(fortify, a_transfer_asks_for_no_promises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

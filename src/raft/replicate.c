@@ -95,7 +95,8 @@ nanos replicate_heard_at(const struct raft *r, u32 slot)
 bool replicate_heard_recently(const struct raft *r, u32 slot)
 {
     nanos heard_at = replicate_heard_at(r, slot);
-    return heard_at != 0 && r->now - heard_at < r->options.election_timeout_max;
+    /* Its node may have been heard after the latest step. */
+    return heard_at != 0 && r->now < heard_at + r->options.election_timeout_max;
 }
 
 u32 replicate_roomy_others(const struct raft *r)
@@ -223,7 +224,7 @@ static bool has_quorum(const struct raft *r)
         heard[slot] = p->impaired ? since : u64_max(replicate_heard_at(r, slot), since);
     }
     heard[ms->self] = r->now;
-    return r->now - membership_supported(ms, heard) < r->options.election_timeout_max;
+    return r->now < membership_supported(ms, heard) + r->options.election_timeout_max;
 }
 
 void replicate_on_tick(struct raft *r)
