@@ -242,7 +242,18 @@ void core_do_node_update(struct core_call *call)
 
 /* ---- leaving ---- */
 
-/* Every partition with a replica here must find as many nodes elsewhere as it has voters. */
+/* Is a replica of it here, or on a node that takes none? */
+static bool has_to_leave(const struct core *c, const struct core_part *p, u32 leaving)
+{
+    for (u32 i = 0; i < p->member_count; i++) {
+        const struct core_node *n = core_find_node(c, p->members[i].node);
+        if (!n || n->id == leaving || n->state != CORE_UP) return true;
+    }
+    return false;
+}
+
+/* Every partition must find as many nodes elsewhere as it has voters: those with a replica here, and those that wait to
+ * leave another node that is being emptied. */
 static bool others_can_hold(struct core_call *call, const struct core_node *leaving)
 {
     const struct core *c = call->core;
@@ -252,7 +263,7 @@ static bool others_can_hold(struct core_call *call, const struct core_node *leav
     for (u32 i = 0; i < c->part_count; i++) {
         const struct core_part *p = c->parts[i];
         u32 voters = core_part_voters(p);
-        if (!core_part_member_on(p, leaving->id) || voters <= others) continue;
+        if (voters <= others || !has_to_leave(c, p, leaving->id)) continue;
         const struct core_keyspace *k = core_find_keyspace(c, p->keyspace);
         core_refuse(call, CORE_UNSAFE,
                     "node %u cannot be emptied: keyspace %.*s has %u replicas and %u other node%s "

@@ -177,6 +177,18 @@ TEST(nodes, a_drain_that_cannot_end_is_refused_with_what_is_needed)
     fixture_done(&f);
 }
 
+TEST(nodes, a_drain_of_an_empty_node_is_refused_while_another_drain_needs_it)
+{
+    struct core_fixture f;
+
+    fixture_init(&f);
+    found(&f, 3);
+    join(&f, 4, "d");
+    CHECK_EQ(DO(&f, .op = CORE_NODE_DRAIN, .node = 2), CORE_OK);
+    CHECK_EQ(DO(&f, .op = CORE_NODE_DRAIN, .node = 4), CORE_UNSAFE);
+    fixture_done(&f);
+}
+
 TEST(nodes, a_drain_can_be_taken_back)
 {
     struct core_fixture f;
@@ -270,6 +282,7 @@ TEST_MAIN(RUN(nodes, founding_makes_nodes_and_two_keyspaces),
           RUN(nodes, levels_keep_strangers_out_and_go_up_only_together),
           RUN(nodes, an_update_is_of_that_life_of_the_disk),
           RUN(nodes, a_drain_that_cannot_end_is_refused_with_what_is_needed),
+          RUN(nodes, a_drain_of_an_empty_node_is_refused_while_another_drain_needs_it),
           RUN(nodes, a_drain_can_be_taken_back),
           RUN(nodes, a_lost_node_is_removed_only_while_quorums_remain),
           RUN(nodes, removed_ones_are_remembered_up_to_a_limit), RUN(nodes, the_last_node_stays),
