@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/churn.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,8 +10,10 @@
 #define REPLY_TIMEOUT (4 * NANOS_SEC)
 #define RETRY_MEAN (80 * NANOS_MS)
 #define FIRST_REDIS_PORT 6379
+#define FIRST_KEYSPACE 16
 #define TAG_SELECT UINT32_MAX
 #define TAG_AUDIT (UINT32_MAX - 1)
+#define TAG_AUDIT_SELECT (UINT32_MAX - 2)
 #define AUDIT_BATCH 20
 
 struct history *client_history(struct client *c) { return c->host->world->history; }
@@ -140,12 +143,36 @@ void client_close_op(struct client *c, u32 place, const struct reply *r)
 
 /* ---- the audit: read every key of the history once more ---- */
 
+/* Keys of a made keyspace say which it is: k17:... */
+static u32 db_of_key(str key)
+{
+    u32 db = 0;
+
+    if (key.len < 2 || key.at[0] != 'k') return 0;
+    for (size_t i = 1; i < key.len && key.at[i] >= '0' && key.at[i] <= '9'; i++) db = 10 * db + (u32)(key.at[i] - '0');
+    return db;
+}
+
+static void select_db(struct client *c, u32 tag, u32 db)
+{
+    char number[12];
+
+    /* A number below 16 is a database of the keyspace that the connection is in. */
+    if (c->db >= FIRST_KEYSPACE && db < FIRST_KEYSPACE) CLIENT_SEND(c, tag, NO_PLACE, STR("SELECT"), STR("default"));
+    snprintf(number, sizeof number, "%u", db);
+    CLIENT_SEND(c, tag, NO_PLACE, STR("SELECT"), str_of(number));
+    c->db = db;
+}
+
 static void audit_turn(struct client *c)
 {
     const struct world *w = c->host->world;
 
     for (u32 sent = 0; sent < AUDIT_BATCH && c->audit_next < w->text_count; c->audit_next++) {
         if (!w->keys_seen[c->audit_next]) continue;
+        u32 db = db_of_key(client_text(c, c->audit_next));
+        if (db && churn_drops(w, db)) continue;
+        if (db != c->db) select_db(c, TAG_AUDIT_SELECT, db);
         u32 place = client_op(c, HISTORY_GET, c->audit_next, HISTORY_NULL, HISTORY_NULL);
         CLIENT_SEND(c, TAG_AUDIT, place, STR("GET"), client_text(c, c->audit_next));
         sent++;
@@ -167,7 +194,7 @@ static void dial(struct client *c)
     c->host->env.ops->dial(&c->host->env, "", (u16)(FIRST_REDIS_PORT + c->node - 1), &c->stream);
 }
 
-static void hang_up(struct client *c)
+void client_hang_up(struct client *c)
 {
     if (c->link == CLIENT_DOWN || c->link == CLIENT_CLOSING) return;
     c->link = CLIENT_CLOSING;
@@ -176,14 +203,14 @@ static void hang_up(struct client *c)
 
 static void on_connected(struct client *c)
 {
-    char db[8];
+    const struct workload *k = c->workload;
 
     if (c->link != CLIENT_DIALLING) return;
     c->link = CLIENT_UP;
     c->next_at = client_now(c);
-    if (c->workload->db == 0 || c->auditing) return;
-    snprintf(db, sizeof db, "%u", c->workload->db);
-    CLIENT_SEND(c, TAG_SELECT, NO_PLACE, STR("SELECT"), str_of(db));
+    c->db = 0;
+    u32 db = c->auditing ? 0 : k->choose_db ? k->choose_db(c) : k->db;
+    if (db) select_db(c, TAG_SELECT, db);
 }
 
 static void on_closed(struct client *c)
@@ -205,7 +232,9 @@ static void on_reply(struct client *c, const struct reply *r)
     c->count--;
     if (call.tag == TAG_AUDIT)
         client_close_op(c, call.place, r);
-    else if (call.tag != TAG_SELECT)
+    else if (call.tag == TAG_SELECT && r->kind == REPLY_ERROR)
+        client_hang_up(c); /* this node has not heard of that keyspace yet, or not any more */
+    else if (call.tag != TAG_SELECT && call.tag != TAG_AUDIT_SELECT)
         c->workload->reply(c, call.tag, call.place, r);
     if (c->count == 0)
         c->next_at = client_now(c) + (c->auditing ? 0 : chance_exponential(&c->chance, c->think_mean));
@@ -237,11 +266,11 @@ static bool client_program(struct host *h)
     while (env_next_event(&h->env, &ev)) {
         if (ev.kind == ENV_CONNECTED) on_connected(c);
         if (ev.kind == ENV_RECEIVED) read_replies(c);
-        if (ev.kind == ENV_ENDED) hang_up(c);
+        if (ev.kind == ENV_ENDED) client_hang_up(c);
         if (ev.kind == ENV_CLOSED) on_closed(c);
     }
-    if (c->link == CLIENT_UP && c->count > 0 && now >= c->calls[c->head].sent_at + REPLY_TIMEOUT) hang_up(c);
-    if (c->link != CLIENT_DOWN && c->node == h->world->avoided) hang_up(c);
+    if (c->link == CLIENT_UP && c->count > 0 && now >= c->calls[c->head].sent_at + REPLY_TIMEOUT) client_hang_up(c);
+    if (c->link != CLIENT_DOWN && c->node == h->world->avoided) client_hang_up(c);
     if (c->link == CLIENT_DOWN && now >= c->retry_at) dial(c);
     if (c->link == CLIENT_UP && c->count == 0 && now >= c->next_at && !c->stopping) {
         if (c->auditing)
@@ -265,7 +294,7 @@ void client_audit(struct client *c)
     c->audit_next = 1;
     c->stopping = false;
     c->next_at = client_now(c);
-    hang_up(c); /* it may be in another database */
+    client_hang_up(c); /* it may be in another database */
     host_turn_by(c->host, c->host->world->now);
 }
 

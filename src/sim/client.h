@@ -16,6 +16,8 @@ struct workload { /* one row of workload/table.c */
     const char *name;
     size_t state_bytes; /* of client.state, zeroed at the start */
     u8 db;              /* selected on each new connection */
+    /* Instead: a database or keyspace for this connection. */
+    u32 (*choose_db)(struct client *c);
     /* The client is connected and idle: put commands on the connection. */
     void (*turn)(struct client *c);
     /* A reply to the command with this tag. */
@@ -38,6 +40,7 @@ struct client {
     struct stream stream;
     enum { CLIENT_DOWN, CLIENT_DIALLING, CLIENT_UP, CLIENT_CLOSING } link;
     u32 node; /* connected to */
+    u32 db;   /* selected on this connection */
     nanos retry_at, next_at, think_mean;
     struct call calls[CLIENT_CALLS_MAX]; /* a ring */
     u32 head, count;
@@ -72,6 +75,8 @@ void client_send(struct client *c, u32 tag, u32 place, u32 argc, const str *argv
         const str client_argv_[] = {__VA_ARGS__};                                                  \
         client_send(c, tag, place, ARRAY_LEN(client_argv_), client_argv_);                         \
     } while (0)
+
+void client_hang_up(struct client *c); /* and dial again: what is under way has no outcome */
 
 /* What a reply says of its command. An error that no client of ours should ever see is a violation. */
 enum history_outcome client_outcome(struct client *c, const struct reply *r);

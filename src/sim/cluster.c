@@ -1,6 +1,7 @@
 #include "sim/cluster.h"
 
 #include "base/assert.h"
+#include "sim/churn.h"
 #include "sim/client.h"
 #include "sim/disk.h"
 #include "sim/engine.h"
@@ -45,22 +46,24 @@ void cluster_make_nodes(struct world *w)
 
     assert(w->nodes <= WORLD_NODES_MAX);
     draw_config(p, &common);
-    common.member_count = w->nodes;
-    for (u32 i = 0; i < w->nodes; i++) {
+    bool racks = w->cluster && chance_one_in(p, 3);
+    common.member_count = w->founders;
+    for (u32 i = 0; i < w->founders; i++) {
         common.members[i] = (struct node_member){.id = i + 1, .peer_port = (u16)(PEER_PORT + i)};
         snprintf(common.members[i].host, NODE_HOST_MAX, "10.0.0.%u", i + 1);
     }
     for (u32 i = 0; i < w->nodes; i++) {
         struct host *h = host_new(w, i + 1, true);
         h->config = common;
-        h->config.self = i + 1;
+        h->config.self = i < w->founders ? i + 1 : 0;
+        if (w->cluster && racks) snprintf(h->config.rack, sizeof h->config.rack, "r%u", i % 3);
         snprintf(h->config.host, NODE_HOST_MAX, "10.0.0.%u", i + 1);
         h->config.redis_port = (u16)(REDIS_PORT + i);
         h->config.peer_port = (u16)(PEER_PORT + i);
         h->config.admin_port = (u16)(ADMIN_PORT + i);
         h->config.open_kvs = engine_open;
-        h->config.founders = w->options->founders;
-        h->config.fixed_members = w->options->founders || w->nodes > 3; /* more would give up replicas */
+        h->config.founders = w->cluster ? 0 : w->options->founders;
+        h->config.fixed_members = !w->cluster && (w->options->founders || w->nodes > 3); /* more would give up replicas */
         w->hosts[w->host_count++] = h;
     }
     net_set_peer_ports(w->net, PEER_PORT, w->nodes);
@@ -72,7 +75,10 @@ void cluster_make_clients(struct world *w)
     const struct workload *chosen[16];
     u32 count = 0, clients = (u32)prng_between(p, 4, 8);
 
+    if (w->cluster && (!w->options->workloads || sim_list_has(w->options->workloads, "spread")))
+        chosen[count++] = &workload_spread;
     for (u32 row = 0; workload_at(row); row++) {
+        if (workload_at(row) == &workload_spread) continue; /* without a cluster there is one keyspace */
         bool drawn = chance_one_in(p, 2);
         const char *list = w->options->workloads;
         if (list ? sim_list_has(list, workload_at(row)->name) : drawn) chosen[count++] = workload_at(row);
@@ -89,6 +95,7 @@ void cluster_start(struct world *w)
     struct prng *p = world_chance(w, CHANCE_SWARM);
 
     for (u32 i = 0; i < w->nodes; i++) host_start_at(w->hosts[i], prng_below(p, 300 * NANOS_MS));
+    if (w->cluster) churn_start(w);
     for (u32 i = 0; i < w->client_count; i++) client_start(w->clients[i]);
     faults_start(w);
     members_start(w);

@@ -2,8 +2,10 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/churn.h"
 #include "sim/disk.h"
 #include "sim/engine.h"
+#include "sim/groups.h"
 #include "sim/host.h"
 #include "sim/net.h"
 #include "sim/observe.h"
@@ -41,6 +43,9 @@ static nanos spread(struct prng *p, nanos low, nanos high)
     return prng_between(p, low, low * 2) << prng_below(p, doublings + 1);
 }
 
+/* With many groups: of any of them, often the core. */
+static u32 any_leader(struct world *w) { return w->cluster ? groups_any_leader(w) : observe_leader(w); }
+
 /* ---- processes ---- */
 
 static struct host *any_up(struct world *w, struct prng *p)
@@ -55,7 +60,7 @@ static struct host *any_up(struct world *w, struct prng *p)
 
 static bool strike_crash(struct world *w, struct prng *p)
 {
-    u32 leader = observe_leader(w);
+    u32 leader = any_leader(w);
     struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
     if (!h || !h->up) return false;
     host_crash(h, chance_one_in(p, 2), "killed");
@@ -170,7 +175,7 @@ static bool strike_rotation_crash(struct world *w, struct prng *p)
 /* A clean stop, as SIGTERM asks for it: leadership moves away, the log is checkpointed. */
 static bool strike_stop(struct world *w, struct prng *p)
 {
-    u32 leader = observe_leader(w);
+    u32 leader = any_leader(w);
     struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
     if (!h) return false;
     world_say(w, h, "is asked to stop");
@@ -180,7 +185,7 @@ static bool strike_stop(struct world *w, struct prng *p)
 
 static bool strike_pause(struct world *w, struct prng *p)
 {
-    u32 leader = observe_leader(w);
+    u32 leader = any_leader(w);
     struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
     if (!h || !h->up) return false;
     nanos lasts = chance_one_in(p, 2) ? chance_between(p, NANOS_MS, 200 * NANOS_MS)
@@ -198,15 +203,17 @@ static bool strike_pause(struct world *w, struct prng *p)
 
 static bool strike_wipe(struct world *w, struct prng *p)
 {
-    struct host *h = w->hosts[w->faults->atlas_node - 1];
-    (void)p;
-    if (observe_others_are_damaged(w, h->id)) return false;
+    struct host *atlas = w->hosts[w->faults->atlas_node - 1], *h = atlas;
+
+    if (w->cluster && !disk_is_corrupted(atlas->disk)) h = w->hosts[prng_below(p, w->nodes)];
+    if (h->parked || observe_others_are_damaged(w, h->id)) return false;
     w->faults->atlas_used = true;
     if (h->up) host_crash(h, true, "disk lost");
     world_say(w, h, "its disk is empty now");
     disk_wipe(h->disk);
     engine_wipe(h->engine);
     observe_wiped(w, h);
+    if (w->cluster) churn_on_wiped(w, h);
     return true;
 }
 
@@ -224,7 +231,7 @@ static bool strike_partition(struct world *w, struct prng *p)
 {
     struct faults *f = w->faults;
     partition_heal(w);
-    const char *shape = partition_cut(w, p, observe_leader(w));
+    const char *shape = partition_cut(w, p, any_leader(w));
     nanos lasts = chance_between(p, 20 * NANOS_MS, NANOS_SEC) + chance_exponential(p, 1500 * NANOS_MS);
     world_say(w, NULL, "partition: %s, for %llu us", shape, (unsigned long long)(lasts / 1000));
     world_at(w, w->now + lasts, EVENT_HEAL, 0, fire_partition_end, f, ++f->partition_number);
@@ -239,7 +246,7 @@ static void fire_hub_restarts(struct world *w, void *context, u64 number)
     struct host *hub = context;
 
     if (f->over || number != f->partition_number || !hub->up) return;
-    u32 leader = observe_leader(w);
+    u32 leader = any_leader(w);
     if (leader && leader != hub->id) partition_hub(w, leader, leader); /* which it does not hear again */
     host_crash(hub, chance_one_in(world_chance(w, CHANCE_FAULT), 2), "killed while it follows a leader");
     host_start_at(hub, w->now + chance_between(world_chance(w, CHANCE_FAULT), 2 * NANOS_MS, 60 * NANOS_MS));
@@ -248,7 +255,7 @@ static void fire_hub_restarts(struct world *w, void *context, u64 number)
 static bool strike_hub(struct world *w, struct prng *p)
 {
     struct faults *f = w->faults;
-    u32 leader = observe_leader(w);
+    u32 leader = any_leader(w);
 
     if (!leader || w->nodes < 3) return false;
     u32 hub = 1 + (leader - 1 + 1 + (u32)prng_below(p, w->nodes - 1)) % w->nodes;
@@ -268,7 +275,7 @@ static bool strike_hub(struct world *w, struct prng *p)
 static bool strike_stuck_leader(struct world *w, struct prng *p)
 {
     struct faults *f = w->faults;
-    u32 leader = observe_leader(w);
+    u32 leader = any_leader(w);
 
     if (!leader) return false;
     struct host *h = w->hosts[leader - 1];
@@ -484,7 +491,7 @@ void faults_heal(struct world *w, bool keep_one)
     }
     /* One whose disk has lost something is no good for the others' quorum: it is the one. */
     u32 away = f->atlas_used ? f->atlas_node : 1 + (u32)prng_below(p, w->nodes);
-    if (keep_one && w->nodes >= 3 && !w->options->founders && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
+    if (keep_one && w->nodes >= 3 && !w->options->founders && !w->cluster && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
     for (u32 i = 0; i < w->nodes; i++)
         if (w->hosts[i]->id != w->avoided) host_start_at(w->hosts[i], w->now);
 }

@@ -45,6 +45,7 @@ struct host {
     struct engine *engine;
     struct node *node;
     struct node_config config;
+    bool parked;          /* a spare machine: it does not start */
     bool restart_planned; /* or forbidden */
     u64 start_number;     /* of the latest plan; an older event is void */
     char failure[256]; /* why the last life ended, for the trace */

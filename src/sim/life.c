@@ -2,6 +2,7 @@
  * an injected fault explains is a crash like any other. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/churn.h"
 #include "sim/disk.h"
 #include "sim/engine.h"
 #include "sim/faults.h"
@@ -52,7 +53,8 @@ static bool node_program(struct host *h)
     if (node_failure(h->node)) {
         char why[200];
         snprintf(why, sizeof why, "stopped itself: %s", node_failure(h->node));
-        if (!disk_explains(h->disk)) world_violation(w, "node %u, without an injected fault, %s", h->id, why);
+        bool removed = w->cluster && churn_on_removed(w, h);
+        if (!removed && !disk_explains(h->disk)) world_violation(w, "node %u, without an injected fault, %s", h->id, why);
         h->in_turn = false;
         host_crash(h, false, why);
         return false;
@@ -104,7 +106,7 @@ static void fire_start(struct world *w, void *context, u64 number)
 
 void host_start_at(struct host *h, nanos at)
 {
-    if (h->up) return;
+    if (h->up || h->parked) return;
     h->restart_planned = true;
     world_at(h->world, at, EVENT_START, h->id, fire_start, h, ++h->start_number);
 }

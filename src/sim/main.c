@@ -71,7 +71,9 @@ static void print_replay(const struct sim_options *o, u64 seed)
     printf("replay: quorate sim --seeds %llu-%llu --until %llums --mode %s --jobs 0 --verbose",
            (unsigned long long)seed, (unsigned long long)seed, (unsigned long long)(o->until / NANOS_MS),
            mode_name(o->mode));
+    if (o->cluster) printf(" --cluster");
     if (o->nodes) printf(" --nodes %u", o->nodes);
+    if (o->founders) printf(" --founders %u", o->founders);
     if (o->faults) printf(" --faults %s", o->faults);
     if (o->workloads) printf(" --workloads %s", o->workloads);
     if (o->mutant) printf(" --mutant %s", o->mutant);

@@ -196,7 +196,7 @@ static void fire_step(struct world *w, void *context, u64 arg)
 
 void members_start(struct world *w)
 {
-    u32 founders = w->options->founders;
+    u32 founders = w->cluster ? 0 : w->options->founders;
     if (founders && founders < w->nodes) world_at(w, w->now + NANOS_SEC, EVENT_MEMBERS, 0, fire_step, w, 0);
 }
 

@@ -7,6 +7,8 @@
 #include "part/session.h"
 #include "sim/host.h"
 #include "sim/members.h"
+#include "sim/groups.h"
+#include "server/parts.h"
 #include "sim/disk.h"
 
 #define DIGEST_EVERY 256      /* entries */
@@ -62,10 +64,10 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
     struct host *h = context;
     struct observer *o = h->world->observer;
     struct watched *n = &o->nodes[h->id];
-    struct committed seen = {.term = term,
+    struct logged seen = {.term = term,
                              .entry_hash = hash64(entry.at, entry.len),
                              .reply_hash = hash64(reply.at, reply.len),
-                             .node = h->id,
+                             .by = h->id,
                              .at = o->bytes.len,
                              .bytes = entry.len};
     unsigned long long at = index;
@@ -86,12 +88,12 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
         buf_append_str(&o->bytes, entry);
         o->entries[o->count++] = seen;
     } else {
-        const struct committed *c = &o->entries[index - 1];
+        const struct logged *c = &o->entries[index - 1];
         if (c->term != term || c->entry_hash != seen.entry_hash)
             world_violation(o->world, "nodes %u and %u applied different entries at index %llu (terms %llu, %llu)",
-                            c->node, h->id, at, (unsigned long long)c->term, (unsigned long long)term);
+                            c->by, h->id, at, (unsigned long long)c->term, (unsigned long long)term);
         else if (c->reply_hash != seen.reply_hash)
-            world_violation(o->world, "nodes %u and %u answered the entry at index %llu differently", c->node, h->id,
+            world_violation(o->world, "nodes %u and %u answered the entry at index %llu differently", c->by, h->id,
                             at);
     }
     if (index % DIGEST_EVERY == 0) note_digest(o, h, index);
@@ -183,6 +185,10 @@ static void note_recovered(struct promise *m, const struct raft *r)
 
 void observe_start(struct world *w, struct host *h)
 {
+    if (w->cluster) {
+        groups_start(w, h);
+        return;
+    }
     struct part *p = node_part(h->node);
     const struct raft *r = part_raft(p);
 
@@ -271,6 +277,10 @@ static void check_commit(struct world *w, struct host *h, u64 commit);
 
 void observe_turn(struct world *w, struct host *h)
 {
+    if (w->cluster) {
+        groups_turn(w, h);
+        return;
+    }
     struct observer *o = w->observer;
     struct watched *n = &o->nodes[h->id];
     const struct part *p = node_part(h->node);
@@ -305,13 +315,21 @@ void observe_turn(struct world *w, struct host *h)
     if (n->turns % CHECK_CORE_EVERY == 0) raft_check(r);
 }
 
-void observe_end_of_life(struct world *w, struct host *h) { w->observer->nodes[h->id] = (struct watched){0}; }
+void observe_end_of_life(struct world *w, struct host *h)
+{
+    if (w->cluster) groups_end_of_life(w, h);
+    w->observer->nodes[h->id] = (struct watched){0};
+}
 
 void observe_wiped(struct world *w, struct host *h)
 {
     struct promise *m = &w->observer->promises[h->id];
     bool promised = m->durable || m->term || m->said_term;
 
+    if (w->cluster) {
+        groups_wiped(w, h);
+        return;
+    }
     forget_promise(m);
     m->emptied = promised;
 }
@@ -347,6 +365,7 @@ static void check_commit(struct world *w, struct host *h, u64 commit)
 
 bool observe_others_are_damaged(const struct world *w, u32 but)
 {
+    if (w->cluster) return !groups_can_do_without(w, w->hosts[but - 1]);
     for (u32 id = 1; id <= w->nodes; id++)
         if (id != but && !w->observer->promises[id].whole) return true;
     return false;
@@ -357,6 +376,7 @@ u32 observe_leader(const struct world *w)
     u32 leader = 0;
     u64 term = 0;
 
+    if (w->cluster) return groups_leader(w, PART_DEFAULT);
     for (u32 i = 0; i < w->nodes; i++) {
         const struct host *h = w->hosts[i];
         if (!h->up || !h->node) continue;
@@ -385,6 +405,9 @@ u64 observe_commit(const struct world *w) { return w->observer->count; }
 
 bool observe_converged(const struct world *w)
 {
+    char why[256];
+
+    if (w->cluster) return groups_converged(w, why, sizeof why);
     for (u32 i = 0; i < w->nodes; i++) {
         const struct host *h = w->hosts[i];
         if (!h->up || !h->node || part_applied(node_part(h->node)) != w->observer->count) return false;

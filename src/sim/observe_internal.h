@@ -6,12 +6,7 @@
 #include "part/part.h"
 #include "sim/host.h"
 #include "sim/observe.h"
-
-struct committed { /* what the first node to apply an index saw there */
-    u64 term, entry_hash, reply_hash;
-    u32 node;
-    size_t at, bytes; /* of the entry, in observer.bytes */
-};
+#include "sim/witness.h"
 
 struct digest {
     u64 value;
@@ -78,7 +73,7 @@ struct asked {
 
 struct observer {
     struct world *world;
-    struct committed *entries; /* owned; by index - 1 */
+    struct logged *entries; /* owned; by index - 1 */
     u64 count, cap;
     struct buf bytes;
     struct digest *digests; /* owned; by index / DIGEST_EVERY */

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "sim/faults.h"
+#include "sim/groups.h"
 #include "sim/net.h"
 #include "server/parts.h"
 
@@ -219,7 +220,8 @@ void observe_frames(struct world *w, nanos at, str frames)
         size_t len = get_u32(frames.at + AT_LEN);
         if (len < FRAME_HEADER_BYTES || len > frames.len) return;
         u16 type = get_u16(frames.at + AT_TYPE);
-        bool watched = get_u64(frames.at + AT_PART) == PART_DEFAULT; /* the group whose members are looked at */
+        bool watched = !w->cluster && get_u64(frames.at + AT_PART) == PART_DEFAULT; /* the group whose members are looked at */
+        if (w->cluster && type == FRAME_RAFT && len >= AT_SENT_AT + 8) groups_raft_frame(w, frames.at, at);
         if (watched && type == FRAME_RAFT && len >= AT_SENT_AT + 8) note_raft_frame(w, frames.at, at);
         if (type == FRAME_FORWARD) note_asked(&w->observer->asked, asked_key(frames.at, AT_SRC));
         if (type == FRAME_FORWARD_REPLY) check_answer(w, frames.at);

@@ -25,6 +25,8 @@ void sim_print_help(void)
           "  --jobs N          processes at a time; 0: all in this process, for a debugger (2)\n"
           "  --nodes N         nodes of the cluster, 1 to 7 (as the seed wants it: 3, sometimes 5)\n"
           "  --founders N      so many of them found the group; then nodes join, leave and are replaced (all)\n"
+          "  --cluster         the whole cluster: of N machines (3 found it) nodes join, are drained, removed and\n"
+          "                    replaced; keyspaces of many partitions are made and dropped\n"
           "  --mode MODE       both: faults for 80% of the time, then every operation must finish (the default);\n"
           "                    safety: faults to the end; liveness: faults for half the time\n"
           "  --faults LIST     only these kinds of faults; none: no faults\n"
@@ -153,6 +155,10 @@ enum sim_parse sim_options_parse(struct sim_options *o, int argc, char **argv)
         if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return SIM_HELP;
         if (strcmp(name, "--verbose") == 0 || strcmp(name, "-v") == 0) {
             o->verbose = true;
+            continue;
+        }
+        if (strcmp(name, "--cluster") == 0) {
+            o->cluster = true;
             continue;
         }
         if (strcmp(name, "--fail-fast") == 0) {

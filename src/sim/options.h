@@ -16,6 +16,7 @@ struct sim_options {
     u32 jobs; /* processes; 0: in this process (for a debugger) */
     u32 nodes;
     u32 founders; /* nodes that found the group; 0: all. If fewer, members come and go */
+    bool cluster; /* nodes that found, join and leave one cluster, and keyspaces that come and go */
     enum sim_mode mode;
     const char *mutant;       /* NULL: none */
     const char *faults;       /* NULL: as the seed draws; else a comma list of fault names, or "none" */

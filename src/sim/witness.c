@@ -1,9 +1,11 @@
-/* The index witness: one state machine that never crashes, checkpoints, evicts or moves runs the whole log, and
- * must give the answers that the replicas gave and end in their state. */
+#include "sim/witness.h"
+
 #include "sim/observe_internal.h"
 
 #include "base/hash.h"
 #include "part/session.h"
+#include "sim/groups.h"
+#include "server/node_internal.h"
 
 struct replay {
     struct kvs_image *image;
@@ -48,46 +50,52 @@ static err replay_one(struct replay *r, const struct entry *e, u64 index, struct
     return failed;
 }
 
-static bool replay_entry(struct world *w, struct replay *r, u64 index, struct buf *reply)
+static bool replay_entry(struct world *w, struct replay *r, const struct witness_log *log, u64 index,
+                         struct buf *reply)
 {
-    struct observer *o = w->observer;
-    const struct committed *c = &o->entries[index - 1];
+    const struct logged *c = &log->entries[index - 1];
+    unsigned long long part = log->part, at = index;
     struct entry e;
     bool ran;
 
-    str bytes = str_from(buf_bytes(&o->bytes) + c->at, c->bytes);
+    str bytes = str_from(buf_bytes(log->bytes) + c->at, c->bytes);
     if (bytes.len == 0 || entry_decode(bytes, &e)) return true; /* a no-op or a configuration */
     buf_clear(reply);
     if (replay_one(r, &e, index, reply, &ran)) {
-        world_violation(w, "the entry at index %llu cannot be applied again", (unsigned long long)index);
+        world_violation(w, "partition %llu: the entry at index %llu cannot be applied again", part, at);
         return false;
     }
     if (ran && hash64(buf_bytes(reply), reply->len) != c->reply_hash) {
-        world_violation(w, "replaying the log from its beginning answers index %llu with '%.*s', node %u said otherwise",
-                        (unsigned long long)index, (int)size_min(reply->len, 60), (const char *)buf_bytes(reply),
-                        c->node);
+        world_violation(w,
+                        "partition %llu: replaying the log from its beginning answers index %llu with '%.*s', replica %u "
+                        "said otherwise",
+                        part, at, (int)size_min(reply->len, 60), (const char *)buf_bytes(reply), c->by);
         return false;
     }
     (void)store_tidy(r->store, 4);
     return true;
 }
 
-static void witness(struct world *w, u64 live_digest)
+void witness_run(struct world *w, const struct witness_log *log)
 {
     struct replay r = {.image = kvs_image_new()};
-    struct store_options so = {.part = 2, .memory_bytes_max = 1024 * MIB};
+    struct store_options so = {.part = log->part, .memory_bytes_max = 1024 * MIB};
     struct kv_options ko = {.value_bytes_max = w->hosts[0]->config.value_bytes_max, .step_budget = 0};
     struct buf reply = {0};
     u64 digest = 0;
     bool well = true;
 
+    node_place_of(log->part, &ko.keyspace_first, &ko.keyspace_count);
+    so.keyspace_first = ko.keyspace_first;
+    so.keyspace_count = ko.keyspace_count;
     r.kvs = kvs_memory_open(r.image);
     r.store = store_new(r.kvs, &so);
     r.kv = kv_new(r.store, &ko);
     r.sessions = session_table_new();
-    for (u64 index = 1; index <= w->observer->count && well; index++) well = replay_entry(w, &r, index, &reply);
-    if (well && (kv_digest(r.kv, &digest) || digest != live_digest))
-        world_violation(w, "replaying the log from its beginning ends in another state than the replicas'");
+    for (u64 index = 1; index <= log->count && well; index++) well = replay_entry(w, &r, log, index, &reply);
+    if (well && (kv_digest(r.kv, &digest) || digest != log->digest))
+        world_violation(w, "partition %llu: replaying the log from its beginning ends in another state than the replicas'",
+                        (unsigned long long)log->part);
     session_table_free(r.sessions);
     kv_free(r.kv);
     store_free(r.store);
@@ -99,6 +107,11 @@ static void witness(struct world *w, u64 live_digest)
 void observe_final(struct world *w)
 {
     u64 first = 0;
+
+    if (w->cluster) {
+        groups_final(w);
+        return;
+    }
 
     for (u32 i = 0; i < w->nodes && !w->stopped; i++) {
         u64 digest;
@@ -112,5 +125,10 @@ void observe_final(struct world *w)
                             (unsigned long long)w->observer->count);
     }
     world_trace(w, first);
-    if (!w->stopped) witness(w, first);
+    struct witness_log log = {.part = PART_DEFAULT,
+                              .entries = w->observer->entries,
+                              .count = w->observer->count,
+                              .bytes = &w->observer->bytes,
+                              .digest = first};
+    if (!w->stopped) witness_run(w, &log);
 }

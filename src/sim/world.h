@@ -14,6 +14,8 @@ struct host;
 struct net;
 struct faults;
 struct observer;
+struct groups;
+struct churn;
 struct history;
 struct client;
 
@@ -28,10 +30,14 @@ struct world {
 
     struct host *hosts[WORLD_HOSTS_MAX]; /* [0..nodes): nodes 1.., then clients */
     u32 nodes, host_count;
+    bool cluster; /* the real one: nodes join and leave. Else one group of members that only members.c changes */
+    u32 founders; /* of the cluster: the first hosts */
 
     struct net *net;
     struct faults *faults;
-    struct observer *observer;
+    struct observer *observer; /* of the group whose members are fixed */
+    struct groups *groups;     /* with a cluster: of all its groups */
+    struct churn *churn;
     struct history *history;
     struct client *clients[WORLD_HOSTS_MAX];
     u32 client_count;

@@ -12,6 +12,7 @@ extern const struct workload workload_pipelines; /* many commands at once, answe
 extern const struct workload workload_watchers;  /* WATCH as compare-and-set, among GETSET, SETNX, DEL */
 extern const struct workload workload_wide;      /* more and larger values than the front table holds */
 extern const struct workload workload_mixture;   /* many commands, only for replicas to agree on */
+extern const struct workload workload_spread;    /* SET, GET over the partitions of made keyspaces */
 
 /* NULL: no such row. */
 const struct workload *workload_at(u32 row);
