@@ -25,6 +25,7 @@ void cluster_on_join(struct cluster *c, u64 ticket, str body);
 struct part_answer;
 void cluster_on_answer(struct cluster *c, const struct part_answer *a);
 void cluster_on_born(struct cluster *c, u64 parent, u64 child);
+void cluster_on_lost(struct cluster *c, node_id peer); /* what was on its way to it may not have arrived */
 u64 cluster_epoch(const struct cluster *c); /* of the map; 0: not founded */
 
 /* The newest map known here. Before the cluster is founded core_cluster() of it is NULL. Borrowed for this

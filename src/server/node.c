@@ -168,6 +168,7 @@ void node_on_lost(void *context, node_id peer, bool restarted)
         if (h->gateway) gateway_on_peer_lost(h->gateway, peer);
         parts_touch(n->parts, h);
     }
+    if (n->cluster) cluster_on_lost(n->cluster, peer);
 }
 
 bool node_is_removed(void *context, node_id node)

@@ -96,11 +96,20 @@ static bool send(struct cluster *c, node_id to)
     return true;
 }
 
+/* In which the core is led: who has no replica of it learns that from the map, where each leader writes itself. */
+static u64 core_term(const struct cluster *c)
+{
+    const struct hosted *own = cluster_core_hosted(c);
+    const struct core_part *told = core_part(cluster_map(c), PART_CORE);
+
+    if (own && own->part) return raft_term(part_raft(own->part));
+    return told && !MUTANT(new_core_leader_not_told) ? told->leader_term : 0;
+}
+
 void reports_turn(struct cluster *c)
 {
     node_id to = cluster_core_leader(c), self = node_config_of(c->node)->self;
-    struct hosted *core = cluster_core_hosted(c);
-    u64 term = core && core->part ? raft_term(part_raft(core->part)) : 0;
+    u64 term = core_term(c);
 
     if (c->now < c->reports.next_at) return;
     c->reports.next_at = c->now + LOOK_EVERY;
