@@ -212,7 +212,7 @@ static err add_replicas(struct node *n, char *problem, size_t size)
         struct part_options o;
         options_of_row(n, row, &o);
         n->founds |= row->part == PART_CORE && row->founders.count;
-        if (!row->deleting) e = parts_add(n->parts, &o, &place);
+        if (!row->deleting || MUTANT(deleted_replica_starts_again)) e = parts_add(n->parts, &o, &place);
     }
     return e;
 }

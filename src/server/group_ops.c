@@ -110,11 +110,13 @@ static bool is_led_here(const struct group *g)
 {
     struct raft *r = part_raft(g->part);
 
+    if (MUTANT(operation_of_an_unknown_leader)) return raft_is_leader(r);
     return raft_is_leader(r) && g->map->leader == raft_leader(r) && g->map->leader_term == raft_term(r);
 }
 
 static bool is_settled(const struct group *g)
 {
+    if (MUTANT(step_told_before_commit)) return !raft_config_is_joint(g->config);
     return !raft_config_is_joint(g->config) &&
            raft_config_index(part_raft(g->part)) <= raft_commit(part_raft(g->part));
 }

@@ -21,7 +21,7 @@ static const struct core_member *member_here(const struct cluster *c, const stru
     for (u32 i = 0; i < p->member_count; i++) {
         const struct core_member *m = &p->members[i];
         if (m->node != self) continue;
-        if (mem_equal(m->incarnation.bytes, nil.bytes, 16) ||
+        if (mem_equal(m->incarnation.bytes, nil.bytes, 16) || MUTANT(any_disk_is_the_member) ||
             mem_equal(m->incarnation.bytes, cluster_incarnation(c), 16))
             return m;
     }
@@ -43,7 +43,8 @@ static bool has_replica(const struct core_part *p, replica_id id)
  * members have changed a late one comes as others do, and learns them from the log. */
 static bool is_as_founded(const struct core_part *p)
 {
-    if (p->next_replica != p->member_count + 1) return false;
+    if (p->leader_term && MUTANT(late_founder_without_members)) return false;
+    if (p->next_replica != p->member_count + 1 && !MUTANT(founders_from_changed_members)) return false;
     for (u32 i = 0; i < p->member_count; i++)
         if (p->members[i].role != CORE_VOTER) return false;
     return true;
@@ -74,8 +75,10 @@ static void note_replica(struct cluster *c, const struct core_part *p, const str
 
 static void start_noted(struct cluster *c)
 {
-    if (!c->replicas->dirty) return;
-    err e = replicas_save(c->replicas);
+    if (!c->residents.has_noted) return; /* the catalog may have been saved since, for one that goes */
+    if (!c->replicas->dirty && MUTANT(noted_replica_forgotten)) return;
+    c->residents.has_noted = false;
+    err e = MUTANT(replica_starts_before_its_row) ? OK : replicas_save(c->replicas);
     if (e) {
         node_fail(c->node, "the catalog of replicas cannot be written", e);
         return;
@@ -120,7 +123,7 @@ static void retire(struct cluster *c, struct hosted *h)
             (unsigned long long)h->id, row ? row->replica : 0);
     if (h->id == PART_CORE) map_copy_keep(c);
     if (row && !row->deleting) {
-        row->deleting = true;
+        row->deleting = !MUTANT(deletion_not_noted);
         c->replicas->dirty = true;
         err e = replicas_save(c->replicas);
         if (e) {
@@ -188,6 +191,7 @@ static void carry_out_part(struct cluster *c, const struct core_part *p)
     if (h->part) {
         const struct replica_row *row = replicas_find(c->replicas, p->id);
         bool gone = row && row->replica < p->next_replica && !has_replica(p, row->replica);
+        if (MUTANT(old_map_carried_out)) gone = row && !has_replica(p, row->replica);
         if (gone) retire(c, h);
     } else if (m && !h->store && !replicas_find(c->replicas, p->id)) {
         if (comes_by_split(c, p))
@@ -267,7 +271,7 @@ static void watch_own_row(struct cluster *c, const struct core *map)
     const struct core_node *me = core_node(map, node_config_of(c->node)->self);
     u32 level = core_cluster(map)->version;
 
-    if (me && me->state == CORE_REMOVED)
+    if (me && me->state == CORE_REMOVED && !MUTANT(removed_node_goes_on))
         node_fail(c->node, NODE_REMOVED_TEXT, OK);
     else if (level < QUORATE_LEVEL_MIN || level > QUORATE_LEVEL_MAX)
         node_fail(c->node, "the cluster uses a level of formats that this program does not serve; install a newer one",
@@ -290,7 +294,7 @@ static void carry_out(struct cluster *c, const struct core *map)
 
 static bool is_old(const struct cluster *c, u64 epoch)
 {
-    return epoch < u64_max(c->residents.epoch, c->replicas->epoch);
+    return epoch < u64_max(c->residents.epoch, c->replicas->epoch) && !MUTANT(old_map_carried_out);
 }
 
 /* ---- upper halves of splits ---- */
@@ -323,6 +327,7 @@ static void take_births(struct cluster *c)
         node_place_of(child, &row.keyspace_first, &row.keyspace_count);
         replicas_add(c->replicas, &row);
     }
+    c->residents.has_noted |= c->residents.birth_count > 0;
     if (c->residents.birth_count) start_noted(c);
     c->residents.birth_count = 0;
 }

@@ -315,14 +315,13 @@ static u32 keyspaces_made(const struct core *map)
     return count - 2; /* the core's and the default one */
 }
 
-static void make_keyspace(struct churn *c)
+static void make_keyspace(struct churn *c, u32 count)
 {
-    struct prng *p = world_chance(c->world, CHANCE_MEMBERS);
     struct core_command cmd = {.op = CORE_KS_CREATE, .row_count = 1};
     char name[16], partitions[16];
 
     snprintf(name, sizeof name, "k%u", c->made++);
-    snprintf(partitions, sizeof partitions, "hash:%llu", (unsigned long long)prng_between(p, 4, 16));
+    snprintf(partitions, sizeof partitions, "hash:%u", count);
     cmd.name = str_of(name);
     cmd.rows[0] = (struct core_setting_row){.name = STR("partitions"), .value = str_of(partitions)};
     ask(c, &cmd, "make a keyspace", c->made - 1);
@@ -381,7 +380,7 @@ static void trouble(struct churn *c, const struct core *map)
     else if (kind < 40 && up) ask_node(c, CORE_NODE_DRAIN, 0, up->id, "drain node");
     else if (kind < 55 && drained) ask_node(c, CORE_NODE_REMOVE, 0, drained->id, "remove node");
     else if (kind < 62 && leaving) ask_node(c, CORE_NODE_UNDRAIN, 0, leaving->id, "undrain node");
-    else if (kind < 75 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c);
+    else if (kind < 75 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c, (u32)prng_between(p, 4, 16));
     else if (kind < 80) drop_keyspace(c, map);
     else if (kind < 88) tune(c);
     else if (kind < 90) roll(w);
@@ -402,7 +401,7 @@ static void fire_step(struct world *w, void *context, u64 arg)
 {
     struct churn *c = context;
     const struct core *map = newest_map(w);
-    bool over = faults_are_over(w);
+    bool over = faults_are_over(w) || w->options->calm;
 
     (void)arg;
     if (map) look_at_stations(c, map);
@@ -413,6 +412,40 @@ static void fire_step(struct world *w, void *context, u64 arg)
     }
     nanos wait = over ? STEP_CALM : chance_exponential(world_chance(w, CHANCE_MEMBERS), STEP_MEAN);
     world_at(w, w->now + wait, EVENT_MEMBERS, 0, fire_step, c, 0);
+}
+
+/* ---- for scripts ---- */
+
+static bool may_ask(const struct world *w)
+{
+    struct churn *c = w->churn;
+    return newest_map(w) && !is_asking(c);
+}
+
+bool churn_join(struct world *w)
+{
+    struct host *h = any_spare(w);
+    if (h && newest_map(w)) join(w->churn, h);
+    return h && !h->parked;
+}
+
+bool churn_drain(struct world *w, u32 node)
+{
+    if (may_ask(w)) ask_node(w->churn, CORE_NODE_DRAIN, 0, node, "drain node");
+    return is_asking(w->churn);
+}
+
+bool churn_make_keyspace(struct world *w, u32 partitions)
+{
+    if (may_ask(w)) make_keyspace(w->churn, partitions);
+    return is_asking(w->churn);
+}
+
+void churn_lose_disk(struct world *w, struct host *h)
+{
+    host_crash(h, true, "disk lost");
+    empty(w, h);
+    churn_on_wiped(w, h);
 }
 
 bool churn_is_done(const struct world *w)

@@ -12,6 +12,12 @@ struct churn *churn_new(struct world *w); /* before the hosts start: parks the s
 void churn_free(struct churn *c);
 void churn_start(struct world *w);
 
+/* For scripts, while the operator is calm. False: nobody could be asked just now. */
+bool churn_join(struct world *w);                        /* a spare machine */
+bool churn_drain(struct world *w, u32 node);
+bool churn_make_keyspace(struct world *w, u32 partitions);
+void churn_lose_disk(struct world *w, struct host *h); /* it comes back with an empty one */
+
 /* All faults are over: what was begun is brought to its end. */
 bool churn_is_done(const struct world *w);
 

@@ -395,11 +395,23 @@ static void seat_turn(struct seat *s, struct host *h)
     if (++s->turns % CHECK_CORE_EVERY == 0) raft_check(r);
 }
 
+/* A node that knows that it was removed serves no more. */
+static void check_removed(struct world *w, struct host *h)
+{
+    const struct core_node *me = core_node(cluster_map(node_cluster(h->node)), node_config_of(h->node)->self);
+    nanos *since = &w->groups->removed_at[h->id];
+
+    if (!me || me->state != CORE_REMOVED) *since = 0;
+    else if (!*since) *since = w->now;
+    else if (w->now > *since + NANOS_SEC) world_violation(w, "n%u was removed, knows it, and goes on", h->id);
+}
+
 void groups_turn(struct world *w, struct host *h)
 {
     bool whole = true;
 
     if (node_is_joining(h->node) || node_failure(h->node)) return; /* half of what it was about to do is done */
+    check_removed(w, h);
     look(w, h);
     look_for_gone(w, h);
     for (u32 i = 0; i < w->groups->count && !w->stopped; i++) {
@@ -421,6 +433,7 @@ void groups_end_of_life(struct world *w, struct host *h)
             struct seat *s = w->groups->items[i]->seats[k];
             if (s->host == h->id && s->on) forget_life(s);
         }
+    w->groups->removed_at[h->id] = 0;
 }
 
 void groups_wiped(struct world *w, struct host *h)

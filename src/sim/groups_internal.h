@@ -70,6 +70,7 @@ struct groups {
     struct world *world;
     struct group **items; /* owned, by partition */
     u32 count, cap;
+    nanos removed_at[WORLD_NODES_MAX + 1]; /* by host: its own map says that it was removed; 0: it does not */
 };
 
 #define GROUP_DIGEST_EVERY 256

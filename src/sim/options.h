@@ -17,6 +17,7 @@ struct sim_options {
     u32 nodes;
     u32 founders; /* nodes that found the group; 0: all. If fewer, members come and go */
     bool cluster; /* nodes that found, join and leave one cluster, and keyspaces that come and go */
+    bool calm;    /* of a cluster: its operator begins nothing */
     enum sim_mode mode;
     const char *mutant;       /* NULL: none */
     const char *faults;       /* NULL: as the seed draws; else a comma list of fault names, or "none" */
