@@ -34,11 +34,13 @@ struct churn {
     bool drops[KEYSPACES_MAX]; /* by id: a drop was asked */
     u32 made; /* names given so far */
     bool tuned;
+    u32 told; /* of the lines of --config */
 
     struct cluster_request request; /* one at a time */
     u32 asked, asked_boot;          /* the host it is under way at, in that life; 0: none */
     nanos asked_at;
     u8 op;
+    bool tells; /* it is a line of --config */
 };
 
 /* ---- what the operator sees ---- */
@@ -104,6 +106,14 @@ static const struct core_node *any_node_in(struct world *w, const struct core *m
 
 /* ---- commands ---- */
 
+/* What the user's file asks for: waits until it can be done, but is not wrong. */
+static void note_told(struct churn *c, const struct core_reply *reply)
+{
+    if (reply->status == CORE_OK || reply->status == CORE_EXISTS) c->told++;
+    if (reply->status == CORE_INVALID || reply->status == CORE_NO_SUCH || reply->status == CORE_LIMIT)
+        world_violation(c->world, "--config: %.*s", STR_ARG(reply->reason));
+}
+
 static void on_reply(struct cluster_request *r, const struct core_reply *reply, str failed)
 {
     struct churn *c = CONTAINER_OF(r, struct churn, request);
@@ -115,6 +125,8 @@ static void on_reply(struct cluster_request *r, const struct core_reply *reply, 
         world_say(c->world, h, "operator: %s %.*s", core_status_name((enum core_status)reply->status),
                   STR_ARG(reply->reason));
     if (reply && reply->status == CORE_OK && c->op == CORE_SETTINGS) c->tuned = true;
+    if (reply && c->tells) note_told(c, reply);
+    c->tells = false;
     c->asked = 0;
 }
 
@@ -397,6 +409,33 @@ static void calm(struct churn *c, const struct core *map)
     }
 }
 
+/* The settings and keyspaces of --config, one after another; false: all are there. */
+static bool tell_config(struct churn *c)
+{
+    const struct sim_config *mine = c->world->options->config;
+    struct core_command cmd = {.op = CORE_SETTINGS, .row_count = 1};
+
+    if (!mine || c->told >= mine->setting_count + mine->keyspace_count) return false;
+    const struct sim_row *rows = &mine->settings[c->told];
+    if (c->told >= mine->setting_count) {
+        const struct sim_keyspace *k = &mine->keyspaces[c->told - mine->setting_count];
+        cmd = (struct core_command){.op = CORE_KS_CREATE, .name = str_of(k->name), .row_count = k->row_count};
+        rows = k->rows;
+    }
+    for (u32 i = 0; i < cmd.row_count; i++)
+        cmd.rows[i] = (struct core_setting_row){.name = str_of(rows[i].name), .value = str_of(rows[i].value)};
+    c->tells = true;
+    ask(c, &cmd, "line of --config", c->told);
+    return true;
+}
+
+/* Nobody else brings the spare machines in. */
+static void join_all(struct churn *c)
+{
+    struct host *spare = any_spare(c->world);
+    if (c->world->options->config && c->world->options->calm && spare) join(c, spare);
+}
+
 static void fire_step(struct world *w, void *context, u64 arg)
 {
     struct churn *c = context;
@@ -407,6 +446,8 @@ static void fire_step(struct world *w, void *context, u64 arg)
     if (map) look_at_stations(c, map);
     if (map && !rescue_founder(c) && !is_asking(c)) {
         map = newest_map(w);
+        join_all(c);
+        if (map && tell_config(c)) map = NULL;
         if (map && over) calm(c, map);
         else if (map) trouble(c, map);
     }
@@ -453,6 +494,8 @@ bool churn_is_done(const struct world *w)
     struct churn *c = w->churn;
     const struct core *map = newest_map(w);
 
+    const struct sim_config *mine = w->options->config;
+    if (mine && c->told < mine->setting_count + mine->keyspace_count) return false;
     if (!map || c->lost_count || is_paused(map) || is_asking(c)) return false;
     for (u32 i = 0; i < w->nodes; i++)
         if (c->stations[i].returning || c->stations[i].retires_at || is_removed(map, c->stations[i].node)) return false;

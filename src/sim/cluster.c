@@ -46,7 +46,8 @@ void cluster_make_nodes(struct world *w)
 
     assert(w->nodes <= WORLD_NODES_MAX);
     draw_config(p, &common);
-    bool racks = w->cluster && chance_one_in(p, 3);
+    const struct sim_config *mine = w->options->config;
+    bool racks = w->cluster && chance_one_in(p, 3) && !mine;
     common.member_count = w->founders;
     for (u32 i = 0; i < w->founders; i++) {
         common.members[i] = (struct node_member){.id = i + 1, .peer_port = (u16)(PEER_PORT + i)};
@@ -56,7 +57,9 @@ void cluster_make_nodes(struct world *w)
         struct host *h = host_new(w, i + 1, true);
         h->config = common;
         h->config.self = i < w->founders ? i + 1 : 0;
-        if (w->cluster && racks) snprintf(h->config.rack, sizeof h->config.rack, "r%u", i % 3);
+        if (mine && mine->rack_count)
+            snprintf(h->config.rack, sizeof h->config.rack, "%.63s", mine->racks[i % mine->rack_count]);
+        if (racks) snprintf(h->config.rack, sizeof h->config.rack, "r%u", i % 3);
         snprintf(h->config.host, NODE_HOST_MAX, "10.0.0.%u", i + 1);
         h->config.redis_port = (u16)(REDIS_PORT + i);
         h->config.peer_port = (u16)(PEER_PORT + i);

@@ -71,7 +71,8 @@ static void print_replay(const struct sim_options *o, u64 seed)
     printf("replay: quorate sim --seeds %llu-%llu --until %llums --mode %s --jobs 0 --verbose",
            (unsigned long long)seed, (unsigned long long)seed, (unsigned long long)(o->until / NANOS_MS),
            mode_name(o->mode));
-    if (o->cluster) printf(" --cluster");
+    if (o->config_path) printf(" --config %s", o->config_path);
+    else if (o->cluster) printf(" --cluster");
     if (o->nodes) printf(" --nodes %u", o->nodes);
     if (o->founders) printf(" --founders %u", o->founders);
     if (o->faults) printf(" --faults %s", o->faults);
@@ -206,9 +207,11 @@ static void run_here(const struct sim_options *o, struct totals *t)
 int sim_main(int argc, char **argv)
 {
     struct sim_options o;
+    struct sim_config config;
     struct totals t = {0};
 
     sim_options_defaults(&o);
+    o.config_room = &config;
     switch (sim_options_parse(&o, argc, argv)) {
     case SIM_HELP: sim_print_help(); return 0;
     case SIM_USAGE: return 2;

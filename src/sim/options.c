@@ -31,6 +31,8 @@ void sim_print_help(void)
           "                    safety: faults to the end; liveness: faults for half the time\n"
           "  --faults LIST     only these kinds of faults; none: no faults\n"
           "  --workloads LIST  only these workloads\n"
+          "  --config FILE     your own cluster: nodes, racks, keyspaces, settings, faults, as its lines say;\n"
+          "                    docs/operations/simulate.conf is an example, options after it count more\n"
           "  --mutant NAME     switch one known mistake on (needs a build with -DQUORATE_MUTANTS=ON)\n"
           "  --history FILE    write what the clients saw, for `quorate check FILE` (one seed)\n"
           "  --fail-fast       start no more seeds after a violation\n"
@@ -129,7 +131,7 @@ static bool parse_list(const char *text, const char *(*name_of)(u32 row), const 
     return true;
 }
 
-static bool set(struct sim_options *o, const char *name, const char *value)
+bool sim_options_set(struct sim_options *o, const char *name, const char *value)
 {
     if (strcmp(name, "--seeds") == 0) return parse_seeds(value, o);
     if (strcmp(name, "--until") == 0) return parse_time(value, &o->until);
@@ -141,13 +143,17 @@ static bool set(struct sim_options *o, const char *name, const char *value)
     if (strcmp(name, "--workloads") == 0) return parse_list(value, workload_name, &o->workloads);
     if (strcmp(name, "--mutant") == 0) o->mutant = value;
     if (strcmp(name, "--history") == 0) o->history_path = value;
+    if (strcmp(name, "--config") == 0) {
+        o->config_path = value;
+        return o->config_room && sim_config_read(value, o->config_room, o);
+    }
     return true;
 }
 
 enum sim_parse sim_options_parse(struct sim_options *o, int argc, char **argv)
 {
     static const char *const with_value[] = {"--seeds", "--until", "--jobs", "--nodes", "--founders", "--mode", "--faults",
-                                             "--workloads", "--mutant", "--history"};
+                                             "--workloads", "--mutant", "--history", "--config"};
 
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
@@ -170,7 +176,7 @@ enum sim_parse sim_options_parse(struct sim_options *o, int argc, char **argv)
             fprintf(stderr, "quorate sim: no option %s; --help lists them\n", name);
             return SIM_USAGE;
         }
-        if (i + 1 == argc || !set(o, name, argv[i + 1])) {
+        if (i + 1 == argc || !sim_options_set(o, name, argv[i + 1])) {
             fprintf(stderr, "quorate sim: %s does not take '%s'; --help has examples\n", name,
                     i + 1 == argc ? "" : argv[i + 1]);
             return SIM_USAGE;
