@@ -2,7 +2,7 @@
 """Prove the checkers: build with every known mistake compiled in, switch each on in turn, and see that some
 seed of `quorate sim` finds it. One row per mutant of src/sim/mutants.def.
 
-All rows get the same first seeds, then those not yet caught get more. Rows that --seeds-first seeds did not catch
+Rows below the line that says so are run with --cluster. All rows get the same first seeds, then those not yet caught get more. Rows that --seeds-first seeds did not catch
 are given to the unit tests of the part they are in; what those catch is told apart. The rest get seeds up to the
 budget. Nothing is remembered from one run to the next. A row is told when it is decided: its kind, the seed, the
 seeds and seconds it took, and what found it. The last line is `N caught, N missed`; exit 1 if a safety mutant
@@ -27,19 +27,21 @@ PIECE = 10  # seeds of one process of the simulator: what may run in vain on one
 
 
 class Row:
-    def __init__(self, name, kind):
+    def __init__(self, name, kind, cluster):
         self.name, self.kind = name, kind
+        self.options = ["--cluster"] if cluster else []
         self.seed = self.reason = None
         self.seeds, self.seconds = 0, 0.0
         self.test = None
 
 
 def rows():
-    found = []
+    found, cluster = [], False
     for line in (ROOT / "src/sim/mutants.def").read_text().splitlines():
         match = ROW.match(line)
+        cluster |= "with --cluster" in line
         if match:
-            found.append(Row(match[1], match[2]))
+            found.append(Row(match[1], match[2], cluster))
         elif line.startswith("MUTANT_ROW"):
             sys.exit(f"mutants.def: cannot read: {line}")
     return found
@@ -57,7 +59,7 @@ def run_piece(binary, row, first, last, options):
     if row.seed:
         return row, None, None, 0, 0.0
     command = [str(binary), "sim", "--seeds", f"{first}-{last}", "--until", options.until, "--jobs", "1",
-               "--fail-fast", "--mutant", row.name]
+               "--fail-fast", "--mutant", row.name, *row.options]
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     seconds = time.monotonic() - started
