@@ -62,6 +62,7 @@ struct cluster {
         } *births; /* of splits, not hosted yet */
         u32 birth_count, birth_cap;
         nanos look_again_at;
+        bool has_noted; /* replicas are in the catalog that do not run yet */
         bool starts_unsaved;    /* replicas were started and the catalog does not say so yet */
         u64 started_lsn;
         nanos save_at;

@@ -250,7 +250,6 @@ static const char unknown[] = "-UNKNOWN the command was sent to a leader and its
                               "learned in time; it may have been done\r\n";
 static const char overloaded[] =
     "-OVERLOADED retry=50 a queue is at its limit; nothing was done\r\n";
-static const char moved[] = "-TRYAGAIN the partition of this key was just split or merged; nothing was done\r\n";
 static const char disk_full[] =
     "-DISKFULL the disks are full and the keyspace is read-only until there is space; nothing was done\r\n";
 
@@ -526,9 +525,6 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
     bool certain = !is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
     if (status == PART_DONE && wait_is_over(g, r, bytes)) {
         complete(g, r, &reply);
-    } else if (status == PART_WRONG_PLACE && certain) {
-        g->stats.moved++;
-        fail(g, r, moved);
     } else if (status == PART_DISK_FULL && certain) {
         fail(g, r, disk_full);
     } else if (status == PART_EXPIRED && certain && r->kind != GATEWAY_WAIT) { /* a WAIT's slice ends, not it */

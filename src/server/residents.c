@@ -71,6 +71,7 @@ static void note_replica(struct cluster *c, const struct core_part *p, const str
         row.founders.next = p->next_replica;
     }
     replicas_add(c->replicas, &row);
+    c->residents.has_noted = true;
 }
 
 static void start_noted(struct cluster *c)
