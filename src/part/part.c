@@ -216,7 +216,8 @@ nanos part_deadline(const struct part *p)
     nanos at = u64_min(shipping_deadline(p), cut_deadline(p));
     bool wants_checkpoint = (p->checkpoint.wanted || p->checkpoint.pressed) &&
                             p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running;
-    if (p->split.child || p->merge.right || wants_checkpoint || p->merge.waits || p->merge.waiter.number ||
+    bool held = p->apply.applied < p->apply.target && !p->shipping.in.committing; /* by a job, or a neighbour */
+    if (held || p->split.child || p->merge.right || wants_checkpoint || p->merge.waits || p->merge.waiter.number ||
         (p->merge.at && raft_first(p->raft).index < p->merge.at))
         at = u64_min(at, p->now + 5 * NANOS_MS);
     if (!members_is_silent(p)) at = u64_min(at, raft_deadline(p->raft));

@@ -36,6 +36,12 @@ static err replay_one(struct replay *r, const struct entry *e, u64 index, struct
         buf_append_text(reply, "+OK\r\n");
         return OK;
     }
+    if (e->op == ENTRY_SPAN) {
+        struct reader body = reader_of(e->body);
+        u16 first = reader_u16(&body);
+        kv_set_slots(r->kv, first, reader_u16(&body));
+        return OK;
+    }
     if (has_session) {
         enum session_verdict v = session_judge(r->sessions, e, &known);
         if (v == SESSION_KNOWN) {
