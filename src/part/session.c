@@ -65,7 +65,7 @@ static u64 bucket_of(const struct session_table *t, const struct session_id *id)
 struct session_table *session_table_new(void)
 {
     struct session_table *t = mem_zalloc(sizeof *t);
-    t->bucket_count = 64;
+    t->bucket_count = 4; /* doubles with its sessions; thousands of partitions have none */
     t->buckets = mem_zalloc_array(t->bucket_count, sizeof *t->buckets);
     list_init(&t->by_use);
     return t;

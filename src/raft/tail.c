@@ -4,7 +4,7 @@
 #include "base/mem.h"
 
 #define PAGES_MIN        4u
-#define PAGE_ENTRIES_MIN 16u
+#define PAGE_ENTRIES_MIN 4u
 
 void tail_init(struct tail *t, struct log_pos base)
 {
