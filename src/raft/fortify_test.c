@@ -316,6 +316,40 @@ TEST(fortify, a_node_heard_after_the_latest_step_is_in_reach)
     fixture_done(&f);
 }
 
+TEST(fortify, while_members_change_both_halves_must_have_fortified)
+{
+    struct fixture_setup s = supported("1/1");
+    s.learners = 1;
+    struct fixture f = fixture_new(s);
+    become_settled_leader(&f);
+    for (u32 i = 0; i < 2; i++) receive(&f, ack(4, &f, raft_last(f.r).index)); /* a round */
+    struct raft_config target = *raft_config(f.r); /* 1 and 4 in place of 1, 2 and 3 */
+    raft_config_remove(&target, 2);
+    raft_config_remove(&target, 3);
+    target.members[1].roles = RAFT_VOTER;
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_CHANGE, .config = &target}));
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_PERSISTED, .pos = raft_last(f.r)}));
+    receive(&f, ack(2, &f, raft_last(f.r).index));
+    receive(&f, ack(4, &f, raft_last(f.r).index));
+    CHECK_EQ(raft_config(f.r)->count, 2); /* the joint one is left, by an entry not yet committed */
+    f.now += 400 * MS;                    /* what answers promised is over */
+    support(4, 9, f.now);
+    receive(&f, (struct raft_message){.kind = RAFT_APPEND_REPLY,
+                                      .from = 4,
+                                      .term = raft_term(f.r),
+                                      .fortify = true,
+                                      .epoch = 9});
+    CHECK(!raft_lease_holds(f.r, f.now)); /* 1 and 4 alone, of 1 2 3 */
+    support(2, 7, f.now);
+    receive(&f, (struct raft_message){.kind = RAFT_APPEND_REPLY,
+                                      .from = 2,
+                                      .term = raft_term(f.r),
+                                      .fortify = true,
+                                      .epoch = 7});
+    CHECK(raft_lease_holds(f.r, f.now));
+    fixture_done(&f);
+}
+
 TEST(fortify, a_transfer_asks_for_no_promises)
 {
     struct fixture f = quiet_leader();
@@ -346,6 +380,7 @@ int main(void)
         RUN(fortify, a_leader_that_loses_the_support_of_a_quorum_steps_down_as_without_answers),
         RUN(fortify, who_leaves_leadership_releases_everybody_until_they_say_so),
         RUN(fortify, a_node_heard_after_the_latest_step_is_in_reach),
+        RUN(fortify, while_members_change_both_halves_must_have_fortified),
         RUN(fortify, a_transfer_asks_for_no_promises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
