@@ -129,7 +129,8 @@ TEST(map, deltas_keep_a_copy_equal)
     fixture_done(&f);
 }
 
-/* The product's own copy, over a random history: equal to the map, page by page, whenever it is brought up to date. */
+/* The product's own copy, over a random history: equal to the map, page by page, whenever it is
+ * brought up to date. */
 static void copy_up_to(struct core *copy, struct core *core, size_t bytes)
 {
     struct buf out = {0};
@@ -194,7 +195,8 @@ TEST(map, a_copy_follows_by_deltas_and_by_pages)
              CORE_OK);
     copy_up_to(copy, f.core, MIB);
     check_same(copy, f.core);
-    CHECK_EQ(DO(&f, .op = CORE_KS_DROP, .keyspace = CORE_KEYSPACE_FIRST, .name = STR("orders")), CORE_OK);
+    CHECK_EQ(DO(&f, .op = CORE_KS_DROP, .keyspace = CORE_KEYSPACE_FIRST, .name = STR("orders")),
+             CORE_OK);
     copy_up_to(copy, f.core, 200); /* in pieces: nothing is read in between */
     check_same(copy, f.core);
     core_page(f.core, 0, 0, 0, MIB, &page);
@@ -299,7 +301,37 @@ TEST(map, one_kind_is_listed_alone)
     fixture_done(&f);
 }
 
-TEST_MAIN(RUN(map, deltas_keep_a_copy_equal), RUN(map, who_is_too_far_behind_or_ahead_reads_pages),
+TEST(map, a_copy_takes_commands_and_leaves_the_original_alone)
+{
+    struct core_fixture f;
+    struct buf before = {0}, after = {0}, there = {0}, payload = {0}, reply = {0};
+    struct core_command cmd = {
+        .op = CORE_SETTINGS, .rows = {{STR("paused"), STR("yes")}}, .row_count = 1};
+
+    fixture_init(&f);
+    CHECK(!core_copy_of(f.core)); /* not founded */
+    found(&f, 3);
+    core_page(f.core, 0, 0, 0, SIZE_MAX, &before);
+    struct core *copy = core_copy_of(f.core);
+    core_page(copy, 0, 0, 0, SIZE_MAX, &there);
+    CHECK(str_equal(buf_str(&there), buf_str(&before)));
+    core_command_encode(&cmd, &payload);
+    CHECK_OK(core_apply(copy, buf_str(&payload), &reply));
+    CHECK_EQ(core_cluster(copy)->settings[CORE_PAUSED], 1);
+    core_check(copy);
+    core_free(copy);
+    core_page(f.core, 0, 0, 0, SIZE_MAX, &after);
+    CHECK(str_equal(buf_str(&after), buf_str(&before)));
+    buf_done(&before);
+    buf_done(&after);
+    buf_done(&there);
+    buf_done(&payload);
+    buf_done(&reply);
+    fixture_done(&f);
+}
+
+TEST_MAIN(RUN(map, a_copy_takes_commands_and_leaves_the_original_alone),
+          RUN(map, deltas_keep_a_copy_equal), RUN(map, who_is_too_far_behind_or_ahead_reads_pages),
           RUN(map, each_change_of_the_map_has_an_epoch_of_its_own),
           RUN(map, a_copy_follows_by_deltas_and_by_pages),
           RUN(map, a_stale_caller_is_told_the_fresh_entry), RUN(map, one_kind_is_listed_alone))

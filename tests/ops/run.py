@@ -349,6 +349,41 @@ def backups_under_load_are_consistent_and_restore_elsewhere(directory):
             expect(code == 1 and "holds" in said and "already" in said, f"restored over what is there: {said}")
 
 
+def groups_that_were_split_are_backed_up_whole(directory):
+    where = os.path.join(directory, "split-backup")
+    with start(os.path.join(directory, "split")) as cluster:
+        one = cluster.node(1)
+        numbers = {"orders": make_keyspace(one, "orders", "partitions=hash:2"),
+                   "events": make_keyspace(one, "events", "partitions=range")}
+        wrote = {}
+        for name, number in numbers.items():
+            with one.client(timeout=20) as c:
+                c.call("SELECT", str(number))
+                for i in range(400):
+                    wrote[(name, f"k{i:03}")] = f"v{i}".encode()
+                    expect(c.call("SET", f"k{i:03}", f"v{i}") == "OK", f"a write into {name}")
+            if name == "orders":
+                group = asked("group", "list", name, node=one)["groups"][0]["id"]
+                done("group", "split", str(group), node=one)
+                wait_until(lambda n=name: len(asked("group", "list", n, node=one)["groups"]) == 3 and led(one, n), 60,
+                           f"{name} is split", every=0.2)
+            with one.client(timeout=20) as c:
+                c.call("SELECT", str(number))
+                for i in range(0, 400, 7):  # some rows of before the split, some of after it
+                    wrote[(name, f"k{i:03}")] = b"later"
+                    wait_until(lambda k=f"k{i:03}", c=c: c.call("SET", k, "later") == "OK", 10, "a write after the split")
+        done("backup", where, node=one)
+    done("backup", "verify", where, node=None)
+    with start(os.path.join(directory, "split-target"), nodes=1) as target:
+        node = target.node(1)
+        done("restore", where, "--accept-risk", node=node)
+        for name in numbers:
+            found = read_all(node, asked("ks", "show", name, node=node)["keyspace"]["id"])
+            wanted = {k: v for (n, k), v in wrote.items() if n == name}
+            expect(found == wanted, f"{name}: {len(found)} of {len(wanted)} keys, "
+                                    f"differing: {[k for k in wanted if found.get(k) != wanted[k]][:5]}")
+
+
 def a_damaged_backup_is_noticed(directory):
     where = os.path.join(directory, "damaged")
     with start(os.path.join(directory, "damage"), nodes=1) as cluster:
@@ -505,6 +540,7 @@ CASES = [
     ("leadership moves on request", leadership_moves_on_request),
     ("a node joins, another is drained and removed, nothing is lost", a_node_joins_and_another_is_drained_and_removed),
     ("backups under load are one cut and restore elsewhere", backups_under_load_are_consistent_and_restore_elsewhere),
+    ("groups that were split are backed up whole", groups_that_were_split_are_backed_up_whole),
     ("a damaged backup is noticed", a_damaged_backup_is_noticed),
     ("a backup while nodes die is whole or none", a_backup_while_nodes_die_is_whole_or_none),
     ("a cluster is upgraded node by node under load", a_cluster_is_upgraded_node_by_node),
