@@ -181,7 +181,9 @@ def a_node_joins_and_another_is_drained_and_removed(directory):
         four.start()
         wait_until(lambda: 4 in up(one), 30, "node 4 is up")
         code, out, _ = quorate("node", "drain", "3", "--dry-run", node=one)
-        expect(code == 0 and "move group" in out and "from node 3 to node 4" in out, f"what would move? {out}")
+        # The first steps may be others: groups move to the new node already.
+        expect(code == 0 and "nothing was done" in out and ("from node 3 to node 4" in out or "to be moved in all" in out),
+               f"what would move? {out}")
         expect(up(one) == {1, 2, 3, 4}, "a dry run drained")
         done("node", "drain", "3", node=one)
 
