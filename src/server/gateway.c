@@ -580,6 +580,7 @@ static void choose_target(struct gateway *g)
     node_id target = leader;
 
     if (target && target != self && !peers_is_connected(node_peers(g->node), target)) target = 0;
+    if (target == self && !g->hosted->part) target = 0; /* the map says so: it was here, or will be */
     if (!target && !g->hosted->part) target = any_peer(g); /* whoever it is knows more */
     if (target == g->target) return;
     take_back(g); /* whoever had them may be gone; a second run is prevented by their numbers */
