@@ -109,6 +109,7 @@ enum history_outcome client_outcome(struct client *c, const struct reply *r)
     static const char *const refusals[] = {"NOQUORUM", "OVERLOADED", "DISKFULL", "NOTREADY", "EXECABORT"};
 
     if (r->kind != REPLY_ERROR) return HISTORY_OK;
+    world_say(c->host->world, c->host, "n%u answers -%.*s", c->node, STR_ARG(r->text));
     if (reply_is_error(r, "UNKNOWN")) return HISTORY_UNKNOWN;
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
         if (reply_is_error(r, refusals[i])) return HISTORY_FAILED;
