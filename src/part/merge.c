@@ -35,8 +35,7 @@ static void settle(struct part *p, enum part_status status, u64 index, str reply
     part_answer(p, &to, status, index, reply);
 }
 
-/* Answered by merge_turn, or by the entry if it is refused. */
-static void propose_and_wait(struct part *p, u8 op, str body, u64 asked, const struct part_waiter *from)
+void merge_propose(struct part *p, u8 op, str body, u64 asked, const struct part_waiter *from)
 {
     static const struct part_waiter nobody;
 
@@ -50,12 +49,17 @@ static void propose_and_wait(struct part *p, u8 op, str body, u64 asked, const s
     }
 }
 
+void merge_refuse(struct part *p, u64 asked, str why)
+{
+    if (p->merge.asked == asked) settle(p, PART_REFUSED, 0, why);
+}
+
 void part_freeze(struct part *right, u64 left, const struct part_waiter *from)
 {
     struct buf body = {0};
 
     buf_append_u64(&body, left);
-    propose_and_wait(right, ENTRY_FREEZE, buf_str(&body), 0, from);
+    merge_propose(right, ENTRY_FREEZE, buf_str(&body), 0, from);
     buf_done(&body);
 }
 
@@ -105,7 +109,7 @@ void part_merge(struct part *left, const struct part_merge *m, const struct part
     struct buf body = {0};
 
     put_body(m, &body);
-    propose_and_wait(left, ENTRY_MERGE, buf_str(&body), m->right, from);
+    merge_propose(left, ENTRY_MERGE, buf_str(&body), m->right, from);
     buf_done(&body);
 }
 
@@ -217,7 +221,7 @@ err merge_apply(struct part *p, const struct entry *e, struct log_pos at, struct
     if (refused) {
         *status = PART_REFUSED;
         buf_append_text(reply, "it is not the right neighbour, the merge was given up, or their databases were swapped apart");
-        if (p->merge.asked == m.right) settle(p, PART_REFUSED, 0, buf_str(reply));
+        merge_refuse(p, m.right, buf_str(reply));
         return OK;
     }
     kv_merge(part_kv(p), part_kv(right), at.index);
@@ -271,8 +275,9 @@ void merge_on_checkpoint(struct part *p, u64 index)
     merge_release(p, right);
 }
 
-/* Behind a merge the log must not begin before it: who joins later has no right neighbour to take in. Members that have not come so
- * far are given time to take the entry rather than a snapshot. */
+/* Behind a split or a merge the log must not begin before it: who joins later has no right neighbour to take in, and may have the
+ * child beside it, whose rows the entries of before would read and write. Members that have not come so far are given
+ * time to take the entry rather than a snapshot. */
 u64 merge_log_floor(const struct part *p)
 {
     const struct raft_config *c = raft_config(p->raft);
@@ -324,8 +329,8 @@ void merge_turn(struct part *p)
         buf_append_u64(&reply, at.term);
         settle(p, PART_DONE, at.index, buf_str(&reply));
         buf_done(&reply);
-    } else if (p->merge.asked && p->merge.merged == p->merge.asked && raft_first(p->raft).index >= p->merge.at &&
-               !p->merge.right) {
+    } else if (p->merge.asked && (p->merge.merged == p->merge.asked || p->merge.split_done == p->merge.asked) &&
+               raft_first(p->raft).index >= p->merge.at && !p->merge.right && !p->split.child) {
         settle(p, PART_DONE, p->merge.at, str_from("", 0));
     }
 }
@@ -334,7 +339,7 @@ void merge_turn(struct part *p)
 
 bool merge_has_state(const struct part *p)
 {
-    return p->merge.frozen_at.index || p->merge.cancelled || p->merge.merged;
+    return p->merge.frozen_at.index || p->merge.cancelled || p->merge.merged || p->merge.at;
 }
 
 void merge_encode(const struct part *p, struct buf *out)

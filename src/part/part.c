@@ -66,6 +66,14 @@ void part_free(struct part *p)
     mem_free(p);
 }
 
+/* A replica that joins, on a node where others have rows of this partition's ids: the log from its beginning knows
+ * nothing of that. */
+static bool needs_snapshot(const struct part *p)
+{
+    return part_is_empty(p) && p->options.members.count == 0 && store_block_is_shared(p->store) &&
+           !MUTANT(joins_beside_the_child_by_log);
+}
+
 static err on_raft_frame(struct part *p, replica_id from, str body)
 {
     struct raft_message m;
@@ -75,6 +83,10 @@ static err on_raft_frame(struct part *p, replica_id from, str body)
     if (m.from != from || m.to != p->options.replica) {
         raft_message_done(&m);
         return ERR_MALFORMED;
+    }
+    if (m.kind == RAFT_APPEND && m.count && needs_snapshot(p)) { /* it comes when the leader's log has been cut */
+        raft_message_done(&m);
+        return OK;
     }
     struct raft_event ev = {.kind = RAFT_RECEIVED, .message = &m};
     if (p->shipping.in.committing) m.commit = 0; /* what is being installed is about to be more than that */
@@ -218,7 +230,7 @@ nanos part_deadline(const struct part *p)
                             p->apply.applied > p->checkpoint.marker.index && !p->checkpoint.running;
     bool held = p->apply.applied < p->apply.target && !p->shipping.in.committing; /* by a job, or a neighbour */
     if (held || p->split.child || p->merge.right || wants_checkpoint || p->merge.waits || p->merge.waiter.number ||
-        (p->merge.at && raft_first(p->raft).index < p->merge.at))
+        (p->merge.at <= p->checkpoint.marker.index && raft_first(p->raft).index < p->merge.at))
         at = u64_min(at, p->now + 5 * NANOS_MS);
     if (!members_is_silent(p)) at = u64_min(at, raft_deadline(p->raft));
 

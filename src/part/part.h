@@ -142,7 +142,10 @@ void part_change_members(struct part *p, const struct raft_config *target,
  * child's store) after store_new to keep cached rows. If it dies before the list knows, nothing is lost: a replica made
  * later by the map finds the marker. `born` is not called where the child is not to be: this replica is
  * no member of it, or the host has one already (`replica`), which then gets its rows from the child's leader. PART_DONE
- * does not wait for the child to be durable or to have a leader. */
+ * comes when the leader's half is durable and its log cut, so that members may change; it does not wait for the child's leader.
+ *
+ * A replica of the child that the map wants on a node is made without founders, whatever its members look like: its log does not
+ * begin at 1, and empty ones must not come together as a group. */
 struct part_split {
     u64 child;
     u32 block_first, block_count;

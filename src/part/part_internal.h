@@ -179,7 +179,8 @@ struct part {
         u64 left;                 /* who takes it in */
         bool absorbed;            /* it was, by the left here: it is silent, and goes when that is durable */
         u64 cancelled, cancelled_final, merged, merged_final; /* the left's: the latest of each, right and F */
-        u64 at;                   /* the index of the MERGE entry */
+        u64 at;                   /* the index of the latest SPLIT or MERGE entry */
+        u64 split_done;           /* child of the latest SPLIT applied here in this life */
         u64 right;                /* taken in, but not in the store yet */
         nanos since;
         bool waits;               /* apply stands before a MERGE */
@@ -273,6 +274,9 @@ void split_forget(struct part *p);
 void split_turn(struct part *p);
 
 /* merge.c */
+/* Answered by merge_turn when all that follows is done, or merge_refuse. asked: the child, or the right; 0: a freeze. */
+void merge_propose(struct part *p, u8 op, str body, u64 asked, const struct part_waiter *from);
+void merge_refuse(struct part *p, u64 asked, str why);
 bool merge_is_frozen(const struct part *p);
 bool merge_is_ready(struct part *p, const struct entry *e);
 err merge_apply_freeze(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,

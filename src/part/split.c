@@ -55,7 +55,7 @@ void part_split(struct part *p, const struct part_split *s, const struct part_wa
     buf_append_u16(&body, s->slot);
     buf_append_u16(&body, (u16)s->key.len);
     buf_append_str(&body, s->key);
-    submit_operation(p, ENTRY_SPLIT, buf_str(&body), from);
+    merge_propose(p, ENTRY_SPLIT, buf_str(&body), s->child, from);
     buf_done(&body);
 }
 
@@ -101,7 +101,8 @@ static void make_child(struct part *p, const struct split_body *s, struct log_po
     kv_split(part_kv(p), s->slot, s->block_first, s->block_count, &state, &x);
     p->split.child = s->child;
     p->split.made_here = is_made_here(p, s->child, members);
-    p->split.at = at.index;
+    p->split.at = p->merge.at = at.index;
+    p->merge.since = p->now;
     p->split.is_durable = false;
     buf_clear(&p->split.rows);
     if (p->split.made_here) {
@@ -133,15 +134,20 @@ err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct
 
     if (!kv || !decode(e->body, &s)) return ERR_MALFORMED;
     raft_config_at(p->raft, at.index, &members);
-    if (kv_span(kv)->slot_last + 1 == s.slot) return OK; /* done before */
+    if (kv_span(kv)->slot_last + 1 == s.slot) { /* done before */
+        p->merge.split_done = s.child;
+        return OK;
+    }
     if (merge_is_frozen(p)) why = "this partition is being merged";
     if (raft_config_is_joint(&members)) why = "its members are changing";
     if (!kv_can_split(kv, s.slot)) why = "the slot is not behind its first and up to its last";
     if (why) {
         *status = PART_REFUSED;
         buf_append_text(reply, why);
+        merge_refuse(p, s.child, buf_str(reply));
         return OK;
     }
+    p->merge.split_done = s.child;
     make_child(p, &s, at, &members);
     return OK;
 }

@@ -340,6 +340,20 @@ static void without_others(const struct store *s, const struct store_victims *v,
     }
 }
 
+bool store_block_is_shared(const struct store *s)
+{
+    struct store_extents whole = {0};
+    bool shared = false;
+
+    extents_whole_block(&s->options, &whole);
+    LIST_EACH (l, &s->kvs->stores) {
+        const struct store *other = CONTAINER_OF(l, struct store, neighbours);
+        shared |= other != s && other->is_cut && (overlaps(&whole, &other->durable) || overlaps(&whole, &other->extents));
+    }
+    extents_done(&whole);
+    return shared;
+}
+
 /* Rows that nobody has any more. */
 void store_drop_slots_of(struct store *s, const struct store_extents *x)
 {
@@ -360,7 +374,7 @@ void extents_to_replace(const struct store *s, const struct store_extents *wante
 {
     struct store_extents all = {0};
 
-    if (!s->is_cut) extents_whole_block(&s->options, &all);
+    /* A store without a checkpoint has nothing, whatever its block: others may get rows of it while the snapshot comes in. */
     for (u32 i = 0; i < s->durable.count; i++)
         extents_add(&all, s->durable.at[i].range.lower, s->durable.at[i].range.upper, false);
     without_others(s, v, &all);

@@ -86,6 +86,8 @@ bool store_is_quiet(const struct store *s);
 
 /* The same for what is dropped alone: rows that were dropped may come back by a merge. */
 bool store_can_take_rows(const struct store *s);
+/* Do other stores of this kvs have rows under ids of this one's block? */
+bool store_block_is_shared(const struct store *s);
 /* All it had is another store's, durably: nothing is its own any more. */
 void store_give_up(struct store *s);
 
