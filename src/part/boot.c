@@ -246,7 +246,10 @@ static bool connect_to_marker(struct part *p, struct boot_log *b)
     bool had = b->count > 0;
 
     if (marker.index == 0) {
-        if (!had || boot_at(b, 0)->pos.index == 1) return false;
+        if (had ? boot_at(b, 0)->pos.index == 1 : b->before.index == 0) return false;
+        /* The log goes on from rows that are not there: lost, or those of one that its neighbour has taken in and that the
+         * owner had not struck off its list yet. It must not vote. */
+        b->hard.impaired = true;
         boot_clear(b, (struct log_pos){0, 0});
         return true;
     }

@@ -121,7 +121,12 @@ def reshape(suite, seconds, seed):
                 n.resume()
             rest = time.monotonic()
             try:
-                wait_until(lambda: at_rest(cluster), 90, "the cluster comes to rest")
+                wait_until(lambda: at_rest(cluster), 60, "the cluster comes to rest")
+            except Failed:
+                for g in (cluster.ask("/v1/groups") or {"groups": []})["groups"]:
+                    if g["operation"] or not g["leader-node"]:
+                        suite.say(f"not at rest: {g}")
+                raise
             finally:
                 load.stop()
         suite.say(f"at rest {time.monotonic() - rest:.1f} s after the last disturbance")
