@@ -302,7 +302,8 @@ err part_boot(struct part *p, struct wal *wal)
     if (empty && !fresh && !MUTANT(blank_disk_votes)) b->hard.impaired = true;
     if (b->suspect)
         b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
-    if (b->damaged) cut_damaged(p, b);
+    /* A replica that begins behind an old damage has nothing in it: it says so before all else. */
+    if (b->damaged || (!b->saw_hard && !MUTANT(begins_within_old_damage))) cut_damaged(p, b);
     if (b->suspect || !b->saw_hard) log_stage_hard_state(p, &b->hard);
     if (b->suspect) wal_accept_damage(wal);
     u64 term = u64_max(b->hard.term, p->checkpoint.marker.term);
