@@ -350,6 +350,47 @@ static void drop_keyspace(struct churn *c, const struct core *map)
     ask(c, &cmd, "drop keyspace", id);
 }
 
+static const struct core_part *any_made_part(struct churn *c, const struct core *map)
+{
+    struct prng *p = world_chance(c->world, CHANCE_MEMBERS);
+    u32 id = churn_keyspace(c->world, p);
+    const struct core_keyspace *k = id ? core_keyspace(map, id) : NULL;
+
+    return k && k->part_count ? k->parts[prng_below(p, k->part_count)] : NULL;
+}
+
+static void split_at(struct churn *c, const struct core_part *p, u16 at)
+{
+    struct core_command cmd = {
+        .op = CORE_PART_BEGIN, .kind = CORE_OP_SPLIT, .part = p->id, .epoch = p->epoch, .slot = at};
+    ask(c, &cmd, "split partition", p->id);
+}
+
+static void merge_from(struct churn *c, const struct core *map, const struct core_part *p)
+{
+    const struct core_part *right = core_lookup_slot(map, p->keyspace, (u16)(p->slot_last + 1));
+
+    if (!right) return;
+    struct core_command cmd = {
+        .op = CORE_PART_BEGIN, .kind = CORE_OP_MERGE, .part = p->id, .epoch = p->epoch, .other = right->id};
+    ask(c, &cmd, "merge partition", p->id);
+}
+
+static void split(struct churn *c, const struct core *map)
+{
+    const struct core_part *p = any_made_part(c, map);
+
+    if (!p || p->slot_first == p->slot_last) return;
+    split_at(c, p, (u16)prng_between(world_chance(c->world, CHANCE_MEMBERS), p->slot_first + 1u, p->slot_last));
+}
+
+static void merge(struct churn *c, const struct core *map)
+{
+    const struct core_part *p = any_made_part(c, map);
+
+    if (p && p->slot_last + 1 < CORE_SLOTS) merge_from(c, map, p);
+}
+
 /* ---- steps ---- */
 
 static void fire_stop(struct world *w, void *context, u64 arg)
@@ -394,8 +435,10 @@ static void trouble(struct churn *c, const struct core *map)
     else if (kind < 62 && leaving) ask_node(c, CORE_NODE_UNDRAIN, 0, leaving->id, "undrain node");
     else if (kind < 75 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c, (u32)prng_between(p, 4, 16));
     else if (kind < 80) drop_keyspace(c, map);
-    else if (kind < 88) tune(c);
-    else if (kind < 90) roll(w);
+    else if (kind < 84) tune(c);
+    else if (kind < 86) roll(w);
+    else if (kind < 92) split(c, map);
+    else if (kind < 96) merge(c, map);
     else if (c->lost_count) ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, c->lost[0], "remove lost node");
 }
 
@@ -473,6 +516,26 @@ bool churn_join(struct world *w)
 bool churn_drain(struct world *w, u32 node)
 {
     if (may_ask(w)) ask_node(w->churn, CORE_NODE_DRAIN, 0, node, "drain node");
+    return is_asking(w->churn);
+}
+
+/* The first partition of the first keyspace made. */
+static const struct core_part *first_made(const struct world *w)
+{
+    return may_ask(w) ? core_lookup_slot(newest_map(w), CORE_KEYSPACE_FIRST, 0) : NULL;
+}
+
+bool churn_split(struct world *w)
+{
+    const struct core_part *p = first_made(w);
+    if (p) split_at(w->churn, p, (u16)((p->slot_first + p->slot_last + 1) / 2));
+    return is_asking(w->churn);
+}
+
+bool churn_merge(struct world *w)
+{
+    const struct core_part *p = first_made(w);
+    if (p && p->slot_last + 1 < CORE_SLOTS) merge_from(w->churn, newest_map(w), p);
     return is_asking(w->churn);
 }
 

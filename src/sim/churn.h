@@ -1,5 +1,5 @@
 /* The operator of a cluster (--cluster): machines that join, are drained, removed, emptied and come again; keyspaces made
- * and dropped; settings and rolling restarts. All of it through the cluster's own commands, asked of any live node,
+ * and dropped, their partitions split and merged; settings and rolling restarts. All of it through the cluster's own commands, asked of any live node,
  * while faults strike. */
 #pragma once
 
@@ -16,6 +16,8 @@ void churn_start(struct world *w);
 bool churn_join(struct world *w);                        /* a spare machine */
 bool churn_drain(struct world *w, u32 node);
 bool churn_make_keyspace(struct world *w, u32 partitions);
+bool churn_split(struct world *w); /* the first partition of the first keyspace made */
+bool churn_merge(struct world *w); /* it and its right neighbour */
 void churn_lose_disk(struct world *w, struct host *h); /* it comes back with an empty one */
 
 /* All faults are over: what was begun is brought to its end. */

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "kv/entry.h"
 #include "sim/disk.h"
 
 #include <stdarg.h>
@@ -149,11 +150,37 @@ static void compare_entry(struct seat *s, const struct logged *mine, u64 index)
 {
     const struct logged *c = &s->group->entries[index - 1];
 
+    if (index <= s->group->inherited) {
+        group_say(s, "applies index %llu, which came with its part of another log", (unsigned long long)index);
+        return;
+    }
     if (c->term != mine->term || c->entry_hash != mine->entry_hash)
         group_say(s, "applied another entry than replica %u at index %llu (terms %llu, %llu)", c->by,
                   (unsigned long long)index, (unsigned long long)mine->term, (unsigned long long)c->term);
     else if (c->reply_hash != mine->reply_hash)
         group_say(s, "answered the entry at index %llu otherwise than replica %u", (unsigned long long)index, c->by);
+}
+
+static void make_room(struct group *g, u64 count)
+{
+    if (count <= g->cap) return;
+    g->cap = count * 2;
+    g->entries = mem_resize_array(g->entries, g->cap, sizeof *g->entries);
+}
+
+static bool is_of_shape(str bytes)
+{
+    struct entry e;
+    return bytes.len && !entry_decode(bytes, &e) && e.op >= ENTRY_SPLIT && e.op <= ENTRY_MERGE_CANCEL;
+}
+
+/* The first replica of a split's upper half: what came before was applied as the whole's. */
+static void note_birth(struct group *g, u64 applied)
+{
+    if (g->count || applied == 0) return;
+    make_room(g, applied);
+    memset(g->entries, 0, applied * sizeof *g->entries);
+    g->count = g->inherited = g->commit_seen = applied;
 }
 
 static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
@@ -167,6 +194,7 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
                               .at = g->bytes.len,
                               .bytes = entry.len};
 
+    g->reshaped |= is_of_shape(entry);
     if (s->applied && index <= s->applied) group_say(s, "applies index %llu again", (unsigned long long)index);
     s->applied = index;
     if (index > g->count + 1) {
@@ -175,10 +203,7 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
         return;
     }
     if (index == g->count + 1) {
-        if (g->count == g->cap) {
-            g->cap = g->cap ? g->cap * 2 : 256;
-            g->entries = mem_resize_array(g->entries, g->cap, sizeof *g->entries);
-        }
+        make_room(g, g->count + 1);
         buf_append_str(&g->bytes, entry);
         g->entries[g->count++] = mine;
     } else {
@@ -300,6 +325,7 @@ static void seat_comes(struct seat *s, struct host *h, struct part *p)
     s->host = h->id;
     s->on = true;
     s->part = p;
+    note_birth(s->group, part_applied(p));
     part_observe(p, on_apply, s);
     note_name(s);
     if (s->gone) return;

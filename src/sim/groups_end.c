@@ -188,7 +188,8 @@ static void compare_group(struct world *w, struct group *g)
     world_trace(w, first);
     struct witness_log log = {
         .part = g->part, .entries = g->entries, .count = g->count, .bytes = &g->bytes, .digest = first};
-    if (seen && !w->stopped && g->part != PART_CORE) witness_run(w, &log);
+    if (seen && !w->stopped && g->part != PART_CORE && !g->inherited && !g->reshaped)
+        witness_run(w, &log);
 }
 
 void groups_final(struct world *w)

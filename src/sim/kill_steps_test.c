@@ -113,6 +113,32 @@ static bool a_disk_is_lost(struct world *w)
     return true;
 }
 
+static u32 made_parts(struct world *w, u8 op)
+{
+    const struct core *map = the_map(w);
+    const struct core_keyspace *k = map ? core_keyspace(map, CORE_KEYSPACE_FIRST) : NULL;
+    u32 count = 0;
+
+    for (u32 i = 0; k && i < k->part_count; i++) count += !op || k->parts[i]->op.kind == op;
+    return count;
+}
+
+static void make_keyspace(struct world *w) { (void)run_until(w, STEP_MAX, a_keyspace_is_made); }
+
+static bool a_partition_is_split(struct world *w)
+{
+    bool begun = made_parts(w, CORE_OP_SPLIT) || made_parts(w, 0) > 4;
+    if (!begun) (void)churn_split(w);
+    return begun;
+}
+
+static bool partitions_are_merged(struct world *w)
+{
+    bool begun = made_parts(w, CORE_OP_MERGE) || made_parts(w, 0) == 3;
+    if (!begun) (void)churn_merge(w);
+    return begun;
+}
+
 static const struct script scripts[] = {
     {"join", NULL, a_machine_joins, has_joined, 4},
     {"join, the core's side", NULL, a_machine_joins, has_joined, 1},
@@ -120,6 +146,10 @@ static const struct script scripts[] = {
     {"replicas move, the one that comes", make_keyspace_and_join, node_1_is_drained, has_drained, 4},
     {"replicas move, the one that goes", make_keyspace_and_join, node_1_is_drained, has_drained, 1},
     {"replicas move, one that stays", make_keyspace_and_join, node_1_is_drained, has_drained, 2},
+    {"a partition is split, a member", make_keyspace, a_partition_is_split, at_rest, 1},
+    {"a partition is split, another", make_keyspace, a_partition_is_split, at_rest, 3},
+    {"partitions are merged, a member", make_keyspace, partitions_are_merged, at_rest, 1},
+    {"partitions are merged, another", make_keyspace, partitions_are_merged, at_rest, 3},
     {"a founder with an empty disk", make_keyspace_and_join, a_disk_is_lost, at_rest, 2},
 };
 

@@ -20,11 +20,18 @@ struct replay {
 static err replay_one(struct replay *r, const struct entry *e, u64 index, struct buf *reply, bool *ran)
 {
     static const struct session_id none;
-    bool has_session = e->op != ENTRY_SESSION_OPEN && e->op != ENTRY_SESSION_CLOSE && e->op != ENTRY_TICK &&
+    bool has_session = e->op != ENTRY_SESSION_OPEN && e->op != ENTRY_SESSION_CLOSE && e->op != ENTRY_TICK && e->op < ENTRY_SPLIT &&
                        !mem_equal(e->session.bytes, none.bytes, sizeof none.bytes);
     str known;
 
     *ran = true;
+    if (e->op == ENTRY_SPAN) { /* the slots of a new partition */
+        struct reader body = reader_of(e->body);
+        u16 from = reader_u16(&body);
+        kv_set_slots(r->kv, from, reader_u16(&body));
+        *ran = false;
+        return OK;
+    }
     if (e->op == ENTRY_SESSION_OPEN) {
         struct reader body = reader_of(e->body);
         *ran = session_open(r->sessions, e, reader_u64(&body));
