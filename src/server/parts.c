@@ -261,7 +261,7 @@ static void let_go(struct parts *ps, struct hosted *h)
     h->part = NULL;
     h->store = NULL;
     h->was_merged = false;
-    h->erased = true;
+    h->erased = ps->any_erased = true;
     list_remove(&h->on_log);
     wal_forget(ps->wal, h->id);
 }
