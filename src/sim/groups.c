@@ -168,10 +168,10 @@ static void make_room(struct group *g, u64 count)
     g->entries = mem_resize_array(g->entries, g->cap, sizeof *g->entries);
 }
 
-static bool is_of_shape(str bytes)
+static u32 entry_op_of(str bytes)
 {
     struct entry e;
-    return bytes.len && !entry_decode(bytes, &e) && e.op >= ENTRY_SPLIT && e.op <= ENTRY_MERGE_CANCEL;
+    return bytes.len && !entry_decode(bytes, &e) ? e.op : 0;
 }
 
 /* The first replica of a split's upper half: what came before was applied as the whole's. */
@@ -194,7 +194,10 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
                               .at = g->bytes.len,
                               .bytes = entry.len};
 
-    g->reshaped |= is_of_shape(entry);
+    u32 op = entry_op_of(entry);
+    g->reshaped |= op >= ENTRY_SPLIT && op <= ENTRY_MERGE_CANCEL;
+    if (op == ENTRY_FREEZE) g->is_frozen = true;
+    if (op == ENTRY_UNFREEZE) g->is_frozen = false;
     if (s->applied && index <= s->applied) group_say(s, "applies index %llu again", (unsigned long long)index);
     s->applied = index;
     if (index > g->count + 1) {
@@ -319,6 +322,10 @@ static void note_name(struct seat *s)
 /* Also in the middle of a life: a replica was started. */
 static void seat_comes(struct seat *s, struct host *h, struct part *p)
 {
+    if (s->gone && s->group->is_frozen) { /* taken in by its neighbour; a crash came before the catalog said so */
+        s->gone = false;
+        forget_promises(s);
+    }
     if (s->on && s->host != h->id) group_say(s, "runs on n%u too", h->id);
     if (s->gone && !part_is_damaged(p)) group_say(s, "was gone, and is back as if nothing had happened");
     if (!s->gone && s->host && s->host != h->id) group_say(s, "has moved to n%u", h->id);
@@ -400,7 +407,9 @@ static void seat_turn(struct seat *s, struct host *h)
     if (commit < s->commit)
         group_say(s, "its commit index goes back from %llu to %llu", (unsigned long long)s->commit,
                   (unsigned long long)commit);
-    if (applied > commit || applied > raft_durable(r))
+    /* A partition that its left neighbour takes in is brought to its end by that one's log. */
+    bool ahead = applied > commit && !s->group->is_frozen;
+    if (ahead || applied > raft_durable(r))
         group_say(s, "applied %llu, but commit is %llu and durable %llu", (unsigned long long)applied,
                   (unsigned long long)commit, (unsigned long long)raft_durable(r));
     if (part_marker(s->part) > applied)

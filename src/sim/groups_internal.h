@@ -59,6 +59,7 @@ struct group {
     struct logged *entries; /* owned; by index - 1 */
     u64 count, cap;
     u64 inherited; /* the upper half of a split begins behind this index of the whole's log */
+    bool is_frozen; /* for a merge */
     bool reshaped; /* it was split or merged: its log alone does not make its state */
     struct buf bytes;
     struct seen_digest *digests; /* owned; by index / GROUP_DIGEST_EVERY */
