@@ -1,5 +1,5 @@
 #!/bin/bash
-# The simulator: 50 seeds of 30 s (LONG=1: 500 of 60 s), some more with members that change, and one seed twice, which
+# The simulator: 50 seeds of 30 s (LONG=1: 500 of 60 s), some more with members that change and of whole clusters, and one seed twice, which
 # must end in the same hash.
 set -u
 cd "$(dirname "$0")/../.."
@@ -19,14 +19,17 @@ passed=$((done_seeds - bad))
 failed=$((seeds - passed))
 [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 
-# Groups whose members change while faults strike.
+# Groups whose members change while faults strike; and whole clusters, with an operator at work.
 changing=$((seeds / 5))
-if "$quorate" sim --seeds "1-$changing" --until $until --jobs "$(nproc)" --nodes 5 --founders 3 >"$log.members" 2>&1; then
-    passed=$((passed + changing))
-else
-    grep -vE '^seed [0-9]+ trace-hash [0-9a-f]{16}$' "$log.members" | tail -n 20
-    failed=$((failed + 1))
-fi
+for options in "--nodes 5 --founders 3" "--cluster"; do
+    # shellcheck disable=SC2086
+    if "$quorate" sim --seeds "1-$changing" --until $until --jobs "$(nproc)" $options >"$log.members" 2>&1; then
+        passed=$((passed + changing))
+    else
+        grep -vE '^seed [0-9]+ trace-hash [0-9a-f]{16}$' "$log.members" | tail -n 20
+        failed=$((failed + 1))
+    fi
+done
 rm -f "$log.members"
 
 hash_of() { "$quorate" sim --seeds 7-7 --until $until --jobs 0 | grep '^seed 7 '; }
