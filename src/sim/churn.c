@@ -442,6 +442,23 @@ static void trouble(struct churn *c, const struct core *map)
     else if (c->lost_count) ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, c->lost[0], "remove lost node");
 }
 
+/* A node of the map that lives on no machine: its disk was lost before anybody had seen it. 0: none, or not known yet. */
+static node_id forgotten_node(const struct churn *c, const struct core *map)
+{
+    const struct world *w = c->world;
+    u32 count;
+    const struct core_node *const *nodes = core_nodes(map, &count);
+
+    for (u32 i = 0; i < w->nodes; i++)
+        if (!w->hosts[i]->parked && !is_member(w->hosts[i])) return 0;
+    for (u32 i = 0; i < count; i++) {
+        bool lives = nodes[i]->state == CORE_REMOVED;
+        for (u32 k = 0; k < w->nodes; k++) lives |= c->stations[k].node == nodes[i]->id;
+        if (!lives) return nodes[i]->id;
+    }
+    return 0;
+}
+
 /* No more trouble: what is lost is removed, what waits may go on. */
 static void calm(struct churn *c, const struct core *map)
 {
@@ -449,6 +466,8 @@ static void calm(struct churn *c, const struct core *map)
         ask_paused(c, false);
     } else if (c->lost_count) {
         ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, c->lost[0], "remove lost node");
+    } else if (forgotten_node(c, map)) {
+        ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, forgotten_node(c, map), "remove lost node");
     }
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The simulator: 50 seeds of 30 s (LONG=1: 500 of 60 s), some more with members that change and of whole clusters, and one seed twice, which
-# must end in the same hash.
+# The simulator: 50 seeds of 30 s (LONG=1: 500 of 60 s), some more with members that change and of whole clusters, and
+# one seed twice, which must end in the same hash.
 set -u
 cd "$(dirname "$0")/../.."
 quorate="${QUORATE_BIN:-${BUILD:-build}/quorate}"
