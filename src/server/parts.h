@@ -30,6 +30,7 @@ struct hosted {
     bool erased; /* the replica that was here is gone, with its rows */
     /* the table's */
     bool retiring;
+    nanos gone_at; /* residents.c: since then the map does not name the partition; 0: it does */
     bool was_merged; /* nothing of it is on disk any more: its neighbour has taken it in */
     struct store_install *erase; /* its rows are being deleted */
     struct list ready, on_log;

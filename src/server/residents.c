@@ -11,6 +11,7 @@
 
 #define PASS_EVERY (20 * NANOS_MS) /* while the map keeps changing */
 #define SAVE_AFTER (500 * NANOS_MS)
+#define GONE_WAITS (15 * NANOS_SEC)
 #define LOOK_AGAIN (200 * NANOS_MS) /* at what waits for another replica here */
 
 static const struct core_member *member_here(const struct cluster *c, const struct core_part *p)
@@ -216,8 +217,18 @@ static bool is_expected(const struct core *map, u64 id)
     return false;
 }
 
+static bool is_waited_for(const struct cluster *c)
+{
+    for (u32 i = 0; i < parts_count(c->parts); i++) {
+        const struct hosted *h = parts_at(c->parts, i);
+        if (h->part && part_waits_for_right(h->part)) return true;
+    }
+    return false;
+}
+
 /* Its keyspace is still there: its left neighbour has taken it in, or will on this node, and then says so. Its rows are
- * not to be deleted. One that is blank was let go of, and the catalog had not heard of it when the node stopped. */
+ * not to be deleted. One that is blank was let go of, and the catalog had not heard of it when the node stopped.
+ * But the left may be here no more, or have come by a snapshot: after some time nobody wants it. */
 static bool was_merged_away(struct cluster *c, const struct core *map, struct hosted *h)
 {
     const struct replica_row *row = replicas_find(c->replicas, h->id);
@@ -226,8 +237,11 @@ static bool was_merged_away(struct cluster *c, const struct core *map, struct ho
     if (part_is_blank(h->part)) {
         h->was_merged = true;
         parts_touch(c->parts, h);
+        return true;
     }
-    return true;
+    if (!h->gone_at) h->gone_at = c->now;
+    c->residents.look_again_at = u64_min(c->residents.look_again_at, c->now + GONE_WAITS);
+    return c->now < h->gone_at + GONE_WAITS || is_waited_for(c);
 }
 
 static void forget_gone(struct cluster *c, const struct core *map)
