@@ -321,6 +321,8 @@ err node_new(struct env *env, const struct node_config *config, char *problem, s
     problem[0] = 0;
     n->env = env;
     n->config = *config;
+    n->config.named_count = config->member_count;
+    memcpy(n->config.named, config->members, sizeof n->config.named);
     n->now = n->started_at = env_mono(env);
     err e = boot(n, problem, problem_size);
     if (e) {

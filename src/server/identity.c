@@ -183,6 +183,13 @@ static err read_members(struct env *env, struct node_config *c)
     return e;
 }
 
+void identity_use_named(const struct node_config *c, struct node_member *members, u32 count)
+{
+    for (u32 i = 0; i < count; i++)
+        for (u32 j = 0; j < c->named_count; j++)
+            if (c->named[j].id == members[i].id) members[i] = c->named[j];
+}
+
 err identity_settle(struct env *env, struct node_config *c, const struct join_outcome *o,
                     struct identity *id)
 {
@@ -237,6 +244,7 @@ err identity_open(struct env *env, struct node_config *c, char *problem, size_t 
     }
     if (!e && out->node) { /* who the members are by now matters more than who was named at the start */
         e = read_members(env, c);
+        identity_use_named(c, c->members, c->member_count);
         out->has_joined = e == OK;
         if (e == ERR_NOT_FOUND) e = OK; /* of one, or as named */
     }

@@ -143,7 +143,7 @@ void membership_on_join(struct cluster *c, u64 ticket, str body)
 /* Where the node says its doors are, against where the map says. */
 static bool has_moved(const struct core_node *n, const struct core_node_spec *s)
 {
-    return !str_equal(core_str(&n->redis), s->redis) || !str_equal(core_str(&n->admin), s->admin);
+    return !str_equal(core_str(&n->peer), s->peer) || !str_equal(core_str(&n->redis), s->redis) || !str_equal(core_str(&n->admin), s->admin);
 }
 
 static void look_at(struct cluster *c, const struct core_node *n, const struct core_node_spec *s)
@@ -173,6 +173,8 @@ static void look_at_nodes(struct cluster *c)
         const struct peer_view *p = peer_of(peers, met, nodes[i]->id);
         if (nodes[i]->state == CORE_REMOVED || !address_parse(core_str(&nodes[i]->peer), m.host, &m.peer_port))
             continue;
+        m.id = nodes[i]->id;
+        identity_use_named(config, &m, 1);
         struct core_node_spec s;
         if (nodes[i]->id == config->self)
             s = spec_of(&text, &m, cluster_incarnation(c), config->redis_port, config->admin_port,

@@ -55,6 +55,9 @@ struct node_config {  /* node_config_defaults fills everything; the command line
     u32 replica;  /* then: of this node in it; 0: its own number */
     u32 member_count; /* 0: a cluster of one */
     struct node_member members[NODE_MEMBERS_MAX];
+    /* As the command line named them: where they listen now, whatever the map still says. Filled by node_new. */
+    u32 named_count;
+    struct node_member named[NODE_MEMBERS_MAX];
     /* To join: members of the cluster to ask (their id is not looked at). Then self, member_count and the
      * cluster's id are 0 on an empty directory, and the directory's afterwards. */
     u32 seed_count;

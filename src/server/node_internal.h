@@ -31,6 +31,8 @@ struct join_outcome;
 MUST_USE err identity_settle(struct env *env, struct node_config *config,
                              const struct join_outcome *o, struct identity *id);
 
+/* Addresses that were named on the command line replace those of the same nodes here. */
+void identity_use_named(const struct node_config *c, struct node_member *members, u32 count);
 MUST_USE err identity_write_members(struct env *env, const struct node_member *m, u32 count);
 
 /* The node's own files: boot.c, node.c. */

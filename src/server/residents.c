@@ -277,6 +277,7 @@ static void carry_out_nodes(struct cluster *c, const struct core *map)
         *m = (struct node_member){.id = n->id};
         if (address_parse(core_str(&n->peer), m->host, &m->peer_port)) kept++;
     }
+    identity_use_named(node_config_of(c->node), members, kept);
     err e = node_set_members(c->node, members, kept);
     if (e) node_fail(c->node, "the list of members cannot be written", e);
 }
