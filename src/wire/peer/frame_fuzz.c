@@ -2,6 +2,7 @@
  * mended first, or a fuzzer would never come past them. */
 #include "wire/peer/frame.h"
 #include "wire/peer/join.h"
+#include "wire/peer/map.h"
 
 #include "base/assert.h"
 
@@ -18,6 +19,8 @@ static void decode_all(str body)
     struct ping p;
     struct join_request j;
     struct join_reply k;
+    struct map_pull m;
+    struct group_report g;
     bool any = hello_decode(body, &h) == OK;
 
     any |= status_decode(body, &s) == OK;
@@ -29,6 +32,9 @@ static void decode_all(str body)
     any |= pong_decode(body, &p) == OK;
     any |= join_request_decode(body, &j) == OK && j.rack.len <= body.len;
     any |= join_reply_decode(body, &k) == OK && k.member_count <= JOIN_MEMBERS_MAX;
+    any |= map_pull_decode(body, &m) == OK;
+    for (struct reader rows = reader_of(body); group_report_next(&rows, &g);)
+        any |= g.caught_up_count <= REPORT_CAUGHT_UP_MAX;
     (void)any;
 }
 
