@@ -1,6 +1,8 @@
 /* A backup's cut through this partition: part.h says why it is one through all of them. */
 #include "part/part_internal.h"
 
+#include <stdio.h>
+
 #define WRITE_PATIENCE (60 * NANOS_SEC)  /* from the barrier to its checkpoint */
 #define READ_PATIENCE  (120 * NANOS_SEC) /* from one piece of rows to the next */
 #define STAMP_AHEAD_US 10000000 /* a stamp so far before this clock is another clock's mistake */
@@ -57,12 +59,26 @@ bool part_cut_make(struct part *p, u64 id, u64 stamp)
     return index != 0;
 }
 
+static u64 key_count(const struct part *p)
+{
+    u64 keys = 0;
+
+    for (u8 db = 0; db < KV_DATABASES; db++) {
+        struct kv_db_stats s;
+        kv_db_stats(kv_machine_kv(p->machine), db, &s);
+        keys += s.keys;
+    }
+    return keys;
+}
+
 void cut_on_applied(struct part *p, u64 index, u64 term)
 {
     if (LIKELY(p->cut.state != PART_CUT_LOGGED) || index < p->cut.index) return;
     bool is_barrier = index == p->cut.index && term == p->cut.term;
     p->cut.state = is_barrier && !p->checkpoint.no_space ? PART_CUT_WRITING : PART_CUT_FAILED;
-    if (p->cut.state == PART_CUT_WRITING) p->cut.place_count = kv_places(part_kv(p), &p->cut.places);
+    if (p->cut.state != PART_CUT_WRITING) return;
+    p->cut.place_count = kv_places(part_kv(p), &p->cut.places);
+    p->cut.keys = key_count(p);
 }
 
 bool cut_wants_checkpoint(const struct part *p)
@@ -163,6 +179,7 @@ err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t bytes, s
     str key = {0};
 
     *rows = 0;
+    if (!cursor->len) p->cut.told = 0; /* from the beginning */
     if (p->cut.state != PART_CUT_READY || p->cut.stamp != stamp) return ERR_STALE;
     p->cut.until = env_mono(p->env) + READ_PATIENCE;
     err e = store_snapshot_chunk(p->cut.rows, buf_str(cursor), bytes, &chunk, last);
@@ -177,5 +194,14 @@ err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t bytes, s
     buf_clear(cursor);
     buf_append_str(cursor, key);
     buf_done(&chunk);
+    p->cut.told += *rows;
+    if (!e && *last && p->cut.told != p->cut.keys) { /* better none than one that lacks something */
+        char line[128];
+        snprintf(line, sizeof line, "backup: partition %llu had %llu keys at the cut, and %llu were found",
+                 (unsigned long long)p->options.id, (unsigned long long)p->cut.keys, (unsigned long long)p->cut.told);
+        p->host.log(p->host.context, LOG_ERROR, line);
+        give_up(p, PART_CUT_FAILED);
+        return ERR_STALE;
+    }
     return e;
 }

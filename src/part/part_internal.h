@@ -196,6 +196,7 @@ struct part {
         bool frozen; /* WRITING: the checkpoint holds exactly what is applied at index */
         struct kv_place *places; /* the databases as of the barrier */
         u32 place_count;
+        u64 keys, told; /* that there are at the barrier; that were read */
         struct store_snapshot *rows;
     } cut;
 

@@ -98,11 +98,32 @@ static str last_key_of(str rows)
     return key;
 }
 
+/* The marker lies before all rows of users: a snapshot without it is not what the checkpoint wrote. */
+static bool has_marker(const struct part *p, str chunk)
+{
+    struct buf marker = {0};
+    struct reader r = reader_of(chunk);
+    bool found = false;
+
+    store_local_key(p->options.id, ROW_MARKER, str_from("", 0), &marker);
+    while (!found && reader_left(&r)) {
+        u32 key_len = reader_u32(&r), value_len = reader_u32(&r);
+        found = str_equal(reader_str(&r, key_len), buf_str(&marker));
+        reader_str(&r, value_len);
+    }
+    buf_done(&marker);
+    return found;
+}
+
 static err read_chunk(struct part *p, struct outgoing *o, struct sent_chunk *c)
 {
     buf_init(&c->bytes, 0);
     err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key),
                                  p->options.snapshot_chunk_bytes, &c->bytes, &c->last);
+    if (!e && o->next_seq == 0 && !has_marker(p, buf_str(&c->bytes))) {
+        p->host.log(p->host.context, LOG_ERROR, "a snapshot of the store lacks the marker: the node stops before others take it over");
+        e = ERR_CORRUPT;
+    }
     if (e) return e;
     str key = last_key_of(buf_str(&c->bytes));
     struct buf next;
@@ -333,6 +354,7 @@ static err restart_from_marker(struct part *p, replica_id leader)
 {
     split_forget(p); /* the child's leader has its rows */
     err e = boot_load_marker(p);
+    if (!e && p->checkpoint.marker.index == 0) e = ERR_CORRUPT; /* a snapshot has a marker */
     if (e) return e;
     struct log_pos pos = p->checkpoint.marker;
     struct wal_frame f = {

@@ -722,6 +722,13 @@ void peers_send_status(struct peers *p, const struct status *s, u64 map_epoch)
     }
 }
 
+bool peers_all_met(const struct peers *p)
+{
+    for (u32 i = 0; i < p->count; i++)
+        if (!p->peer[i]->gone && !p->peer[i]->boot) return false;
+    return true;
+}
+
 bool peers_all_blank(const struct peers *p)
 {
     for (u32 i = 0; i < p->count; i++)

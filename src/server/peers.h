@@ -48,6 +48,7 @@ const u8 *peers_incarnation(const struct peers *p, node_id of); /* 16 bytes; NUL
 bool peers_is_connected(const struct peers *p, node_id to);
 
 void peers_send_status(struct peers *p, const struct status *s, u64 map_epoch);
+bool peers_all_met(const struct peers *p);   /* a HELLO of every other member has come */
 bool peers_all_blank(const struct peers *p); /* every other member has said its log is empty */
 
 struct peer_view {

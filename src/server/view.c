@@ -33,6 +33,13 @@ struct wal *node_wal(const struct node *n)
 {
     return n->wal;
 }
+/* All members have met, so the core names them in a moment; before, no keyspace can be told from another. While one is
+ * missing the default keyspace serves alone. */
+static bool is_being_founded(const struct node *n)
+{
+    return n->cluster && !cluster_epoch(n->cluster) && peers_all_met(n->peers);
+}
+
 bool node_knows_map(const struct node *n)
 {
     return !n->cluster || !n->identity.has_joined || cluster_epoch(n->cluster);
@@ -127,7 +134,7 @@ void node_view(const struct node *n, struct node_view *out)
                               .started_at = n->started_at};
     mem_copy(out->cluster_id, n->config.cluster_id, 16);
     bool here = p && out->leader == n->config.self;
-    out->serving = node_knows_map(n) && out->leader && (here ? raft_lease_holds(part_raft(p), env_mono(n->env))
+    out->serving = node_knows_map(n) && !is_being_founded(n) && out->leader && (here ? raft_lease_holds(part_raft(p), env_mono(n->env))
                                         : peers_is_connected(n->peers, out->leader));
     for (u32 i = 0; i < n->config.member_count; i++) {
         struct node_peer_view *m = &out->members[out->member_count++];
