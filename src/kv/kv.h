@@ -138,6 +138,7 @@ struct kv_db_stats {
     u64 keys, expires;
 };
 void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out);
+u64 kv_key_count(const struct kv *kv); /* of all databases */
 
 const struct kv_span *kv_span(const struct kv *kv);
 /* It has all slots as when it was new: it was never given some, split or merged. */

@@ -305,3 +305,11 @@ void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out)
     out->keys = kv->dbs[db].keys;
     out->expires = kv->dbs[db].expires;
 }
+
+u64 kv_key_count(const struct kv *kv)
+{
+    u64 keys = 0;
+
+    for (u8 db = 0; db < KV_DATABASES; db++) keys += kv->dbs[db].keys;
+    return keys;
+}

@@ -59,18 +59,6 @@ bool part_cut_make(struct part *p, u64 id, u64 stamp)
     return index != 0;
 }
 
-static u64 key_count(const struct part *p)
-{
-    u64 keys = 0;
-
-    for (u8 db = 0; db < KV_DATABASES; db++) {
-        struct kv_db_stats s;
-        kv_db_stats(kv_machine_kv(p->machine), db, &s);
-        keys += s.keys;
-    }
-    return keys;
-}
-
 void cut_on_applied(struct part *p, u64 index, u64 term)
 {
     if (LIKELY(p->cut.state != PART_CUT_LOGGED) || index < p->cut.index) return;
@@ -78,7 +66,7 @@ void cut_on_applied(struct part *p, u64 index, u64 term)
     p->cut.state = is_barrier && !p->checkpoint.no_space ? PART_CUT_WRITING : PART_CUT_FAILED;
     if (p->cut.state != PART_CUT_WRITING) return;
     p->cut.place_count = kv_places(part_kv(p), &p->cut.places);
-    p->cut.keys = key_count(p);
+    p->cut.keys = kv_key_count(part_kv(p));
 }
 
 bool cut_wants_checkpoint(const struct part *p)

@@ -296,14 +296,8 @@ struct machine *part_machine(struct part *p)
 u64 part_bytes(struct part *p)
 {
     struct kv *kv = part_kv(p);
-    u64 keys = 0;
 
-    for (u8 db = 0; kv && db < KV_DATABASES; db++) {
-        struct kv_db_stats s;
-        kv_db_stats(kv, db, &s);
-        keys += s.keys;
-    }
-    return keys * ROW_BYTES_GUESS;
+    return kv ? kv_key_count(kv) * ROW_BYTES_GUESS : 0;
 }
 
 bool part_is_damaged(const struct part *p)

@@ -23,7 +23,7 @@ void joiner_turn(struct joiner *j, nanos now);
 nanos joiner_deadline(const struct joiner *j);
 const struct join_outcome *joiner_outcome(const struct joiner *j);
 
-/* The same, printed; out is borrowed. */
-str address_print(char *out, size_t size, const char *host, u16 port);
 /* HOST:PORT, the host in brackets if it holds colons. */
 MUST_USE bool address_parse(str text, char host[NODE_HOST_MAX], u16 *port);
+/* The same, printed; out is borrowed. */
+str address_print(char *out, size_t size, const char *host, u16 port);
