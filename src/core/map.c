@@ -2,6 +2,7 @@
 #include "core/core_internal.h"
 
 #include "base/bytes.h"
+#include "base/search.h"
 
 #define MAP_FMT 1
 #define GONE    UINT32_MAX
@@ -160,15 +161,9 @@ static const struct core_change *change_at(const struct core *c, u32 i)
 
 static u32 first_change_after(const struct core *c, u64 since)
 {
-    u32 low = 0, high = c->change_count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (change_at(c, middle)->epoch <= since)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, c->change_count, change_at(c, low)->epoch <= since);
     return low;
 }
 

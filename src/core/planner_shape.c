@@ -2,6 +2,8 @@
  * Hash partitions are as many as their keyspace was created with. */
 #include "core/planner_internal.h"
 
+#include "base/search.h"
+
 #define SHAPES_AT_ONCE 8
 
 static bool is_quiet(const struct seen_part *s)
@@ -28,15 +30,9 @@ static bool middle_is_inside(const struct seen_part *s)
 
 static struct seen_part *seen_of(const struct planner *p, u64 id)
 {
-    u32 low = 0, high = p->part_count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (p->parts[middle].part->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, p->part_count, p->parts[low].part->id < id);
     return &p->parts[low];
 }
 

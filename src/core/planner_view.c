@@ -2,20 +2,16 @@
  * ended. */
 #include "core/planner_internal.h"
 
+#include "base/search.h"
+
 #define WEIGHT_LEAST  (4 * MIB) /* of an empty partition: it costs something too */
 #define DISK_FULL_PCT 85        /* no replica goes where the disk would be fuller */
 
 static const struct core_node_fact *node_fact(const struct core_facts *f, u32 node)
 {
-    u32 low = 0, high = f->node_count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (f->nodes[middle].node < node)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, f->node_count, f->nodes[low].node < node);
     return low < f->node_count && f->nodes[low].node == node ? &f->nodes[low] : NULL;
 }
 

@@ -3,6 +3,7 @@
 #include "core/core_internal.h"
 
 #include "base/bytes.h"
+#include "base/search.h"
 
 struct core *core_new(struct store *store)
 {
@@ -53,14 +54,8 @@ void core_free(struct core *c)
 /* ---- finding: each array is sorted by id, and new ids are the greatest ---- */
 
 #define FIND_BY_ID(items, count, wanted)                                                           \
-    u32 low = 0, high = (count);                                                                   \
-    while (low < high) {                                                                           \
-        u32 middle = low + (high - low) / 2;                                                       \
-        if ((items)[middle]->id < (wanted))                                                        \
-            low = middle + 1;                                                                      \
-        else                                                                                       \
-            high = middle;                                                                         \
-    }                                                                                              \
+    u32 low;                                                                                       \
+    LOWER_BOUND(low, count, (items)[low]->id < (wanted));                                          \
     return low < (count) && (items)[low]->id == (wanted) ? (items)[low] : NULL
 
 struct core_node *core_find_node(const struct core *c, u32 id)
@@ -96,15 +91,9 @@ int core_span_compare(const struct core_part *a, const struct core_part *b)
 u32 core_span_index(const struct core_keyspace *k, bool is_range, u16 slot, str key)
 {
     struct core_part at = {.is_range = is_range, .slot_first = slot, .from = key};
-    u32 low = 0, high = k->part_count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (core_span_compare(k->parts[middle], &at) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, k->part_count, core_span_compare(k->parts[low], &at) < 0);
     return low;
 }
 

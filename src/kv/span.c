@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "base/search.h"
 
 bool kv_has_all_slots(const struct kv *kv)
 {
@@ -40,14 +41,9 @@ u32 kv_keyspace_of(const struct kv_db *d, str key)
 {
     if (LIKELY(d->segment_count == 1)) return d->segments[0].keyspace;
     u16 slot = store_slot(key);
-    u32 low = 0, high = d->segment_count - 1;
-    while (low < high) {
-        u32 mid = low + (high - low) / 2;
-        if (d->segments[mid].last < slot)
-            low = mid + 1;
-        else
-            high = mid;
-    }
+    u32 low;
+
+    LOWER_BOUND(low, d->segment_count - 1, d->segments[low].last < slot);
     assert(d->segments[low].first <= slot);
     assert(slot <= d->segments[low].last);
     return d->segments[low].keyspace;

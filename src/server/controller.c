@@ -3,6 +3,8 @@
  * told again. */
 #include "server/cluster_internal.h"
 
+#include "base/search.h"
+
 #define PLAN_GAP   (100 * NANOS_MS) /* between two looks */
 #define PLAN_EVERY (5 * NANOS_SEC)  /* although nothing changed */
 #define SETTLE     (3 * NANOS_SEC)  /* of a new leader, before it takes silence for absence */
@@ -19,15 +21,9 @@ void controller_free(struct cluster *c)
 
 static struct group_seen *group_of(struct cluster *c, u64 part, bool make)
 {
-    u32 low = 0, high = c->controller.group_count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (c->controller.groups[middle].report.part < part)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, c->controller.group_count, c->controller.groups[low].report.part < part);
     if (low < c->controller.group_count && c->controller.groups[low].report.part == part)
         return &c->controller.groups[low];
     if (!make) return NULL;

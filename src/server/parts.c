@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/search.h"
 #include "server/node_internal.h"
 
 #define PRESS_EVERY (50 * NANOS_MS)
@@ -63,15 +64,9 @@ void parts_free(struct parts *ps)
 
 static u32 place_of(const struct parts *ps, u64 id)
 {
-    u32 low = 0, high = ps->count;
+    u32 low;
 
-    while (low < high) {
-        u32 mid = low + (high - low) / 2;
-        if (ps->items[mid]->id < id)
-            low = mid + 1;
-        else
-            high = mid;
-    }
+    LOWER_BOUND(low, ps->count, ps->items[low]->id < id);
     return low;
 }
 

@@ -5,6 +5,7 @@
 #include "base/crc.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "base/search.h"
 
 #define FILE_NAME      "replicas"
 #define FILE_BYTES_MAX (256 * MIB)
@@ -16,15 +17,9 @@ static const char magic[8] = {'Q', 'R', 'T', 'R', 'E', 'P', 'L', 'S'};
 
 static u32 place_of(const struct replicas *r, u64 part)
 {
-    u32 low = 0, high = r->count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (r->rows[middle].part < part)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, r->count, r->rows[low].part < part);
     return low;
 }
 

@@ -2,6 +2,8 @@
  * rest cost nothing on the wire. */
 #include "server/cluster_internal.h"
 
+#include "base/search.h"
+
 #define LOOK_EVERY   (250 * NANOS_MS)
 #define IN_REACH     1024   /* entries: a replica so little behind may vote or lead without holding writes up */
 #define BODY_BYTES   (256 * KIB)
@@ -64,15 +66,9 @@ static bool is_news(const struct group_report *g, const struct group_report *tol
 
 static struct group_report *told_of(struct cluster *c, u64 part)
 {
-    u32 low = 0, high = c->reports.told_count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (c->reports.told[middle].part < part)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, c->reports.told_count, c->reports.told[low].part < part);
     if (low < c->reports.told_count && c->reports.told[low].part == part) return &c->reports.told[low];
     if (c->reports.told_count == c->reports.told_cap) {
         c->reports.told_cap = c->reports.told_cap ? 2 * c->reports.told_cap : 16;

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/search.h"
 #include "kv/entry.h"
 #include "sim/disk.h"
 
@@ -56,15 +57,9 @@ void group_say(const struct seat *s, const char *format, ...)
 
 static u32 place_of(const struct groups *g, u64 part)
 {
-    u32 low = 0, high = g->count;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (g->items[middle]->part < part)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, g->count, g->items[low]->part < part);
     return low;
 }
 

@@ -1,18 +1,15 @@
 /* Which keyspaces are in memory, which were dropped, and which wait to be freed. */
 #include "store/store_internal.h"
 
+#include "base/search.h"
+
 /* ---- sets of keyspace ids ---- */
 
 static u32 id_set_find(const struct id_set *set, u32 id)
 {
-    u32 low = 0, high = set->count;
-    while (low < high) {
-        u32 mid = low + (high - low) / 2;
-        if (set->ids[mid] < id)
-            low = mid + 1;
-        else
-            high = mid;
-    }
+    u32 low;
+
+    LOWER_BOUND(low, set->count, set->ids[low] < id);
     return low;
 }
 
@@ -45,14 +42,9 @@ void id_set_done(struct id_set *set)
 
 static u32 keyspace_find(const struct store *s, u32 id)
 {
-    u32 low = 0, high = s->keyspace_count;
-    while (low < high) {
-        u32 mid = low + (high - low) / 2;
-        if (s->keyspaces[mid]->id < id)
-            low = mid + 1;
-        else
-            high = mid;
-    }
+    u32 low;
+
+    LOWER_BOUND(low, s->keyspace_count, s->keyspaces[low]->id < id);
     return low;
 }
 

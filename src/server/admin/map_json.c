@@ -1,6 +1,8 @@
 /* GET /v1/...: the map of the cluster as this node has it, with its epoch. */
 #include "server/admin/admin_internal.h"
 
+#include "base/search.h"
+
 #include <stdio.h>
 
 const struct core *admin_map(struct admin_request *r)
@@ -187,15 +189,9 @@ void admin_get_nodes(struct admin_request *r)
 
 static const struct core_part_fact *fact_of_part(const struct core_facts *facts, u64 id)
 {
-    u32 low = 0, high = facts ? facts->part_count : 0;
+    u32 low;
 
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (facts->parts[middle].part < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    LOWER_BOUND(low, facts ? facts->part_count : 0, facts->parts[low].part < id);
     return facts && low < facts->part_count && facts->parts[low].part == id ? &facts->parts[low]
                                                                             : NULL;
 }
