@@ -202,9 +202,13 @@ static void prefetch_row(const struct kvs_row *row)
     for (size_t at = 0; at < bytes; at += CACHE_LINE_BYTES) __builtin_prefetch(row->key.at + at);
 }
 
-static err ingest_once(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
-                       const struct kvs_row *rows, size_t row_count)
+err rocks_ingest(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
+                 const struct kvs_row *rows, size_t row_count)
 {
+    for (u32 i = 0; i < range_count; i++) {
+        assert(str_compare(ranges[i].lower, ranges[i].upper) < 0);
+        assert(i == 0 || str_compare(ranges[i - 1].upper, ranges[i].lower) <= 0);
+    }
     struct run run;
     run_init(&run, rocks_of(k), ranges, range_count);
     err e = OK;
@@ -215,44 +219,6 @@ static err ingest_once(struct kvs *k, const struct kvs_range *ranges, u32 range_
     if (!e) e = run_commit(&run);
     run_done(&run);
     return e;
-}
-
-/* Does the engine show what it has just taken? Its first row with a value stands for all: they came as one. */
-static err is_shown(struct kvs *k, const struct kvs_row *rows, size_t row_count, bool *shown)
-{
-    struct buf value = {0};
-    err e = OK;
-
-    *shown = true;
-    for (size_t i = 0; i < row_count; i++) {
-        if (rows[i].is_delete) continue;
-        e = k->ops->get(k, rows[i].key, &value, shown);
-        if (!e && *shown) *shown = str_equal(buf_str(&value), rows[i].value);
-        break;
-    }
-    buf_done(&value);
-    return e;
-}
-
-enum { INGEST_TRIES = 3 };
-
-/* The log is let go of because of this, so it is looked at before anybody believes it. */
-err rocks_ingest(struct kvs *k, const struct kvs_range *ranges, u32 range_count,
-                 const struct kvs_row *rows, size_t row_count)
-{
-    bool shown = false;
-    err e = OK;
-
-    for (u32 i = 0; i < range_count; i++) {
-        assert(str_compare(ranges[i].lower, ranges[i].upper) < 0);
-        assert(i == 0 || str_compare(ranges[i - 1].upper, ranges[i].lower) <= 0);
-    }
-    for (u32 tries = 0; tries < INGEST_TRIES && !shown && !e; tries++) {
-        e = ingest_once(k, ranges, range_count, rows, row_count);
-        if (!e) e = is_shown(k, rows, row_count, &shown);
-        if (!e && !shown) fprintf(stderr, "the store does not show a checkpoint it has taken, try %u of %u\n", tries + 1, INGEST_TRIES);
-    }
-    return e ? e : shown ? OK : ERR_CORRUPT;
 }
 
 /* ---- stages ---- */

@@ -1,0 +1,126 @@
+/* Compaction gives space back and nothing else: what a reader sees is the same before and after. */
+#include "base/test.h"
+#include "store/rocks_internal.h"
+#include "store/test_dir.h"
+
+static struct kvs *open_rocks(struct test_dir *dir)
+{
+    struct kvs_rocks_options options = {.block_cache_bytes = 4 * MIB, .threads = 1};
+    struct kvs *k = NULL;
+    char problem[256];
+    CHECK_OK(kvs_rocks_open(test_dir_path(dir, "db"), &options, &k, problem, sizeof problem));
+    return k;
+}
+
+static void put(struct kvs *k, const char *key, const char *value)
+{
+    struct kvs_row row = {str_of(key), str_of(value), false};
+    CHECK_OK(k->ops->ingest(k, NULL, 0, &row, 1));
+}
+
+static bool has(struct kvs *k, const char *key, const char *value)
+{
+    struct buf out = {0};
+    bool found;
+    CHECK_OK(k->ops->get(k, str_of(key), &out, &found));
+    bool same = found && str_equal(buf_str(&out), str_of(value));
+    buf_done(&out);
+    return same;
+}
+
+/* All files, whatever the engine would choose by itself. */
+static void compact(struct kvs *k) { rocksdb_compact_range(rocks_of(k)->db, NULL, 0, NULL, 0); }
+
+/* The first file of an empty database is numbered 0 by RocksDB, and so was a snapshot after it: RocksDB 7.8 drops
+ * every row numbered 0 when it compacts under such a snapshot (its pull request 13155). */
+TEST(rocks, the_first_rows_survive_a_compaction_under_the_first_snapshot)
+{
+    struct test_dir dir;
+    test_dir_make(&dir);
+    struct kvs *k = open_rocks(&dir);
+    struct kvs_row rows[] = {{STR("a"), STR("first"), false}, {STR("c"), STR("third"), false}};
+    CHECK_OK(k->ops->ingest(k, NULL, 0, rows, ARRAY_LEN(rows)));
+    struct kvs_snapshot *s = k->ops->snapshot_new(k);
+    put(k, "b", "second"); /* between the two, so that the files are merged */
+    compact(k);
+    CHECK(has(k, "a", "first"));
+    CHECK(has(k, "b", "second"));
+    CHECK(has(k, "c", "third"));
+    k->ops->snapshot_free(k, s);
+    k->ops->close(k);
+    test_dir_remove(&dir);
+}
+
+TEST(rocks, what_a_snapshot_sees_survives_compactions)
+{
+    struct test_dir dir;
+    test_dir_make(&dir);
+    struct kvs *k = open_rocks(&dir);
+    put(k, "a", "old");
+    put(k, "b", "stays");
+    struct kvs_snapshot *s = k->ops->snapshot_new(k);
+    put(k, "a", "new");
+    struct kvs_range all = {str_of("a"), str_of("c")};
+    struct kvs_row row = {str_of("a"), str_of("newest"), false};
+    CHECK_OK(k->ops->ingest(k, &all, 1, &row, 1));
+    compact(k);
+
+    struct kvs_iter *i = k->ops->iter_new(k, s);
+    k->ops->iter_seek(i, str_of("a"));
+    CHECK(k->ops->iter_valid(i) && str_equal(k->ops->iter_value(i), str_of("old")));
+    k->ops->iter_next(i);
+    CHECK(k->ops->iter_valid(i) && str_equal(k->ops->iter_value(i), str_of("stays")));
+    k->ops->iter_next(i);
+    CHECK(!k->ops->iter_valid(i));
+    k->ops->iter_free(i);
+    k->ops->snapshot_free(k, s);
+
+    CHECK(has(k, "a", "newest"));
+    CHECK(!has(k, "b", "stays"));
+    compact(k);
+    CHECK(has(k, "a", "newest"));
+    k->ops->close(k);
+    test_dir_remove(&dir);
+}
+
+TEST(rocks, space_of_overwritten_rows_is_given_back_by_itself)
+{
+    enum { VALUE = 256 * 1024, ROUNDS = 200 };
+    struct test_dir dir;
+    test_dir_make(&dir);
+    struct kvs *k = open_rocks(&dir);
+    struct buf value = {0};
+    for (u32 i = 0; i < VALUE; i++) buf_append_u8(&value, (u8)'x');
+    struct kvs_row row = {str_of("a"), buf_str(&value), false};
+    for (u32 i = 0; i < ROUNDS; i++) CHECK_OK(k->ops->ingest(k, NULL, 0, &row, 1));
+    rocksdb_cancel_all_background_work(rocks_of(k)->db, 1); /* what runs ends first */
+    CHECK(k->ops->bytes_on_disk(k) < (u64)VALUE * ROUNDS / 2);
+    buf_done(&value);
+    k->ops->close(k);
+    test_dir_remove(&dir);
+}
+
+TEST(rocks, an_open_database_is_numbered_once)
+{
+    struct test_dir dir;
+    test_dir_make(&dir);
+    struct kvs *k = open_rocks(&dir);
+    u64 first = rocksdb_get_latest_sequence_number(rocks_of(k)->db);
+    CHECK(first > 0);
+    for (u32 i = 0; i < 3; i++) {
+        k->ops->close(k);
+        k = open_rocks(&dir);
+        CHECK_EQ(rocksdb_get_latest_sequence_number(rocks_of(k)->db), first);
+    }
+    struct kvs_iter *i = k->ops->iter_new(k, NULL);
+    k->ops->iter_seek(i, str_of(""));
+    CHECK(!k->ops->iter_valid(i)); /* and it shows no row */
+    k->ops->iter_free(i);
+    k->ops->close(k);
+    test_dir_remove(&dir);
+}
+
+TEST_MAIN(RUN(rocks, the_first_rows_survive_a_compaction_under_the_first_snapshot),
+          RUN(rocks, what_a_snapshot_sees_survives_compactions),
+          RUN(rocks, space_of_overwritten_rows_is_given_back_by_itself),
+          RUN(rocks, an_open_database_is_numbered_once))
