@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 enum { GROUPS_SHOWN = 32, LAG_WORTH_A_WORD = 10000, WARNINGS_MAX = 64 };
+enum { SLOW_WRITE_US = 100000, SLOW_WRITE_SHOWN_MS = 5000 }; /* an idle node's latest write is no news */
 
 struct warnings {
     u32 count;
@@ -48,7 +49,8 @@ static void warn_of_node(const struct survey *s, u32 n, struct warnings *w)
     else if (all && free < all / 10)
         warn(w, "node %lu has %s of %s left on its disk", id, units_bytes(free).at,
              units_bytes(all).at);
-    if (json_get_u64(l, 0, "log-write-us") > 100000)
+    if (json_get_u64(l, 0, "log-write-us") > SLOW_WRITE_US &&
+        json_get_u64(l, 0, "log-write-age-ms") < SLOW_WRITE_SHOWN_MS)
         warn(w, "node %lu: its latest write to the log took %lu ms", id,
              json_get_u64(l, 0, "log-write-us") / 1000);
     if (json_get_u64(j, n, "version-max") > json_get_u64(&s->cluster, 0, "version"))

@@ -134,7 +134,7 @@ struct node_local {
     u64 clients, commands, bytes_in, bytes_out, overloaded, unknown, noquorum;
     u64 memory_used, memory_bytes, log_bytes;
     u64 disk_free, disk_bytes; /* 0: not known */
-    nanos log_write, log_write_max;
+    nanos log_write, log_write_age, log_write_max;
     bool disk_full;
     u32 group_count;
 };

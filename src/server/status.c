@@ -16,6 +16,7 @@ void node_local(const struct node *n, struct node_local *out)
                                .memory_bytes = n->config.memory_bytes,
                                .log_bytes = wal_bytes_live(n->wal),
                                .log_write = log->last_write_ns,
+                               .log_write_age = env_mono(n->env) - log->last_write_at,
                                .log_write_max = log->max_write_ns,
                                .disk_full = log->full,
                                .group_count = parts_count(n->parts)};

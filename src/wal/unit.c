@@ -259,6 +259,7 @@ void wal_units_done(struct wal *w, struct wal_unit *unit, nanos now)
     assert(!unit->done);
     unit->done = true;
     w->stats.last_write_ns = took;
+    w->stats.last_write_at = now;
     w->stats.max_write_ns = u64_max(w->stats.max_write_ns, took);
     if (MUTANT(wal_durable_ignores_order)) u->durable = u64_max(u->durable, unit_end(unit));
     while ((l = list_first(&u->flying))) {

@@ -63,15 +63,17 @@ struct wal_stats {
     u64 units, bytes, frames, segments, recycled;
     u64 durable_lsn, staged_lsn;
     nanos last_write_ns, max_write_ns; /* submit to durable */
+    nanos last_write_at;               /* when it was durable; 0: none yet */
     bool full; /* out of space: wal_room is 0, wal_space is what is left */
 };
+
+/* Does a file of this size hold a frame with such a payload? */
+bool wal_segment_holds(u64 segment_bytes, size_t frame_bytes);
 
 /* Open or found the log in config.dir and replay it: boot only, blocks. The torn tail is cut and
  * durably zeroed; damage below the proven durable end is reported through on_damage, and the frames
  * around it are still replayed. ERR_CORRUPT only if no file header of a needed file can be read.
  * Idempotent under a crash at any of its own writes. Two files are ready when it returns. */
-/* Does a file of this size hold a frame with such a payload? */
-bool wal_segment_holds(u64 segment_bytes, size_t frame_bytes);
 MUST_USE err wal_open(struct env *env, const struct wal_config *config, wal_replay_fn on_frame,
                       wal_damage_fn on_damage, void *context, struct wal **out);
 

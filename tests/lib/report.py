@@ -36,14 +36,14 @@ def expect(claim, text):
 
 
 def wait_until(condition, seconds, what, every=0.02):
-    """Poll until condition() is true; its value. Never a fixed sleep in place of a condition."""
+    """Poll until condition() is true; its value. Never a fixed sleep in place of a condition. `what` is words or makes them."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() >= end:
-            raise Failed(f"not within {seconds:g} s: {what}")
+            raise Failed(f"not within {seconds:g} s: {what() if callable(what) else what}")
         time.sleep(every)
 
 

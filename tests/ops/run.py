@@ -143,7 +143,12 @@ def status_and_top_show_what_is_wrong(directory):
     with start(os.path.join(directory, "status")) as cluster:
         one = cluster.node(1)
         make_keyspace(one, "orders", "partitions=hash:4")
-        wait_until(lambda: "no warnings" in done("status", node=one), 15, "nothing to warn of")
+        said = []
+
+        def nothing_to_warn_of():
+            said[:] = [done("status", node=one)]
+            return "no warnings" in said[0]
+        wait_until(nothing_to_warn_of, 15, lambda: f"status goes on warning: {said[0]}")
         out = done("top", node=one)
         expect("COMMANDS" in out and "orders" in out and "nothing is moved" in out, f"top: {out}")
         report = asked("status", node=one)

@@ -68,6 +68,7 @@ void admin_get_local(struct admin_request *r)
     json_put_number(out, &first, "memory-bytes", l.memory_bytes);
     json_put_number(out, &first, "log-bytes", l.log_bytes);
     json_put_number(out, &first, "log-write-us", l.log_write / 1000);
+    json_put_number(out, &first, "log-write-age-ms", l.log_write_age / NANOS_MS);
     json_put_number(out, &first, "log-write-max-us", l.log_write_max / 1000);
     json_put_number(out, &first, "disk-free", l.disk_free);
     json_put_number(out, &first, "disk-bytes", l.disk_bytes);
