@@ -57,6 +57,23 @@ void store_extents_add_slots(struct store_extents *x, u32 keyspace, u16 first, u
     buf_done(&end);
 }
 
+void store_extents_add_keys(struct store_extents *x, u32 keyspace, str from, str to)
+{
+    struct buf lower = {0}, upper = {0};
+
+    if (from.len)
+        head_key_append(&lower, keyspace, 0, from);
+    else
+        keyspace_start_put(&lower, keyspace);
+    if (to.len)
+        head_key_append(&upper, keyspace, 0, to);
+    else
+        keyspace_end_put(&upper, keyspace);
+    extents_add(x, buf_str(&lower), buf_str(&upper), false);
+    buf_done(&lower);
+    buf_done(&upper);
+}
+
 void store_extents_add_rest(struct store_extents *x, u32 first, u32 last)
 {
     struct buf b = {0};
@@ -279,17 +296,33 @@ bool store_has_key(const struct store *s, str encoded)
     return low < s->extents.count && str_compare(s->extents.at[low].range.lower, encoded) <= 0;
 }
 
+/* Does an extent meet these slots or, of a store by key, these keys of its id? */
+static bool is_met(const struct store *s, const struct store_extent *e, u16 first, u16 last, str from, str to)
+{
+    struct store_extents asked = {0};
+    u32 keyspace = get_u32be(e->range.lower.at + 1);
+
+    if (e->is_rest) return false;
+    if (s->options.by_key)
+        store_extents_add_keys(&asked, keyspace, from, to);
+    else
+        store_extents_add_slots(&asked, keyspace, first, last);
+    bool is_met = ranges_overlap(asked.at[0].range, e->range);
+    extents_done(&asked);
+    return is_met;
+}
+
 bool store_covers_slots(const struct store *s, u16 first, u16 last)
 {
-    for (u32 i = 0; i < s->durable.count; i++) {
-        const struct store_extent *e = &s->durable.at[i];
-        if (e->is_rest) continue;
-        struct store_extents asked = {0};
-        store_extents_add_slots(&asked, get_u32be(e->range.lower.at + 1), first, last);
-        bool covers = ranges_overlap(asked.at[0].range, e->range);
-        extents_done(&asked);
-        if (covers) return true;
-    }
+    for (u32 i = 0; i < s->durable.count; i++)
+        if (is_met(s, &s->durable.at[i], first, last, str_from("", 0), str_from("", 0))) return true;
+    return false;
+}
+
+bool store_covers_keys(const struct store *s, str from, str to)
+{
+    for (u32 i = 0; i < s->durable.count; i++)
+        if (is_met(s, &s->durable.at[i], 0, 0, from, to)) return true;
     return false;
 }
 

@@ -97,7 +97,7 @@ static void write_row(struct store *s, enum row_kind kind, u32 keyspace, str key
                       str body)
 {
     struct keyspace *ks = store_keyspace_ensure(s, keyspace);
-    u64 position = store_position(key);
+    u64 position = key_position(s->options.by_key, key);
     struct place at = table_locate(ks, position, key);
     if (at.found && kind == ROW_VALUE && put_in_place(s, ks, table_row(at), head, body)) return;
     /* The arguments may lie in the row that is replaced: it is freed after the copy. */
@@ -117,7 +117,7 @@ void store_prefetch(struct store *s, u32 keyspace, str key)
 {
     struct keyspace *ks = store_keyspace(s, keyspace);
     if (!ks) return;
-    u64 position = store_position(key);
+    u64 position = key_position(s->options.by_key, key);
     table_prefetch_leaf(ks, position);
 
     u32 at = s->hint_at++ % ARRAY_LEN(s->hinted);
@@ -173,7 +173,7 @@ err store_get(struct store *s, u32 keyspace, str key, str *value, bool *found)
         if (store_is_dropped(s, keyspace)) return OK;
         ks = store_keyspace_ensure(s, keyspace);
     }
-    u64 position = store_position(key);
+    u64 position = key_position(s->options.by_key, key);
     struct place at = table_locate(ks, position, key);
     struct row *r = at.found ? table_row(at) : NULL;
     if (r && r->kind == ROW_TOMBSTONE && MUTANT(get_ignores_tombstone)) {

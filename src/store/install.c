@@ -56,7 +56,7 @@ static bool is_row_of(const struct store_install *in, str key)
     const struct store *s = in->store;
 
     if (local_key_is_of(key, s->options.part)) return true;
-    if (!head_key_is_good(key)) return false;
+    if (!head_key_is_good(key, s->options.by_key)) return false;
     if (in->extents) return extents_have(in->extents, key);
     return get_u32be(key.at + 1) - s->options.keyspace_first < s->options.keyspace_count;
 }

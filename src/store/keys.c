@@ -132,11 +132,14 @@ bool local_key_is_of(str encoded, u64 part)
            get_u64be(encoded.at + 1) == part;
 }
 
-bool head_key_is_good(str encoded)
+/* Where rows lie in the order of their keys, all have one position. */
+u64 key_position(bool by_key, str key) { return by_key ? 0 : store_position(key); }
+
+bool head_key_is_good(str encoded, bool by_key)
 {
     if (encoded.len < HEAD_PREFIX_BYTES || encoded.at[0] != ZONE_HEAD) return false;
     str key = str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
-    return get_u64be(encoded.at + 5) == store_position(key);
+    return get_u64be(encoded.at + 5) == key_position(by_key, key);
 }
 
 /* The first key after every local row of the partition. */

@@ -109,11 +109,11 @@ TEST(keys, a_key_of_another_partition_or_at_a_wrong_position_is_foreign)
     CHECK(!local_key_is_of(str_from(buf_bytes(&b), b.len - 1), 3));
     buf_clear(&b);
     head_key_append(&b, 1, store_position(STR("k")), STR("k"));
-    CHECK(head_key_is_good(buf_str(&b)));
+    CHECK(head_key_is_good(buf_str(&b), false));
     buf_bytes(&b)[6] ^= 1;
-    CHECK(!head_key_is_good(buf_str(&b)));
-    CHECK(!head_key_is_good(STR("")));
-    CHECK(!head_key_is_good(STR("\x80whatever")));
+    CHECK(!head_key_is_good(buf_str(&b), false));
+    CHECK(!head_key_is_good(STR(""), false));
+    CHECK(!head_key_is_good(STR("\x80whatever"), true));
     buf_done(&b);
 }
 

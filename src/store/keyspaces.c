@@ -90,7 +90,7 @@ struct keyspace *store_keyspace_ensure(struct store *s, u32 id)
     memmove(&s->keyspaces[at + 1], &s->keyspaces[at],
             (s->keyspace_count - at) * sizeof *s->keyspaces);
     s->keyspace_count++;
-    return s->last = s->keyspaces[at] = keyspace_new(id, none, &s->memory);
+    return s->last = s->keyspaces[at] = keyspace_new(id, s->options.by_key, none, &s->memory);
 }
 
 /* Its rows are gone for every reader; tidy frees them. */
@@ -127,20 +127,36 @@ void store_retire_all(struct store *s)
     s->generation++;
     s->settling_is_retired = true;
     s->hand_keyspace = 0;
-    s->hand_position = 0;
+    buf_clear(&s->hand);
 }
 
 /* ---- the other half of a split ---- */
 
 static struct keyspace *shed_new(struct store *s, const struct keyspace *ks)
 {
-    struct keyspace *to = keyspace_new(ks->id, ks->complete, &s->memory);
+    struct keyspace *to = keyspace_new(ks->id, ks->by_key, ks->complete, &s->memory);
     list_push(&s->shed, &to->link);
     return to;
 }
 
-/* Out of the table goes every run of slots that is not in the extents any more. */
-static void shed_keyspace(struct store *s, struct keyspace *ks)
+/* Out of the table goes every range of keys that is not in the extents any more. */
+static struct keyspace *shed_keys(struct store *s, struct keyspace *ks)
+{
+    struct keyspace *to = NULL;
+    struct store_extents gone = {0};
+
+    store_extents_add_rest(&gone, ks->id, ks->id);
+    for (u32 i = 0; i < s->extents.count; i++) extents_subtract(&gone, s->extents.at[i].range);
+    for (u32 i = 0; i < gone.count; i++) {
+        if (!to) to = shed_new(s, ks);
+        runs_move(ks, to, gone.at[i].range.lower, gone.at[i].range.upper);
+    }
+    extents_done(&gone);
+    return to;
+}
+
+/* The same of slots. */
+static struct keyspace *shed_slots(struct store *s, struct keyspace *ks)
 {
     struct keyspace *to = NULL;
     u8 key[HEAD_PREFIX_BYTES];
@@ -158,6 +174,13 @@ static void shed_keyspace(struct store *s, struct keyspace *ks)
         }
         first = slot + 1;
     }
+    return to;
+}
+
+static void shed_keyspace(struct store *s, struct keyspace *ks)
+{
+    struct keyspace *to = ks->by_key ? shed_keys(s, ks) : shed_slots(s, ks);
+
     if (!to) return;
     s->clean_rows -= to->clean;
     s->stats.rows_resident -= to->values;

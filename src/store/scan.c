@@ -6,8 +6,7 @@
 enum { DEAD_PER_ROW = 16, DEAD_MIN = 1024 };
 
 struct merge {
-    u32 keyspace;
-    u64 last; /* position */
+    str end; /* encoded: rows from there on are behind the end */
     struct table_walk walk;
     struct kvs_iter *iter; /* NULL: the front table is complete */
     struct kvs *kvs;
@@ -20,11 +19,11 @@ static u64 position_of(str encoded) { return get_u64be(encoded.at + 5); }
 static void merge_look(struct merge *m)
 {
     const struct row *r = walk_row(&m->walk);
-    m->front = r && row_position(r) <= m->last ? row_key(r) : (str){0};
+    m->front = r && str_compare(row_key(r), m->end) < 0 ? row_key(r) : (str){0};
     m->back = (str){0};
     if (!m->iter || !m->kvs->ops->iter_valid(m->iter)) return;
     str key = m->kvs->ops->iter_key(m->iter);
-    if (head_key_is_of(key, m->keyspace) && position_of(key) <= m->last) m->back = key;
+    if (str_compare(key, m->end) < 0) m->back = key;
 }
 
 static bool front_is_next(const struct merge *m)
@@ -57,18 +56,30 @@ static void merge_skip_dead(struct merge *m, u64 dead_max)
     }
 }
 
-static void merge_open(struct merge *m, struct store *s, u32 keyspace, u64 position, u64 last)
+/* Encoded rows of [start, end), all of this keyspace. Both are borrowed. */
+static void merge_open(struct merge *m, struct store *s, u32 keyspace, str start, str end)
 {
-    *m = (struct merge){.keyspace = keyspace, .last = last, .kvs = s->kvs};
+    *m = (struct merge){.end = end, .kvs = s->kvs};
     struct keyspace *ks = store_keyspace_ensure(s, keyspace);
-    walk_seek(&m->walk, ks, position);
+    walk_seek(&m->walk, ks, start);
     if (!ks->complete) {
-        u8 start[HEAD_PREFIX_BYTES];
-        head_key_put(start, keyspace, position);
         m->iter = s->kvs->ops->iter_new(s->kvs, NULL);
-        s->kvs->ops->iter_seek(m->iter, str_from(start, sizeof start));
+        s->kvs->ops->iter_seek(m->iter, start);
     }
     merge_look(m);
+}
+
+/* Positions from first to last. */
+struct bounds {
+    u8 start[HEAD_PREFIX_BYTES], end[HEAD_PREFIX_BYTES];
+};
+static void merge_open_positions(struct merge *m, struct bounds *b, struct store *s, u32 keyspace, u64 first,
+                                 u64 last)
+{
+    head_key_put(b->start, keyspace, first);
+    head_key_put(b->end, keyspace, last);
+    for (size_t i = sizeof b->end; i-- && ++b->end[i] == 0;) {} /* the next; behind the last one comes the next keyspace's */
+    merge_open(m, s, keyspace, str_from(b->start, sizeof b->start), str_from(b->end, sizeof b->end));
 }
 
 static err merge_close(struct merge *m)
@@ -93,6 +104,11 @@ static str user_key_of(str encoded)
     return str_from(encoded.at + HEAD_PREFIX_BYTES, encoded.len - HEAD_PREFIX_BYTES);
 }
 
+static u64 dead_allowed(u64 count)
+{
+    return count < UINT64_MAX / 32 ? count * DEAD_PER_ROW + DEAD_MIN : UINT64_MAX;
+}
+
 err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, store_visit_fn visit,
                void *context, u64 *next)
 {
@@ -104,9 +120,11 @@ err store_scan_to(struct store *s, u32 keyspace, u64 cursor, u64 last, u64 count
 {
     *next = 0;
     if (store_is_dropped(s, keyspace) || cursor > last) return OK;
+    assert(!s->options.by_key);
     struct merge m;
-    merge_open(&m, s, keyspace, cursor, last);
-    u64 dead_max = count < UINT64_MAX / 32 ? count * DEAD_PER_ROW + DEAD_MIN : UINT64_MAX;
+    struct bounds bounds;
+    merge_open_positions(&m, &bounds, s, keyspace, cursor, last);
+    u64 dead_max = dead_allowed(count);
     u64 visited = 0;
     u64 position = cursor;
     bool enough = count == 0;
@@ -135,7 +153,9 @@ err store_first(struct store *s, u32 keyspace, u64 from, u64 last, struct buf *k
     struct merge m;
     *found = false;
     if (store_is_dropped(s, keyspace) || from > last) return OK;
-    merge_open(&m, s, keyspace, from, last);
+    assert(!s->options.by_key);
+    struct bounds bounds;
+    merge_open_positions(&m, &bounds, s, keyspace, from, last);
     merge_skip_dead(&m, UINT64_MAX);
     *found = !merge_at_end(&m);
     if (*found) buf_append_str(key, user_key_of(merge_key(&m)));
@@ -150,6 +170,35 @@ err store_any(struct store *s, u32 keyspace, u64 from, struct buf *key, bool *fo
     err e = store_first(s, keyspace, from, POSITION_MAX, key, found);
     if (e || *found || from == 0) return e;
     return store_first(s, keyspace, 0, POSITION_MAX, key, found);
+}
+
+err store_scan_keys(struct store *s, u32 keyspace, str from, str to, u64 count, store_visit_fn visit,
+                    void *context, struct buf *next, bool *more)
+{
+    struct store_extents bounds = {0};
+    struct merge m;
+    u64 dead_max = dead_allowed(count), visited = 0;
+    bool enough = count == 0;
+
+    assert(s->options.by_key);
+    *more = false;
+    if (store_is_dropped(s, keyspace) || (to.len && str_compare(from, to) >= 0)) return OK;
+    store_extents_add_keys(&bounds, keyspace, from, to);
+    merge_open(&m, s, keyspace, bounds.at[0].range.lower, bounds.at[0].range.upper);
+    for (;;) {
+        merge_skip_dead(&m, dead_max);
+        if (merge_at_end(&m)) break;
+        if (enough || m.dead >= dead_max) {
+            *more = true;
+            buf_append_str(next, user_key_of(merge_key(&m)));
+            break;
+        }
+        if (!visit(context, user_key_of(merge_key(&m)), merge_value(&m))) enough = true;
+        enough |= ++visited >= count;
+        merge_step(&m);
+    }
+    extents_done(&bounds);
+    return merge_close(&m);
 }
 
 /* ---- partition-local rows ---- */

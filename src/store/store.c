@@ -64,6 +64,7 @@ void store_free(struct store *s)
     id_set_done(&s->dropped);
     buf_done(&s->key);
     buf_done(&s->value);
+    buf_done(&s->hand);
     mem_free(s);
 }
 
@@ -94,7 +95,7 @@ static u64 check_keyspace(const struct store *s, struct keyspace *ks)
     keyspace_check(ks);
     u64 values = 0, clean = 0, current = 0;
     struct table_walk w;
-    for (walk_seek(&w, ks, 0); walk_row(&w); walk_next(&w)) {
+    for (walk_seek(&w, ks, str_from("", 0)); walk_row(&w); walk_next(&w)) {
         struct row *r = walk_row(&w);
         assert(!(r->flags & ROW_DETACHED));
         values += r->kind == ROW_VALUE;

@@ -3,7 +3,7 @@
  * nothing here is written when a row changes.
  *
  * A row is a user key's head row: its value bytes are opaque here (kv/head.h gives them meaning).
- * Rows are ordered by (keyspace, slot, 48-bit hash, key): docs/formats/keys.md.
+ * Rows are ordered by (keyspace, slot, 48-bit hash, key), or, in a store by key, by (keyspace, key): docs/formats/keys.md.
  * A row in the front table is resident-clean (also in the kvs), dirty (newer than the kvs) or a dirty
  * tombstone. Clean rows are a CLOCK cache; dirty ones are pinned until a checkpoint wrote them. */
 #pragma once
@@ -21,6 +21,7 @@ struct store_budget {
 
 struct store_options {
     u64 part; /* names the partition-local rows */
+    bool by_key; /* the order of all its rows, for ever */
     /* The keyspace ids that are this store's alone; count 0: all. Other stores may lie on the same kvs. */
     u32 keyspace_first, keyspace_count;
     size_t memory_bytes_max;     /* front table: dirty + clean; clean rows are evicted above it */
@@ -64,6 +65,8 @@ struct store_extents {
     u32 count, cap;
 };
 void store_extents_add_slots(struct store_extents *x, u32 keyspace, u16 first, u16 last);
+/* [from, to) of a store by key; empty `to`: without end. */
+void store_extents_add_keys(struct store_extents *x, u32 keyspace, str from, str to);
 void store_extents_add_rest(struct store_extents *x, u32 first, u32 last); /* ids not given out */
 void store_extents_encode(const struct store_extents *x, struct buf *out); /* the row of kind STORE_LOCAL_EXTENTS */
 void store_extents_sort(struct store_extents *x); /* before it is encoded */
@@ -75,6 +78,7 @@ void store_set_extents(struct store *s, struct store_extents *x, bool rows_come)
 void store_drop_slots_of(struct store *s, const struct store_extents *x);
 bool store_was_cut(const struct store *s);
 bool store_covers_slots(const struct store *s, u16 first, u16 last); /* of any id, as last written */
+bool store_covers_keys(const struct store *s, str from, str to);
 
 /* The next checkpoints may write local rows of this partition too (a split's other half), or delete all it has (the
  * neighbour that was merged in). */
@@ -111,6 +115,10 @@ MUST_USE err store_scan(struct store *s, u32 keyspace, u64 cursor, u64 count, st
 /* The same up to position `last`; rows behind it count as the end. */
 MUST_USE err store_scan_to(struct store *s, u32 keyspace, u64 cursor, u64 last, u64 count,
                            store_visit_fn visit, void *context, u64 *next);
+/* The same in a store by key: live rows of [from, to), empty `to`: all behind. `next` gets the key to go on at, and *more is
+ * set, when `count` were visited, visit returned false, or very many deleted ones were passed. */
+MUST_USE err store_scan_keys(struct store *s, u32 keyspace, str from, str to, u64 count, store_visit_fn visit,
+                             void *context, struct buf *next, bool *more);
 #define STORE_POSITION_MAX (((u64)1 << 62) - 1)
 
 /* The first live row at or after position `from` and up to `last`. */

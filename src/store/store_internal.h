@@ -1,7 +1,8 @@
 /* What the files of this folder share. Who writes what:
  *
  *   keys.c        encoded keys                  row.c         one row, the dirty generations
- *   table.c       one keyspace's rows, ordered  keyspaces.c   which there are, dropping them
+ *   table.c       one keyspace's rows, by hash  keyspaces.c   which there are, dropping them
+ *   runs.c        the same, by key
  *   front.c       get, put, delete              scan.c        merged reads in order
  *   checkpoint.c  freeze, job, done             tidy.c        what follows, eviction, freeing
  *   snapshot.c    rows out                      install.c     rows in
@@ -32,7 +33,8 @@ bool head_key_is_of(str encoded, u32 keyspace);
 void keyspace_start_put(struct buf *out, u32 keyspace);
 void keyspace_end_put(struct buf *out, u32 keyspace);
 bool local_key_is_of(str encoded, u64 part);
-bool head_key_is_good(str encoded); /* its position is its key's */
+bool head_key_is_good(str encoded, bool by_key); /* its position is its key's */
+u64 key_position(bool by_key, str key);
 /* The local rows of a partition. Appends to `b`; the range borrows from it. */
 void local_range_put(struct buf *b, u64 part, struct kvs_range *out);
 
@@ -116,18 +118,23 @@ struct keyspace {
     size_t *memory;    /* the store's account */
     u64 free_position; /* dying: everything before is gone */
     struct list link; /* in store.dying */
+    bool by_key;      /* then runs.c has the rows, else table.c */
+    struct run **runs;
+    u32 run_count, run_cap;
     u64 *pages[64];   /* of 256 slots each; a word is nothing, a leaf or an inner node */
 };
 
 /* Where a key is, or belongs. Void after any change of the keyspace. */
 struct place {
     u64 *child; /* the word that holds the leaf; NULL: the page is missing */
-    u32 index;  /* of the entry in the leaf */
+    struct run *run; /* of a keyspace by key, instead; NULL: there is none */
+    u32 run_at;
+    u32 index;  /* of the entry in the leaf or run */
     u8 depth;
     bool found;
 };
 
-struct keyspace *keyspace_new(u32 id, bool complete, size_t *memory);
+struct keyspace *keyspace_new(u32 id, bool by_key, bool complete, size_t *memory);
 void keyspace_free_nodes(struct keyspace *ks); /* the leaves are gone; frees ks */
 
 struct place table_locate(struct keyspace *ks, u64 position, str key);
@@ -138,13 +145,13 @@ void table_replace(struct place at, struct row *with);
 void table_insert(struct keyspace *ks, struct place at, struct row *r); /* of a place not found */
 void table_remove(struct keyspace *ks, struct place at);
 
-/* Rows in order from a position. Void after any change of the keyspace. */
+/* Rows in order, from the first that is not below an encoded key. Void after any change of the keyspace. */
 struct table_walk {
     struct keyspace *ks;
     struct place at;
     u64 next_position; /* where the following leaf begins */
 };
-void walk_seek(struct table_walk *w, struct keyspace *ks, u64 position);
+void walk_seek(struct table_walk *w, struct keyspace *ks, str encoded);
 struct row *walk_row(const struct table_walk *w); /* NULL: the end */
 void walk_next(struct table_walk *w);
 
@@ -155,6 +162,22 @@ bool table_take_leaf(struct keyspace *ks, row_fn fn, void *context, u32 *taken);
 void table_move_slots(struct keyspace *ks, struct keyspace *to, u32 first, u32 last);
 size_t table_memory(struct keyspace *ks); /* of its nodes and rows; walks all of them */
 void keyspace_check(struct keyspace *ks); /* asserts every invariant; slow */
+
+/* ---- runs.c: the same of a keyspace by key, for table.c alone ---- */
+
+struct place runs_locate(struct keyspace *ks, str key);
+struct row *runs_row(struct place at);
+void runs_replace(struct place at, struct row *with);
+void runs_insert(struct keyspace *ks, struct place at, struct row *r);
+void runs_remove(struct keyspace *ks, struct place at);
+void runs_seek(struct table_walk *w, str encoded);
+void runs_settle(struct table_walk *w);
+bool runs_take_last(struct keyspace *ks, row_fn fn, void *context, u32 *taken);
+void runs_free(struct keyspace *ks);
+size_t runs_memory(const struct keyspace *ks);
+void runs_check(const struct keyspace *ks);
+/* The rows of [lower, upper), encoded, go to `to`, which counts them and has none behind; `ks` does not any more. */
+void runs_move(struct keyspace *ks, struct keyspace *to, str lower, str upper);
 
 /* ---- keyspaces.c ---- */
 
@@ -222,7 +245,7 @@ struct store {
     bool settling_thaws;      /* it failed: its rows go back to current */
     bool settling_is_retired; /* an install came between: all its rows are in dying keyspaces */
     u32 hand_keyspace;        /* CLOCK */
-    u64 hand_position;
+    struct buf hand;          /* the encoded key where it goes on; empty: at the beginning */
     u64 cached_since_tidy; /* rows that misses brought in: tidy may evict as many more */
 };
 

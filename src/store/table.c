@@ -222,6 +222,7 @@ static u64 probe(const struct place *at, u16 tag)
 
 struct place table_locate(struct keyspace *ks, u64 position, str key)
 {
+    if (ks->by_key) return runs_locate(ks, key);
     struct place at = place_of(ks, position);
     if (!at.child || !*at.child) return at;
     const u64 *entry = child_leaf(*at.child)->entry;
@@ -239,7 +240,7 @@ struct place table_locate(struct keyspace *ks, u64 position, str key)
 
 void table_prefetch_leaf(struct keyspace *ks, u64 position)
 {
-    struct place at = place_of(ks, position);
+    struct place at = place_of(ks, position); /* none, of a keyspace by key */
     if (!at.child || !*at.child) return;
     u64 home = home_of(tag_at(position, at.depth), class_homes(child_class(*at.child)));
     __builtin_prefetch(&child_leaf(*at.child)->entry[home]);
@@ -258,12 +259,17 @@ void table_prefetch_row(struct keyspace *ks, u64 position)
 struct row *table_row(struct place at)
 {
     assert(at.found);
+    if (at.run) return runs_row(at);
     return entry_row(child_leaf(*at.child)->entry[at.index]);
 }
 
 void table_replace(struct place at, struct row *with)
 {
     assert(at.found);
+    if (at.run) {
+        runs_replace(at, with);
+        return;
+    }
     u64 *entry = &child_leaf(*at.child)->entry[at.index];
     *entry = entry_of(entry_tag(*entry), with);
 }
@@ -293,6 +299,10 @@ static bool leaf_insert(u64 child, u32 index, u64 entry)
 
 void table_insert(struct keyspace *ks, struct place at, struct row *r)
 {
+    if (ks->by_key) {
+        runs_insert(ks, at, r);
+        return;
+    }
     u64 position = row_position(r);
     for (;;) {
         assert(!at.found);
@@ -319,6 +329,10 @@ void table_insert(struct keyspace *ks, struct place at, struct row *r)
 void table_remove(struct keyspace *ks, struct place at)
 {
     assert(at.found);
+    if (at.run) {
+        runs_remove(ks, at);
+        return;
+    }
     struct leaf *l = child_leaf(*at.child);
     u32 size_class = child_class(*at.child);
     u64 homes = class_homes(size_class);
@@ -389,16 +403,21 @@ static void walk_settle(struct table_walk *w)
     }
 }
 
-void walk_seek(struct table_walk *w, struct keyspace *ks, u64 position)
+void walk_seek(struct table_walk *w, struct keyspace *ks, str encoded)
 {
     *w = (struct table_walk){.ks = ks};
-    walk_enter(w, position);
+    if (ks->by_key) {
+        runs_seek(w, encoded);
+        return;
+    }
+    walk_enter(w, encoded.len >= HEAD_PREFIX_BYTES ? get_u64be(encoded.at + 5) : 0);
     walk_settle(w);
-    while (w->at.child && row_position(walk_row(w)) < position) walk_next(w);
+    while (w->at.child && str_compare(row_key(walk_row(w)), encoded) < 0) walk_next(w);
 }
 
 struct row *walk_row(const struct table_walk *w)
 {
+    if (w->at.run) return runs_row(w->at);
     if (!w->at.child) return NULL;
     return entry_row(child_leaf(*w->at.child)->entry[w->at.index]);
 }
@@ -406,15 +425,19 @@ struct row *walk_row(const struct table_walk *w)
 void walk_next(struct table_walk *w)
 {
     w->at.index++;
-    walk_settle(w);
+    if (w->at.run)
+        runs_settle(w);
+    else
+        walk_settle(w);
 }
 
 /* ---- the life of a keyspace ---- */
 
-struct keyspace *keyspace_new(u32 id, bool complete, size_t *memory)
+struct keyspace *keyspace_new(u32 id, bool by_key, bool complete, size_t *memory)
 {
     struct keyspace *ks = mem_zalloc(sizeof *ks);
     ks->id = id;
+    ks->by_key = by_key;
     ks->complete = complete;
     ks->memory = memory;
     list_init(&ks->link);
@@ -426,6 +449,7 @@ bool table_take_leaf(struct keyspace *ks, row_fn fn, void *context, u32 *taken)
 {
     struct place at;
     *taken = 0;
+    if (ks->by_key) return runs_take_last(ks, fn, context, taken);
     if (!find_leaf(ks, &ks->free_position, &at)) return false;
     struct leaf *l = child_leaf(*at.child);
     u64 room = class_room(child_class(*at.child));
@@ -451,6 +475,7 @@ static void inner_free(struct keyspace *ks, u64 child)
 void keyspace_free_nodes(struct keyspace *ks)
 {
     assert(ks->rows == 0);
+    runs_free(ks);
     for (u32 p = 0; p < ARRAY_LEN(ks->pages); p++) {
         if (!ks->pages[p]) continue;
         for (u32 i = 0; i < PAGE_SLOTS; i++) inner_free(ks, ks->pages[p][i]);
@@ -467,6 +492,10 @@ void keyspace_check(struct keyspace *ks)
     u64 position = 0;
     struct place at;
     struct row *before = NULL;
+    if (ks->by_key) {
+        runs_check(ks);
+        return;
+    }
     while (find_leaf(ks, &position, &at)) {
         struct leaf *l = child_leaf(*at.child);
         u64 homes = class_homes(child_class(*at.child));
@@ -510,7 +539,9 @@ void table_move_slots(struct keyspace *ks, struct keyspace *to, u32 first, u32 l
     }
     struct table_walk w;
     u64 rows = 0, values = 0, clean = 0;
-    for (walk_seek(&w, to, (u64)first << HASH48_BITS); walk_row(&w); walk_next(&w)) {
+    u8 start[HEAD_PREFIX_BYTES];
+    head_key_put(start, to->id, (u64)first << HASH48_BITS);
+    for (walk_seek(&w, to, str_from(start, sizeof start)); walk_row(&w); walk_next(&w)) {
         const struct row *r = walk_row(&w);
         if (row_position(r) >> HASH48_BITS > last) break;
         rows++;
@@ -538,7 +569,7 @@ static size_t child_memory(u64 child)
 
 size_t table_memory(struct keyspace *ks)
 {
-    size_t bytes = heap_bytes(sizeof *ks);
+    size_t bytes = heap_bytes(sizeof *ks) + runs_memory(ks);
     struct table_walk w;
 
     for (u32 p = 0; p < ARRAY_LEN(ks->pages); p++) {
@@ -546,6 +577,6 @@ size_t table_memory(struct keyspace *ks)
         bytes += heap_bytes(PAGE_SLOTS * sizeof(u64));
         for (u32 i = 0; i < PAGE_SLOTS; i++) bytes += child_memory(ks->pages[p][i]);
     }
-    for (walk_seek(&w, ks, 0); walk_row(&w); walk_next(&w)) bytes += row_memory(walk_row(&w));
+    for (walk_seek(&w, ks, str_from("", 0)); walk_row(&w); walk_next(&w)) bytes += row_memory(walk_row(&w));
     return bytes;
 }

@@ -140,28 +140,33 @@ static struct keyspace *hand_keyspace(struct store *s)
     for (u32 i = 0; i < s->keyspace_count; i++) {
         struct keyspace *ks = s->keyspaces[i];
         if (ks->id < s->hand_keyspace) continue;
-        if (ks->id > s->hand_keyspace) s->hand_position = 0;
+        if (ks->id > s->hand_keyspace) buf_clear(&s->hand);
         s->hand_keyspace = ks->id;
         return ks;
     }
     assert(s->keyspace_count > 0); /* it holds a clean row */
     s->hand_keyspace = s->keyspaces[0]->id;
-    s->hand_position = 0;
+    buf_clear(&s->hand);
     return s->keyspaces[0];
+}
+
+static void hand_set(struct store *s, const struct row *r)
+{
+    buf_clear(&s->hand);
+    buf_append_str(&s->hand, row_key(r));
 }
 
 static u32 turn_clock(struct store *s, u32 steps)
 {
     while (steps && can_evict(s)) {
         struct keyspace *ks = hand_keyspace(s);
-        u64 start = s->hand_position;
         struct table_walk w;
-        walk_seek(&w, ks, start);
+        walk_seek(&w, ks, buf_str(&s->hand));
         struct row *r = NULL;
         bool evicted = false;
         for (; steps && !evicted && (r = walk_row(&w)); steps--) {
             if (is_evictable(s, r) && !(r->flags & ROW_REFERENCED)) {
-                s->hand_position = row_position(r);
+                hand_set(s, r);
                 evict(s, ks, w.at);
                 evicted = true;
             } else {
@@ -171,12 +176,12 @@ static u32 turn_clock(struct store *s, u32 steps)
         }
         if (evicted) continue;
         r = walk_row(&w);
-        if (r) { /* out of steps; a crowd at one position may not hold the hand for ever */
-            s->hand_position = row_position(r) == start ? start + 1 : row_position(r);
+        if (r) { /* out of steps */
+            hand_set(s, r);
         } else {
             steps -= steps > 0;
             s->hand_keyspace = ks->id + 1; /* wraps: then the first one is next anyway */
-            s->hand_position = 0;
+            buf_clear(&s->hand);
         }
     }
     return steps;
