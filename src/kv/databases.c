@@ -34,15 +34,16 @@ static void flush(struct kv_call *c, struct kv_db *d)
 {
     if (d->keys == 0) return;
     lose_contents(d);
-    for (u32 i = 0; i < d->segment_count; i++) {
+    struct kv_place p;
+    u8 db = (u8)(d - c->kv->dbs);
+    for (u32 at = 0, start = 0; kv_db_place(c->kv, db, &at, &p); start = at) {
         bool again = false; /* an id may stand in the list twice */
-        for (u32 j = 0; j < i; j++) again |= d->segments[j].keyspace == d->segments[i].keyspace;
-        if (!again) store_drop_keyspace(c->kv->store, d->segments[i].keyspace);
+        struct kv_place before;
+        for (u32 i = 0; i < start && kv_db_place(c->kv, db, &i, &before);) again |= before.keyspace == p.keyspace;
+        if (!again) store_drop_keyspace(c->kv->store, p.keyspace);
     }
-    u64 gone_ver = d->gone_ver;
-    kv_db_done(d);
-    d->gone_ver = gone_ver;
-    kv_db_cover(d, &c->kv->span, c->kv->next_keyspace++);
+    d->created_ver = 0;
+    kv_db_renew(c->kv, d, c->kv->next_keyspace++);
     if (store_was_cut(c->kv->store)) kv_own(c->kv, false);
 }
 

@@ -172,7 +172,7 @@ static bool visit_first_live(void *context, str key, str value)
 
 void cmd_randomkey(struct kv_call *c)
 {
-    const struct kv_span *span = &c->kv->span;
+    const struct kv_span *span = &c->kv->span; /* by key any number is a chance */
     u64 first = (u64)span->slot_first << 48, places = (u64)(span->slot_last - span->slot_first + 1) << 48;
     struct buf *key = &c->kv->items;
     struct prng prng;

@@ -16,6 +16,12 @@ static u64 delete_bucket(u32 keyspace, str key)
     return hash & (KV_DELETE_BUCKETS - 1);
 }
 
+static void settle(struct kv_call *c, struct kv_db *d, str key)
+{
+    if (LIKELY(!d->pieces) || c->failed) return;
+    c->failed = pieces_settle(c->kv, d, key);
+}
+
 static void forget_row(struct kv_call *c, u8 db, str key, const struct kv_row *row, u64 bucket_ver)
 {
     struct kv_db *d = &c->kv->dbs[db];
@@ -23,9 +29,11 @@ static void forget_row(struct kv_call *c, u8 db, str key, const struct kv_row *r
     u64 *bucket = &kv_deletes(c->kv)[delete_bucket(keyspace, key)];
 
     assert(c->applying);
-    kv_count(c->kv, d, store_slot(key), -1, row->head.expire_us ? -1 : 0);
+    kv_count(c->kv, d, key,
+             (struct kv_change){-1, row->head.expire_us ? -1 : 0, -(i64)(key.len + row->value.len)});
     *bucket = u64_max(*bucket, bucket_ver);
     store_delete(c->kv->store, keyspace, key);
+    settle(c, d, key);
 }
 
 void kv_remove(struct kv_call *c, u8 db, str key, const struct kv_row *row)
@@ -105,9 +113,11 @@ void kv_put(struct kv_call *c, u8 db, str key, const struct kv_row *old, str val
     };
 
     i64 expires = (expire_us != 0) - (old && old->head.expire_us != 0);
-    if (!old || expires) kv_count(c->kv, d, store_slot(key), !old, expires);
+    i64 bytes = (i64)value.len - (old ? (i64)old->value.len : -(i64)key.len);
+    kv_count(c->kv, d, key, (struct kv_change){!old, expires, bytes});
     if (!old) d->created_ver = c->ver;
     write_row(c, db, key, &head, value);
+    if (!old) settle(c, d, key);
 }
 
 void kv_put_expiry(struct kv_call *c, u8 db, str key, struct kv_row *row, u64 expire_us)
@@ -116,7 +126,7 @@ void kv_put_expiry(struct kv_call *c, u8 db, str key, struct kv_row *row, u64 ex
     struct kv_head head = row->head;
 
     i64 expires = (expire_us != 0) - (row->head.expire_us != 0);
-    if (expires) kv_count(c->kv, d, store_slot(key), 0, expires);
+    if (expires) kv_count(c->kv, d, key, (struct kv_change){.expires = expires});
     head.expire_us = expire_us;
     head.mod_ver = c->ver;
     head.version++;
@@ -160,12 +170,15 @@ u32 kv_places(const struct kv *kv, struct kv_place **out)
 {
     u32 count = 0, at = 0;
 
-    for (u8 db = 0; db < KV_DATABASES; db++) count += kv->dbs[db].segment_count;
-    *out = mem_zalloc_array(count, sizeof **out);
+    struct kv_place p;
     for (u8 db = 0; db < KV_DATABASES; db++)
-        for (u32 i = 0; i < kv->dbs[db].segment_count; i++) {
-            const struct kv_segment *s = &kv->dbs[db].segments[i];
-            (*out)[at++] = (struct kv_place){.keyspace = s->keyspace, .first = s->first, .last = s->last, .db = db};
+        for (at = 0; kv_db_place(kv, db, &at, &p);) count++;
+    *out = mem_zalloc_array(count, sizeof **out);
+    count = 0;
+    for (u8 db = 0; db < KV_DATABASES; db++)
+        for (at = 0; kv_db_place(kv, db, &at, &p); count++) {
+            (*out)[count] = p;
+            (*out)[count].from = (*out)[count].to = STR("");
         }
     return count;
 }

@@ -64,7 +64,7 @@ struct kv_span {
 #define KV_SLOTS 16384
 
 struct kv_options {
-    struct kv_span span; /* at first; slot_last 0 and not by_key: all */
+    struct kv_span span; /* at first; slot_last 0 and not by_key: all; by_key: all */
     /* The store's keyspace ids this state machine may give out; count 0: from 1 on. Sixteen are taken at
      * once (by a split's child none: its rows lie where they were), and one by each FLUSH of a database that
      * holds something. */
@@ -125,6 +125,7 @@ struct kv_place {
     u32 keyspace;
     u16 first, last;
     u8 db;
+    str from, to; /* by key; borrowed, and not of kv_places */
 };
 u32 kv_places(const struct kv *kv, struct kv_place **out);
 struct kv_row_content {
@@ -139,8 +140,10 @@ struct kv_db_stats {
 };
 void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out);
 u64 kv_key_count(const struct kv *kv); /* of all databases */
+u64 kv_bytes(const struct kv *kv);     /* of their keys and values; by key only, else 0 */
 
 const struct kv_span *kv_span(const struct kv *kv);
+bool kv_spans_meet(const struct kv_span *a, const struct kv_span *b);
 /* It has all slots as when it was new: it was never given some, split or merged. */
 bool kv_is_unbounded(const struct kv *kv);
 /* These slots are its own from now on. False: it is not unbounded, or holds keys already; nothing changed. */
@@ -150,11 +153,13 @@ u64 kv_keys_in_slot(const struct kv *kv, u8 db, u16 slot);
 /* Are all keys that a request names ours? If not it must not be applied or read here. */
 bool kv_covers(const struct kv *kv, u8 op, str body);
 
-/* Slots from `slot` on go, with the rows they have, to a child: its state and extents are appended, ids to give out
+/* Slots from `slot` on, or keys from `key` on, go, with the rows they have, to a child: its state and extents are appended, ids to give out
  * block_first.. are its own. The store is told at once. */
-bool kv_can_split(const struct kv *kv, u16 slot);
-void kv_split(struct kv *kv, u16 slot, u32 block_first, u32 block_count, struct buf *child_state,
-              struct store_extents *child_extents);
+bool kv_can_split(const struct kv *kv, u16 slot, str key);
+MUST_USE err kv_split(struct kv *kv, u16 slot, str key, u32 block_first, u32 block_count, struct buf *child_state,
+                      struct store_extents *child_extents);
+/* A key that has half of the keys below it; empty: there are too few. By key. */
+MUST_USE err kv_middle(const struct kv *kv, struct buf *key);
 
 /* Take the right neighbour in. Its rows are all in the kvs; `ver` as in kv_apply. Not possible where a keyspace id would come to
  * stand for two databases: SWAPDB was run on one of the two alone. */

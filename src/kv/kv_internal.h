@@ -40,6 +40,15 @@ struct kv_segment { /* these slots' rows lie under this keyspace id of the store
     u16 first, last;
 };
 
+struct kv_piece { /* of a database by key: the keys from `from` on, up to the next piece's */
+    str from;     /* owned; empty of the first: the span's */
+    u32 keyspace; /* their rows lie under this keyspace id */
+    u32 keys, expires;
+    u64 bytes; /* of keys and values */
+    u64 label, label_max; /* what a cursor names: pieces.c */
+};
+#define KV_LABELS ((u64)1 << 62)
+
 struct kv_slot_counts {
     u32 keys, expires;
 };
@@ -48,7 +57,11 @@ struct kv_db {
     struct kv_segment *segments; /* in order, covering the span */
     u32 segment_count;
     struct kv_slot_counts *slots; /* of the span's, from its first; NULL: no key yet */
-    u64 keys, expires;            /* their sums */
+    struct kv_piece *pieces;      /* by key, instead of both */
+    u32 piece_count, piece_cap;
+    u64 label_end;                /* labels are below it */
+    u64 keys, expires;            /* of all */
+    u64 bytes;                    /* the same, by key only */
     /* For WATCH of an absent key when the whole contents go away (FLUSHDB, SWAPDB): */
     u64 created_ver; /* when a key was last created in this keyspace */
     u64 gone_ver;    /* the greatest created_ver of keyspaces this database lost */
@@ -137,9 +150,18 @@ bool kv_watch_holds(struct kv_call *c, u8 db, bool exists, u64 ver, str key);
 /* ---- Which keys, and where: span.c ---------------------------------------------------------------- */
 
 u32 kv_keyspace_of(const struct kv_db *d, str key);
-bool kv_has_all_slots(const struct kv *kv);
+bool kv_has_all_keys(const struct kv *kv);
 bool kv_has_key(const struct kv *kv, str key);
-void kv_count(struct kv *kv, struct kv_db *d, u16 slot, i64 keys, i64 expires);
+struct kv_change {
+    i64 keys, expires, bytes;
+};
+void kv_count(struct kv *kv, struct kv_db *d, str key, struct kv_change by);
+void kv_count_slot(struct kv *kv, struct kv_db *d, u16 slot, i64 keys, i64 expires);
+void kv_span_copy(struct kv_span *to, const struct kv_span *from); /* frees what `to` has */
+void kv_span_done(struct kv_span *s);
+/* Where its rows lie, one after the other: neighbours under one id are one place. *at is 0 at first. False: no more. */
+bool kv_db_place(const struct kv *kv, u8 db, u32 *at, struct kv_place *out);
+void kv_db_renew(struct kv *kv, struct kv_db *d, u32 keyspace); /* it is empty, under this id */
 void kv_db_cover(struct kv_db *d, const struct kv_span *span, u32 keyspace); /* by one segment */
 void kv_db_done(struct kv_db *d);
 
@@ -147,6 +169,40 @@ void kv_db_done(struct kv_db *d);
 MUST_USE err kv_scan_db(const struct kv *kv, u8 db, u64 cursor, u64 count, store_visit_fn visit, void *context,
                         u64 *next);
 MUST_USE err kv_any(const struct kv *kv, u8 db, u64 chance, struct buf *key, bool *found);
+
+struct kv_counting { /* a walk that stops at a count of rows, or when its visitor says so */
+    store_visit_fn visit;
+    void *context;
+    u64 count, seen;
+    bool stopped;
+};
+bool kv_count_and_visit(void *context, str key, str value); /* of a kv_counting */
+
+/* ---- Databases by key: pieces.c ------------------------------------------------------------------- */
+
+u32 pieces_keyspace_of(const struct kv_db *d, str key);
+void pieces_count(struct kv_db *d, str key, struct kv_change by);
+/* One piece without keys; labels: those it begins with, NULL: 0. */
+void pieces_cover(struct kv_db *d, u32 keyspace, const struct kv_piece *labels, u64 label_end);
+void pieces_renew(struct kv_db *d, u32 keyspace); /* the same, and no cursor is misled */
+void pieces_done(struct kv_db *d);
+/* After a change of this key's row: its piece may have become too large or too small. The store's errors. */
+MUST_USE err pieces_settle(struct kv *kv, struct kv_db *d, str key);
+bool pieces_can_split(const struct kv_db *d);
+/* The keys from `key` on go to `upper`, which is empty. */
+MUST_USE err pieces_split(const struct kv *kv, struct kv_db *d, str key, struct kv_db *upper);
+void pieces_merge(struct kv_db *d, const struct kv_db *with, str from); /* behind its own; counts are the caller's */
+void pieces_encode(const struct kv_db *d, struct buf *out);
+void pieces_decode(const struct kv *kv, struct kv_db *d, struct reader *r);
+/* From a cursor on; *next is 0 at the end, and for a cursor that is behind it. */
+MUST_USE err pieces_scan(const struct kv *kv, const struct kv_db *d, u64 cursor, struct kv_counting *c, u64 *next);
+MUST_USE err pieces_any(const struct kv *kv, const struct kv_db *d, u64 chance, struct buf *key, bool *found);
+
+void kv_put_number(struct buf *out, u64 v); /* state.c: seven bits a byte, the lowest first */
+u64 kv_read_number(struct reader *r);
+
+/* No keyspace id stands for two databases, one of x and one of y. */
+bool kv_ids_are_apart(const struct kv *x, const struct kv *y);
 
 /* Tell the store of a partition that was cut what it has now. */
 void kv_own(struct kv *kv, bool rows_come);

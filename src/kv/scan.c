@@ -108,6 +108,8 @@ void cmd_scan(struct kv_call *c)
     if (rows_max && (u64)count > rows_max) count = (i64)rows_max; /* a hint, says Redis */
     walk(&k, cursor, (u64)count, &next);
     if (k.refused) return;
+    const struct kv_db *d = &c->kv->dbs[c->db];
+    if (!next && d->pieces && d->label_end < KV_LABELS) next = d->label_end; /* the right neighbour's */
     u32 len = 0;
     do {
         text[sizeof text - ++len] = (char)('0' + next % 10);

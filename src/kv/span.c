@@ -7,25 +7,34 @@
 #include "base/mutant.h"
 #include "base/search.h"
 
-bool kv_has_all_slots(const struct kv *kv)
+bool kv_has_all_keys(const struct kv *kv)
 {
+    if (kv->span.by_key) return !kv->span.from.len && !kv->span.to.len;
     return kv->span.slot_first == 0 && kv->span.slot_last == KV_SLOTS - 1;
 }
 
 bool kv_has_key(const struct kv *kv, str key)
 {
-    if (kv_has_all_slots(kv)) return true;
+    if (kv_has_all_keys(kv)) return true;
+    if (kv->span.by_key)
+        return str_compare(kv->span.from, key) <= 0 && (!kv->span.to.len || str_compare(key, kv->span.to) < 0);
     u16 slot = store_slot(key);
     return kv->span.slot_first <= slot && slot <= kv->span.slot_last;
 }
 
 const struct kv_span *kv_span(const struct kv *kv) { return &kv->span; }
 
-bool kv_is_unbounded(const struct kv *kv) { return kv->generation == 0 && kv_has_all_slots(kv); }
+bool kv_spans_meet(const struct kv_span *a, const struct kv_span *b)
+{
+    if (!a->by_key) return a->slot_first <= b->slot_last && b->slot_first <= a->slot_last;
+    return (!b->to.len || str_compare(a->from, b->to) < 0) && (!a->to.len || str_compare(b->from, a->to) < 0);
+}
+
+bool kv_is_unbounded(const struct kv *kv) { return kv->generation == 0 && kv_has_all_keys(kv); }
 
 bool kv_set_slots(struct kv *kv, u16 first, u16 last)
 {
-    bool good = kv_is_unbounded(kv) && first <= last && last < KV_SLOTS;
+    bool good = !kv->span.by_key && kv_is_unbounded(kv) && first <= last && last < KV_SLOTS;
 
     for (u32 i = 0; i < KV_DATABASES; i++) good &= kv->dbs[i].keys == 0 && kv->dbs[i].segment_count == 1;
     if (!good) return false;
@@ -40,6 +49,7 @@ bool kv_set_slots(struct kv *kv, u16 first, u16 last)
 u32 kv_keyspace_of(const struct kv_db *d, str key)
 {
     if (LIKELY(d->segment_count == 1)) return d->segments[0].keyspace;
+    if (d->pieces) return pieces_keyspace_of(d, key);
     u16 slot = store_slot(key);
     u32 low;
 
@@ -51,6 +61,10 @@ u32 kv_keyspace_of(const struct kv_db *d, str key)
 
 void kv_db_cover(struct kv_db *d, const struct kv_span *span, u32 keyspace)
 {
+    if (span->by_key) {
+        pieces_cover(d, keyspace, NULL, KV_LABELS);
+        return;
+    }
     mem_free(d->segments);
     d->segments = mem_zalloc(sizeof *d->segments);
     d->segment_count = 1;
@@ -61,12 +75,70 @@ void kv_db_done(struct kv_db *d)
 {
     mem_free(d->segments);
     mem_free(d->slots);
+    pieces_done(d);
     *d = (struct kv_db){0};
+}
+
+void kv_db_renew(struct kv *kv, struct kv_db *d, u32 keyspace)
+{
+    d->keys = d->expires = d->bytes = 0;
+    if (kv->span.by_key) {
+        pieces_renew(d, keyspace);
+        return;
+    }
+    mem_free(d->slots);
+    d->slots = NULL;
+    kv_db_cover(d, &kv->span, keyspace);
+}
+
+void kv_span_copy(struct kv_span *to, const struct kv_span *from)
+{
+    struct kv_span copy = *from;
+
+    copy.from = from->from.len ? str_from(mem_copy_of(from->from.at, from->from.len), from->from.len) : STR("");
+    copy.to = from->to.len ? str_from(mem_copy_of(from->to.at, from->to.len), from->to.len) : STR("");
+    kv_span_done(to);
+    *to = copy;
+}
+
+void kv_span_done(struct kv_span *s)
+{
+    if (s->from.len) mem_free((void *)(uintptr_t)s->from.at);
+    if (s->to.len) mem_free((void *)(uintptr_t)s->to.at);
+    s->from = s->to = STR("");
+}
+
+bool kv_db_place(const struct kv *kv, u8 db, u32 *at, struct kv_place *out)
+{
+    const struct kv_db *d = &kv->dbs[db];
+
+    *out = (struct kv_place){.last = KV_SLOTS - 1, .db = db, .from = STR(""), .to = STR("")};
+    if (*at >= (d->pieces ? d->piece_count : d->segment_count)) return false;
+    if (!d->pieces) {
+        const struct kv_segment *s = &d->segments[(*at)++];
+        out->keyspace = s->keyspace;
+        out->first = s->first;
+        out->last = s->last;
+        return true;
+    }
+    out->keyspace = d->pieces[*at].keyspace;
+    out->from = *at ? d->pieces[*at].from : kv->span.from;
+    while (*at < d->piece_count && d->pieces[*at].keyspace == out->keyspace) ++*at;
+    out->to = *at < d->piece_count ? d->pieces[*at].from : kv->span.to;
+    return true;
 }
 
 /* ---- counts ---- */
 
-void kv_count(struct kv *kv, struct kv_db *d, u16 slot, i64 keys, i64 expires)
+void kv_count(struct kv *kv, struct kv_db *d, str key, struct kv_change by)
+{
+    if (d->pieces)
+        pieces_count(d, key, by);
+    else if (by.keys || by.expires)
+        kv_count_slot(kv, d, store_slot(key), by.keys, by.expires);
+}
+
+void kv_count_slot(struct kv *kv, struct kv_db *d, u16 slot, i64 keys, i64 expires)
 {
     const struct kv_span *s = &kv->span;
 
@@ -127,7 +199,7 @@ bool kv_covers(const struct kv *kv, u8 op, str body)
 {
     struct reader r = reader_of(body);
 
-    if (LIKELY(kv_has_all_slots(kv))) return true;
+    if (LIKELY(kv_has_all_keys(kv))) return true;
     if (op == ENTRY_COMMAND) return commands_are_ours(kv, &r, 1);
     if (op != ENTRY_EXEC) return true;
     for (u32 watches = reader_u32(&r); watches && !r.bad; watches--) {
@@ -142,16 +214,9 @@ bool kv_covers(const struct kv *kv, u8 op, str body)
 
 /* ---- rows in order, over all segments ---- */
 
-struct counting {
-    store_visit_fn visit;
-    void *context;
-    u64 seen;
-    bool stopped;
-};
-
-static bool count_and_visit(void *context, str key, str value)
+bool kv_count_and_visit(void *context, str key, str value)
 {
-    struct counting *c = context;
+    struct kv_counting *c = context;
 
     c->seen++;
     if (!c->visit(c->context, key, value)) c->stopped = true;
@@ -165,15 +230,16 @@ err kv_scan_db(const struct kv *kv, u8 db, u64 cursor, u64 count, store_visit_fn
                u64 *next)
 {
     const struct kv_db *d = &kv->dbs[db];
-    struct counting c = {.visit = visit, .context = context};
+    struct kv_counting c = {.visit = visit, .context = context, .count = count};
 
+    if (d->pieces) return pieces_scan(kv, d, cursor, &c, next);
     *next = 0;
     for (u32 i = 0; i < d->segment_count; i++) {
         const struct kv_segment *s = &d->segments[i];
         if (cursor > end_of(s)) continue;
         u64 left = c.stopped || c.seen >= count ? 0 : count - c.seen;
         err e = store_scan_to(kv->store, s->keyspace, u64_max(cursor, start_of(s)), end_of(s), left,
-                              count_and_visit, &c, next);
+                              kv_count_and_visit, &c, next);
         if (e || *next) return e;
     }
     return OK;
@@ -183,6 +249,7 @@ err kv_any(const struct kv *kv, u8 db, u64 chance, struct buf *key, bool *found)
 {
     const struct kv_db *d = &kv->dbs[db];
 
+    if (d->pieces) return pieces_any(kv, d, chance, key, found);
     *found = false;
     for (u32 round = 0; round < 2 && !*found; round++)
         for (u32 i = 0; i < d->segment_count && !*found; i++) {
@@ -210,10 +277,13 @@ void kv_extents(const struct kv *kv, struct store_extents *out)
     const struct kv_options *o = &kv->options;
 
     out->generation = kv->generation;
-    for (u32 i = 0; i < KV_DATABASES; i++)
-        for (u32 j = 0; j < kv->dbs[i].segment_count; j++) {
-            const struct kv_segment *s = &kv->dbs[i].segments[j];
-            store_extents_add_slots(out, s->keyspace, s->first, s->last);
+    struct kv_place p;
+    for (u8 db = 0; db < KV_DATABASES; db++)
+        for (u32 at = 0; kv_db_place(kv, db, &at, &p);) {
+            if (kv->span.by_key)
+                store_extents_add_keys(out, p.keyspace, p.from, p.to);
+            else
+                store_extents_add_slots(out, p.keyspace, p.first, p.last);
         }
     u32 last = o->keyspace_first + (o->keyspace_count - 1);
     if (kv->next_keyspace - o->keyspace_first < o->keyspace_count)

@@ -5,13 +5,16 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 
-bool kv_can_split(const struct kv *kv, u16 slot)
+bool kv_can_split(const struct kv *kv, u16 slot, str key)
 {
-    return kv->span.slot_first < slot && slot <= kv->span.slot_last;
+    if (!kv->span.by_key) return !key.len && kv->span.slot_first < slot && slot <= kv->span.slot_last;
+    for (u32 i = 0; i < KV_DATABASES; i++)
+        if (!pieces_can_split(&kv->dbs[i])) return false;
+    return str_compare(kv->span.from, key) < 0 && (!kv->span.to.len || str_compare(key, kv->span.to) < 0);
 }
 
 /* The slots of `from` that lie in `to`: counts, segments, and what WATCH needs. */
-static void cut_db(struct kv_db *d, const struct kv_span *from, const struct kv_span *to)
+static void cut_slots(struct kv_db *d, const struct kv_span *from, const struct kv_span *to)
 {
     struct kv_db cut = {.created_ver = d->created_ver, .gone_ver = d->gone_ver};
     u32 slots = (u32)(to->slot_last - to->slot_first) + 1;
@@ -35,24 +38,54 @@ static void cut_db(struct kv_db *d, const struct kv_span *from, const struct kv_
     *d = cut;
 }
 
-static void cut_to(struct kv *kv, const struct kv_span *to)
+/* The same by key: one half of what was cut at that key. */
+static err cut_keys(const struct kv *kv, struct kv_db *d, str key, bool is_upper)
 {
-    for (u32 i = 0; i < KV_DATABASES; i++) cut_db(&kv->dbs[i], &kv->span, to);
-    kv->span = *to;
+    struct kv_db upper = {.created_ver = d->created_ver, .gone_ver = d->gone_ver};
+    err e = pieces_split(kv, d, key, &upper);
+
+    if (!e && is_upper) {
+        struct kv_db lower = *d;
+        *d = upper;
+        upper = lower;
+    }
+    kv_db_done(&upper);
+    return e;
+}
+
+static err cut_to(struct kv *kv, const struct kv_span *to, str key, bool is_upper)
+{
+    err e = OK;
+
+    for (u32 i = 0; i < KV_DATABASES && !e; i++) {
+        if (kv->span.by_key)
+            e = cut_keys(kv, &kv->dbs[i], key, is_upper);
+        else
+            cut_slots(&kv->dbs[i], &kv->span, to);
+    }
+    kv_span_copy(&kv->span, to);
     kv->sweep.db = 0;
     kv->sweep.cursor = 0;
     kv_read_forget(kv);
+    return e;
 }
 
-void kv_split(struct kv *kv, u16 slot, u32 block_first, u32 block_count, struct buf *child_state,
-              struct store_extents *child_extents)
+err kv_split(struct kv *kv, u16 slot, str key, u32 block_first, u32 block_count, struct buf *child_state,
+             struct store_extents *child_extents)
 {
-    struct kv_span lower = kv->span, upper = kv->span;
+    struct kv_span lower = {.from = STR(""), .to = STR("")}, upper = lower;
     struct buf state = {0};
 
-    assert(kv_can_split(kv, slot));
-    lower.slot_last = (u16)(slot - 1);
-    upper.slot_first = slot;
+    assert(kv_can_split(kv, slot, key));
+    kv_span_copy(&lower, &kv->span);
+    kv_span_copy(&upper, &kv->span);
+    if (kv->span.by_key) {
+        kv_span_copy(&lower, &(struct kv_span){.by_key = true, .from = kv->span.from, .to = key});
+        kv_span_copy(&upper, &(struct kv_span){.by_key = true, .from = key, .to = kv->span.to});
+    } else {
+        lower.slot_last = (u16)(slot - 1);
+        upper.slot_first = slot;
+    }
     kv->generation++;
     /* The child is a copy that keeps the other half. */
     struct kv *child = kv_new(kv->store, &kv->options);
@@ -61,34 +94,41 @@ void kv_split(struct kv *kv, u16 slot, u32 block_first, u32 block_count, struct 
     assert(e == OK);
     child->options.keyspace_first = child->next_keyspace = block_first;
     child->options.keyspace_count = block_count;
-    cut_to(child, &upper);
+    e = cut_to(child, &upper, key, true);
     kv_state_encode(child, child_state);
     kv_extents(child, child_extents);
     kv_free(child);
     buf_done(&state);
 
-    if (MUTANT(split_keeps_upper_half)) return;
-    cut_to(kv, &lower);
-    kv_own(kv, false);
+    if (!e && !MUTANT(split_keeps_upper_half)) {
+        e = cut_to(kv, &lower, key, false);
+        kv_own(kv, false);
+    }
+    kv_span_done(&lower);
+    kv_span_done(&upper);
+    return e;
+}
+
+err kv_middle(const struct kv *kv, struct buf *key)
+{
+    const struct kv_db *fullest = &kv->dbs[0];
+    bool found;
+
+    assert(kv->span.by_key);
+    for (u32 i = 1; i < KV_DATABASES; i++)
+        if (kv->dbs[i].keys > fullest->keys) fullest = &kv->dbs[i];
+    if (fullest->keys < 2) return OK;
+    return pieces_any(kv, fullest, fullest->keys / 2, key, &found);
 }
 
 /* ---- merge ---- */
 
-/* No keyspace id may serve two databases (after a SWAPDB that only one of them saw): what is dropped, is dropped by id. */
-static bool ids_are_apart(const struct kv *left, const struct kv *right)
-{
-    for (u32 i = 0; i < KV_DATABASES; i++)
-        for (u32 j = 0; j < KV_DATABASES; j++)
-            for (u32 a = 0; a < left->dbs[i].segment_count && i != j; a++)
-                for (u32 b = 0; b < right->dbs[j].segment_count; b++)
-                    if (left->dbs[i].segments[a].keyspace == right->dbs[j].segments[b].keyspace)
-                        return false;
-    return true;
-}
-
 bool kv_can_merge(const struct kv *left, const struct kv *right)
 {
-    return left->span.slot_last + 1 == right->span.slot_first && ids_are_apart(left, right);
+    /* No keyspace id may serve two databases (after a SWAPDB that only one of them saw): what is dropped, is dropped by id. */
+    if (left->span.by_key != right->span.by_key || !kv_ids_are_apart(left, right)) return false;
+    if (left->span.by_key) return left->span.to.len && str_equal(left->span.to, right->span.from);
+    return left->span.slot_last + 1 == right->span.slot_first;
 }
 
 static void join_segments(struct kv_db *d, const struct kv_db *with)
@@ -105,8 +145,8 @@ static void join_segments(struct kv_db *d, const struct kv_db *with)
     d->segment_count = count;
 }
 
-static void join_db(struct kv_db *d, const struct kv_span *span, const struct kv_db *with,
-                    const struct kv_span *with_span)
+static void join_slots(struct kv_db *d, const struct kv_span *span, const struct kv_db *with,
+                       const struct kv_span *with_span)
 {
     u32 own = (u32)(span->slot_last - span->slot_first) + 1;
     u32 more = (u32)(with_span->slot_last - with_span->slot_first) + 1;
@@ -119,7 +159,17 @@ static void join_db(struct kv_db *d, const struct kv_span *span, const struct kv
         mem_free(d->slots);
         d->slots = all;
     }
+}
+
+static void join_db(struct kv_db *d, const struct kv_span *span, const struct kv_db *with,
+                    const struct kv_span *with_span)
+{
+    if (span->by_key)
+        pieces_merge(d, with, with_span->from);
+    else
+        join_slots(d, span, with, with_span);
     d->keys += with->keys;
+    d->bytes += with->bytes;
     d->expires += with->expires;
     d->created_ver = u64_max(d->created_ver, with->created_ver);
     d->gone_ver = u64_max(d->gone_ver, with->gone_ver);
@@ -139,7 +189,10 @@ void kv_merge(struct kv *left, const struct kv *right, u64 ver)
     if (above > now) left->ver_base += above - now;
     left->applied_ver = u64_max(above, now);
     left->generation = u64_max(left->generation, right->generation) + 1;
-    left->span.slot_last = right->span.slot_last;
+    struct kv_span joined = left->span;
+    joined.slot_last = right->span.slot_last;
+    joined.to = right->span.to;
+    kv_span_copy(&left->span, &joined);
     left->sweep.db = 0;
     left->sweep.cursor = 0;
     kv_read_forget(left);

@@ -1,9 +1,12 @@
 /* A partition that is split and merged, beside one that never is: together the parts hold what the whole holds. */
 #include "kv/kv_fixture.h"
 
+#include "base/hash.h"
 #include "base/prng.h"
 
-enum { PARTS_MAX = 6, BLOCK = 1000 };
+#include <stdlib.h>
+
+enum { PARTS_MAX = 6, BLOCK = 1000, KEYS = 2500 };
 
 struct one {
     struct kv_fixture f; /* engine and image are those of the set */
@@ -15,6 +18,7 @@ struct set {
     struct kvs *kvs;
     struct one parts[PARTS_MAX]; /* in order of their spans */
     u32 count;
+    bool by_key;
     u64 next_id, now_us, ver;
     struct kv_fixture whole;
     struct prng prng;
@@ -23,10 +27,12 @@ struct set {
 static void part_open(struct set *s, struct one *o, u64 id)
 {
     struct store_options so = {.part = id,
+                               .by_key = s->by_key,
                                .memory_bytes_max = 64 * KIB,
                                .keyspace_first = (u32)id * BLOCK,
                                .keyspace_count = BLOCK};
     struct kv_options ko = {.value_bytes_max = MIB,
+                            .span.by_key = s->by_key,
                             .keyspace_first = (u32)id * BLOCK,
                             .keyspace_count = BLOCK};
 
@@ -49,10 +55,11 @@ static void part_close(struct one *o)
     buf_done(&o->f.line);
 }
 
-static void set_init(struct set *s, u64 seed)
+static void set_init(struct set *s, u64 seed, bool by_key)
 {
     memset(s, 0, sizeof *s);
     prng_init(&s->prng, seed, 0);
+    s->by_key = by_key;
     s->image = kvs_image_new();
     s->kvs = kvs_memory_open(s->image);
     s->next_id = 1;
@@ -111,13 +118,28 @@ static void split_one(struct set *s, u32 at)
 {
     const struct kv_span *span = kv_span(s->parts[at].f.kv);
     u32 width = (u32)(span->slot_last - span->slot_first);
-    if (!width || s->count == PARTS_MAX) return;
-    u16 slot = (u16)(span->slot_first + 1 + prng_below(&s->prng, width));
-    CHECK(kv_can_split(s->parts[at].f.kv, slot));
+    if ((!width && !s->by_key) || s->count == PARTS_MAX) return;
+    u16 slot = s->by_key ? 0 : (u16)(span->slot_first + 1 + prng_below(&s->prng, width));
+    char text[16];
+    struct buf middle = {0};
+    str key = STR("");
+    if (s->by_key && prng_below(&s->prng, 2)) {
+        CHECK_OK(kv_middle(s->parts[at].f.kv, &middle));
+        key = buf_str(&middle);
+    } else if (s->by_key) {
+        snprintf(text, sizeof text, "k%04u", (u32)prng_below(&s->prng, KEYS));
+        key = str_of(text);
+    }
+    if (s->by_key && !kv_can_split(s->parts[at].f.kv, slot, key)) {
+        buf_done(&middle);
+        return;
+    }
+    CHECK(kv_can_split(s->parts[at].f.kv, slot, key));
     struct buf state = {0}, row = {0}, marker_key = {0}, extents_key = {0};
     struct store_extents x = {0};
     u64 id = s->next_id++;
-    kv_split(s->parts[at].f.kv, slot, (u32)id * BLOCK, BLOCK, &state, &x);
+    CHECK_OK(kv_split(s->parts[at].f.kv, slot, key, (u32)id * BLOCK, BLOCK, &state, &x));
+    buf_done(&middle);
     store_extents_encode(&x, &row);
     extents_done(&x);
     store_local_key(id, STORE_LOCAL_MARKER, STR(""), &marker_key);
@@ -200,7 +222,7 @@ static bool see(void *context, str key, str value)
     struct seen *n = context;
     (void)value;
     n->keys++;
-    n->hash = n->hash * 31 + store_position(key);
+    n->hash += hash64(key.at, key.len); /* the whole is in another order */
     return true;
 }
 
@@ -239,19 +261,28 @@ static void flush_all_of(struct set *s, u8 db)
     for (u32 i = 0; i < s->count; i++) apply_at(s, &s->parts[i].f, db, "FLUSHDB");
 }
 
-TEST(split, the_parts_hold_what_the_whole_holds)
+static void parts_hold_what_the_whole_holds(bool by_key)
 {
+    u32 keys = by_key ? KEYS : 200;
     static const char *const forms[] = {"SET %s v%u", "INCR %s", "DEL %s", "APPEND %s %u", "SET %s 1 PX %u",
                                         "EXPIRE %s 1%u", "PERSIST %s", "GETDEL %s", "SETRANGE %s %u x", "SET %s w"};
     for (u64 seed = 1; seed <= 25; seed++) {
         struct set s;
-        set_init(&s, seed);
+        set_init(&s, seed, by_key);
+        for (u32 i = 0; i < 3000 && by_key; i++) { /* so that pieces are cut, with growth in various places */
+            char key[16], line[64];
+            u32 n = seed % 3 == 0 ? i % keys : seed % 3 == 1 ? keys - 1 - i % keys : (u32)prng_below(&s.prng, keys);
+            snprintf(key, sizeof key, "k%04u", n);
+            snprintf(line, sizeof line, "SET %s 1", key);
+            both(&s, (u8)(i % 10 == 0), key, line);
+            if (i % 700 == 699) split_one(&s, (u32)prng_below(&s.prng, s.count));
+        }
         for (u32 step = 0; step < 600; step++) {
             char key[16], line[64];
             u64 pick = prng_below(&s.prng, 100);
             u32 at = (u32)prng_below(&s.prng, s.count);
             u8 db = (u8)prng_below(&s.prng, 3);
-            snprintf(key, sizeof key, "k%u", (u32)prng_below(&s.prng, 200));
+            snprintf(key, sizeof key, "k%04u", (u32)prng_below(&s.prng, keys));
             if (pick < 2) {
                 split_one(&s, at);
             } else if (pick < 4) {
@@ -280,6 +311,76 @@ TEST(split, the_parts_hold_what_the_whole_holds)
     }
 }
 
+TEST(split, the_parts_hold_what_the_whole_holds) { parts_hold_what_the_whole_holds(false); }
+TEST(split, by_key_the_parts_hold_what_the_whole_holds) { parts_hold_what_the_whole_holds(true); }
+
+/* ---- SCAN's promise: what is there all the time is met, whatever happens between two calls ---- */
+
+struct met {
+    u8 times[KEYS];
+    u64 last;
+};
+
+static bool meet(void *context, str key, str value)
+{
+    struct met *m = context;
+    (void)value;
+    m->times[strtoul((const char *)key.at + 1, NULL, 10) % KEYS]++;
+    return true;
+}
+
+static void churn(struct set *s)
+{
+    char key[16], line[64];
+    for (u32 i = 0; i < 400; i++) { /* some crowded place, or all of it */
+        u32 at = prng_below(&s->prng, 2) ? 1000 + (u32)prng_below(&s->prng, 300) : (u32)prng_below(&s->prng, KEYS);
+        if (at % 5 == 0) continue; /* these stay */
+        snprintf(key, sizeof key, "k%04u:%u", at, (u32)prng_below(&s->prng, 30));
+        bool is_set = prng_below(&s->prng, 2);
+        snprintf(line, sizeof line, "%s %s%s", is_set ? "SET" : "DEL", key, is_set ? " 1" : "");
+        both(s, 0, key, line);
+    }
+    u32 at = (u32)prng_below(&s->prng, s->count);
+    switch (prng_below(&s->prng, 6)) {
+    case 0: split_one(s, at); break;
+    case 1: merge_one(s, at); break;
+    case 2: restart_one(s, at); break;
+    default: break;
+    }
+}
+
+TEST(split, by_key_a_scan_meets_what_is_there_all_the_time)
+{
+    for (u64 seed = 1; seed <= 12; seed++) {
+        struct set s;
+        char key[16], line[64];
+        set_init(&s, seed, true);
+        for (u32 i = 0; i < KEYS; i += 5) {
+            snprintf(key, sizeof key, "k%04u:", i);
+            snprintf(line, sizeof line, "SET %s 1", key);
+            both(&s, 0, key, line);
+        }
+        for (u32 round = 0; round < 30; round++) churn(&s);
+        for (u32 scan = 0; scan < 3; scan++) {
+            struct met m = {0};
+            u64 cursor = 0, next;
+            do {
+                u32 i = 0; /* the first part whose cursors are not behind this one */
+                while (s.parts[i].f.kv->dbs[0].label_end <= cursor) i++;
+                const struct kv_db *d = &s.parts[i].f.kv->dbs[0];
+                CHECK_OK(kv_scan_db(s.parts[i].f.kv, 0, cursor, 100, meet, &m, &next));
+                if (!next && d->label_end < KV_LABELS) next = d->label_end;
+                CHECK(!next || next > cursor);
+                cursor = next;
+                for (u32 j = 0; j < 3; j++) churn(&s);
+            } while (cursor);
+            for (u32 i = 0; i < KEYS; i += 5) CHECK(m.times[i] > 0);
+        }
+        check_all(&s);
+        set_done(&s);
+    }
+}
+
 TEST(split, a_request_for_a_key_elsewhere_is_not_covered)
 {
     struct kv_fixture f;
@@ -287,7 +388,7 @@ TEST(split, a_request_for_a_key_elsewhere_is_not_covered)
     struct store_extents x = {0};
 
     fixture_init(&f);
-    kv_split(f.kv, 8000, 50000, 100, &child, &x);
+    CHECK_OK(kv_split(f.kv, 8000, STR(""), 50000, 100, &child, &x));
     extents_done(&x);
     buf_done(&child);
     f.body.len = 0;
@@ -320,7 +421,7 @@ TEST(split, a_tick_passes_by_keys_that_are_elsewhere)
 
     fixture_init(&f);
     apply(&f, "SET foo 1 PX 10");
-    kv_split(f.kv, 8000, 50000, 100, &child, &x);
+    CHECK_OK(kv_split(f.kv, 8000, STR(""), 50000, 100, &child, &x));
     extents_done(&x);
     buf_done(&child);
     f.now_us += 1000000;
@@ -335,5 +436,7 @@ TEST(split, a_tick_passes_by_keys_that_are_elsewhere)
 }
 
 TEST_MAIN(RUN(split, the_parts_hold_what_the_whole_holds),
+          RUN(split, by_key_the_parts_hold_what_the_whole_holds),
+          RUN(split, by_key_a_scan_meets_what_is_there_all_the_time),
           RUN(split, a_request_for_a_key_elsewhere_is_not_covered),
           RUN(split, a_tick_passes_by_keys_that_are_elsewhere))

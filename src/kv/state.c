@@ -22,7 +22,7 @@ static void reset(struct kv *kv)
     u32 first = kv->options.keyspace_first;
     kv->ver_base = 0;
     kv->generation = 0;
-    kv->span = kv->options.span;
+    kv_span_copy(&kv->span, &kv->options.span);
     kv->next_keyspace = first + KV_DATABASES;
     mem_free(kv->deletes);
     kv->deletes = NULL;
@@ -45,8 +45,9 @@ struct kv *kv_new(struct store *store, const struct kv_options *options)
         kv->options.keyspace_count = UINT32_MAX - 1;
     }
     assert(kv->options.keyspace_count >= KV_DATABASES);
-    assert(!kv->options.span.by_key); /* not yet */
-    if (!kv->options.span.slot_last) kv->options.span.slot_last = KV_SLOTS - 1;
+    if (kv->options.span.by_key)
+        kv->options.span = (struct kv_span){.by_key = true, .from = STR(""), .to = STR("")};
+    else if (!kv->options.span.slot_last) kv->options.span.slot_last = KV_SLOTS - 1;
     assert(kv->options.span.slot_first <= kv->options.span.slot_last);
     buf_init(&kv->value, 0);
     buf_init(&kv->items, 0);
@@ -60,6 +61,7 @@ void kv_free(struct kv *kv)
     buf_done(&kv->value);
     buf_done(&kv->items);
     buf_done(&kv->keys.items);
+    kv_span_done(&kv->span);
     for (u32 i = 0; i < KV_DATABASES; i++) kv_db_done(&kv->dbs[i]);
     mem_free(kv->deletes);
     mem_free(kv);
@@ -71,13 +73,13 @@ void kv_trim_scratch(struct kv *kv)
     if (UNLIKELY(kv->items.cap > SCRATCH_KEPT_BYTES)) buf_done(&kv->items);
 }
 
-static void put_number(struct buf *out, u64 v) /* seven bits a byte, the lowest first */
+void kv_put_number(struct buf *out, u64 v)
 {
     for (; v >= 0x80; v >>= 7) buf_append_u8(out, (u8)(v | 0x80));
     buf_append_u8(out, (u8)v);
 }
 
-static u64 read_number(struct reader *r)
+u64 kv_read_number(struct reader *r)
 {
     u64 v = 0;
 
@@ -99,9 +101,9 @@ static void encode_counts(const struct kv *kv, const struct kv_db *d, struct buf
     buf_append_u32(out, used);
     for (u32 i = 0; used && i < slots; i++) {
         if (!d->slots[i].keys) continue;
-        put_number(out, i - before);
-        put_number(out, d->slots[i].keys);
-        put_number(out, d->slots[i].expires);
+        kv_put_number(out, i - before);
+        kv_put_number(out, d->slots[i].keys);
+        kv_put_number(out, d->slots[i].expires);
         before = i;
     }
 }
@@ -124,13 +126,24 @@ void kv_state_encode(const struct kv *kv, struct buf *out)
     buf_append_u32(out, kv->next_keyspace);
     buf_append_u64(out, kv->ver_base);
     buf_append_u64(out, kv->generation);
-    buf_append_u8(out, 0); /* slots, not keys */
-    buf_append_u16(out, kv->span.slot_first);
-    buf_append_u16(out, kv->span.slot_last);
+    buf_append_u8(out, kv->span.by_key);
+    if (kv->span.by_key) {
+        buf_append_u16(out, (u16)kv->span.from.len);
+        buf_append_str(out, kv->span.from);
+        buf_append_u16(out, (u16)kv->span.to.len);
+        buf_append_str(out, kv->span.to);
+    } else {
+        buf_append_u16(out, kv->span.slot_first);
+        buf_append_u16(out, kv->span.slot_last);
+    }
     for (u32 i = 0; i < KV_DATABASES; i++) {
         const struct kv_db *d = &kv->dbs[i];
         buf_append_u64(out, d->created_ver);
         buf_append_u64(out, d->gone_ver);
+        if (d->pieces) {
+            pieces_encode(d, out);
+            continue;
+        }
         buf_append_u16(out, (u16)d->segment_count);
         for (u32 j = 0; j < d->segment_count; j++) {
             buf_append_u32(out, d->segments[j].keyspace);
@@ -141,14 +154,15 @@ void kv_state_encode(const struct kv *kv, struct buf *out)
     encode_deletes(kv, out);
 }
 
-/* No keyspace id stands for two databases. */
-static bool ids_are_apart(const struct kv *kv)
+bool kv_ids_are_apart(const struct kv *x, const struct kv *y)
 {
-    for (u32 i = 0; i < KV_DATABASES; i++)
-        for (u32 j = 0; j < i; j++)
-            for (u32 a = 0; a < kv->dbs[i].segment_count; a++)
-                for (u32 b = 0; b < kv->dbs[j].segment_count; b++)
-                    if (kv->dbs[i].segments[a].keyspace == kv->dbs[j].segments[b].keyspace) return false;
+    struct kv_place a, b;
+
+    for (u8 i = 0; i < KV_DATABASES; i++)
+        for (u8 j = 0; j < KV_DATABASES; j++)
+            for (u32 at = 0; i != j && kv_db_place(x, i, &at, &a);)
+                for (u32 other = 0; kv_db_place(y, j, &other, &b);)
+                    if (a.keyspace == b.keyspace) return false;
     return true;
 }
 
@@ -157,11 +171,10 @@ static bool ids_are_given_out(const struct kv *kv)
 {
     const struct kv_options *o = &kv->options;
 
-    for (u32 i = 0; i < KV_DATABASES; i++)
-        for (u32 j = 0; j < kv->dbs[i].segment_count; j++) {
-            u32 id = kv->dbs[i].segments[j].keyspace;
-            if (id - o->keyspace_first < o->keyspace_count && id >= kv->next_keyspace) return false;
-        }
+    struct kv_place p;
+    for (u8 db = 0; db < KV_DATABASES; db++)
+        for (u32 at = 0; kv_db_place(kv, db, &at, &p);)
+            if (p.keyspace - o->keyspace_first < o->keyspace_count && p.keyspace >= kv->next_keyspace) return false;
     return true;
 }
 
@@ -169,7 +182,7 @@ static bool ids_are_good(const struct kv *kv)
 {
     return ids_are_given_out(kv) && kv->next_keyspace >= kv->options.keyspace_first &&
            kv->next_keyspace - kv->options.keyspace_first <= kv->options.keyspace_count &&
-           ids_are_apart(kv);
+           kv_ids_are_apart(kv, kv);
 }
 
 static void decode_segments(struct kv *kv, struct kv_db *d, struct reader *r)
@@ -196,10 +209,10 @@ static void decode_counts(struct kv *kv, struct kv_db *d, struct reader *r)
     u64 slot = kv->span.slot_first;
 
     for (u32 used = reader_u32(r); used && !r->bad; used--) {
-        slot += read_number(r);
-        u64 keys = read_number(r), expires = read_number(r);
+        slot += kv_read_number(r);
+        u64 keys = kv_read_number(r), expires = kv_read_number(r);
         r->bad |= slot > kv->span.slot_last || keys == 0 || keys > UINT32_MAX || expires > keys;
-        if (!r->bad) kv_count(kv, d, (u16)slot, (i64)keys, (i64)expires);
+        if (!r->bad) kv_count_slot(kv, d, (u16)slot, (i64)keys, (i64)expires);
     }
 }
 
@@ -210,14 +223,26 @@ static err decode_state(struct kv *kv, struct reader *r)
     kv->next_keyspace = reader_u32(r);
     kv->ver_base = reader_u64(r);
     kv->generation = reader_u64(r);
-    if (reader_u8(r) != 0) return ERR_UNSUPPORTED;
-    kv->span.slot_first = reader_u16(r);
-    kv->span.slot_last = reader_u16(r);
-    if (kv->span.slot_first > kv->span.slot_last || kv->span.slot_last >= KV_SLOTS) return ERR_CORRUPT;
+    if (reader_u8(r) != kv->options.span.by_key) return ERR_UNSUPPORTED;
+    struct kv_span span = {.by_key = kv->options.span.by_key, .from = STR(""), .to = STR("")};
+    if (span.by_key) {
+        span.from = reader_str(r, reader_u16(r));
+        span.to = reader_str(r, reader_u16(r));
+        if (r->bad || (span.to.len && str_compare(span.from, span.to) >= 0)) return ERR_CORRUPT;
+    } else {
+        span.slot_first = reader_u16(r);
+        span.slot_last = reader_u16(r);
+        if (span.slot_first > span.slot_last || span.slot_last >= KV_SLOTS) return ERR_CORRUPT;
+    }
+    kv_span_copy(&kv->span, &span);
     for (u32 i = 0; i < KV_DATABASES && !r->bad; i++) {
         struct kv_db *d = &kv->dbs[i];
         d->created_ver = reader_u64(r);
         d->gone_ver = reader_u64(r);
+        if (span.by_key) {
+            pieces_decode(kv, d, r);
+            continue;
+        }
         decode_segments(kv, d, r);
         if (!r->bad) decode_counts(kv, d, r);
         if (MUTANT(checkpoint_forgets_swapdb)) d->segments[0].keyspace = kv->options.keyspace_first + i;
@@ -242,7 +267,7 @@ static bool count_row(void *context, str key, str value)
         n->corrupt = true;
         return false;
     }
-    kv_count(n->kv, n->db, store_slot(key), 1, row.head.expire_us != 0);
+    kv_count(n->kv, n->db, key, (struct kv_change){.keys = 1, .expires = row.head.expire_us != 0});
     return true;
 }
 
@@ -304,6 +329,14 @@ void kv_db_stats(const struct kv *kv, u8 db, struct kv_db_stats *out)
     assert(db < KV_DATABASES);
     out->keys = kv->dbs[db].keys;
     out->expires = kv->dbs[db].expires;
+}
+
+u64 kv_bytes(const struct kv *kv)
+{
+    u64 bytes = 0;
+
+    for (u8 db = 0; db < KV_DATABASES; db++) bytes += kv->dbs[db].bytes;
+    return bytes;
 }
 
 u64 kv_key_count(const struct kv *kv)

@@ -127,7 +127,7 @@ void part_cut_end(struct part *p)
 
 static const struct kv_place *place_of(const struct part *p, u32 keyspace, str key)
 {
-    u16 slot = store_slot(key);
+    u16 slot = store_slot(key); /* any, by key */
 
     for (u32 i = 0; i < p->cut.place_count; i++) {
         const struct kv_place *at = &p->cut.places[i];

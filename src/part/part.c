@@ -291,12 +291,14 @@ struct machine *part_machine(struct part *p)
 }
 
 #define ROW_BYTES_GUESS 128
+#define ROW_HEAD_BYTES  64 /* beside key and value */
 
 /* By the number of keys: nobody counts their bytes yet. */
 u64 part_bytes(struct part *p)
 {
     struct kv *kv = part_kv(p);
 
+    if (kv && kv_span(kv)->by_key) return kv_bytes(kv) + kv_key_count(kv) * ROW_HEAD_BYTES;
     return kv ? kv_key_count(kv) * ROW_BYTES_GUESS : 0;
 }
 

@@ -182,9 +182,13 @@ bool part_is_frozen(const struct part *p);
 bool part_waits_for_right(const struct part *p);
 bool part_is_empty(const struct part *p); /* it has no rows and no marker */
 
+/* Does it end there: was it split at this place? */
+bool span_ends_at(const struct kv_span *span, u16 slot, str key);
+/* A key that has half of its keys below it; nothing is appended if there are too few. Of a kv machine by key. */
+MUST_USE err part_middle(struct part *p, struct buf *key);
 /* Which keys it has now, as applied. Of a kv machine. */
 const struct kv_span *part_span(const struct part *p);
-/* Does this replica's store still hold rows of slots first to last (of its keyspace)? Then no other replica that has them
+/* Does this replica's store still hold rows of these slots or keys (of its keyspace)? Then no other replica that has them
  * may be made on this node: they come by themselves when this one has caught up with its split. */
 bool part_covers(const struct part *p, const struct kv_span *span);
 

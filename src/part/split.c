@@ -36,7 +36,9 @@ static const char *why_not(struct part *p, const struct part_split *s)
 {
     if (!part_kv(p)) return "this partition is not split";
     if (!s->child || s->block_count < BLOCK_IDS_MIN) return "the new partition needs a number and a block of ids";
-    if (s->key.len) return "this partition is cut by slots, not by keys";
+    bool by_key = kv_span(part_kv(p))->by_key;
+    if (s->key.len && !by_key) return "this partition is cut by slots, not by keys";
+    if (!s->key.len && by_key) return "this partition is cut by keys, not by slots";
     return NULL;
 }
 
@@ -92,13 +94,13 @@ static bool is_made_here(struct part *p, u64 child, const struct raft_config *me
     return !p->host.replica || !p->host.replica(p->host.context, child);
 }
 
-static void make_child(struct part *p, const struct split_body *s, struct log_pos at,
-                       const struct raft_config *members)
+static err make_child(struct part *p, const struct split_body *s, struct log_pos at,
+                      const struct raft_config *members)
 {
     struct buf marker = {0}, config = {0}, extents = {0}, state = {0};
     struct store_extents x = {0};
 
-    kv_split(part_kv(p), s->slot, s->block_first, s->block_count, &state, &x);
+    err e = kv_split(part_kv(p), s->slot, s->key, s->block_first, s->block_count, &state, &x);
     p->split.child = s->child;
     p->split.made_here = is_made_here(p, s->child, members);
     p->split.at = p->merge.at = at.index;
@@ -122,6 +124,12 @@ static void make_child(struct part *p, const struct split_body *s, struct log_po
     buf_done(&extents);
     buf_done(&state);
     p->checkpoint.wanted = true;
+    return e;
+}
+
+bool span_ends_at(const struct kv_span *span, u16 slot, str key)
+{
+    return span->by_key ? str_equal(span->to, key) : span->slot_last + 1 == slot;
 }
 
 err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
@@ -134,13 +142,13 @@ err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct
 
     if (!kv || !decode(e->body, &s)) return ERR_MALFORMED;
     raft_config_at(p->raft, at.index, &members);
-    if (kv_span(kv)->slot_last + 1 == s.slot) { /* done before */
+    if (span_ends_at(kv_span(kv), s.slot, s.key)) { /* done before */
         p->merge.split_done = s.child;
         return OK;
     }
     if (merge_is_frozen(p)) why = "this partition is being merged";
     if (raft_config_is_joint(&members)) why = "its members are changing";
-    if (!kv_can_split(kv, s.slot)) why = "the slot is not behind its first and up to its last";
+    if (!kv_can_split(kv, s.slot, s.key)) why = "the place is not behind its first key or slot and up to its last";
     if (why) {
         *status = PART_REFUSED;
         buf_append_text(reply, why);
@@ -148,8 +156,7 @@ err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct
         return OK;
     }
     p->merge.split_done = s.child;
-    make_child(p, &s, at, &members);
-    return OK;
+    return make_child(p, &s, at, &members);
 }
 
 /* ---- until it is durable, and behind that ---- */
@@ -203,6 +210,8 @@ void split_turn(struct part *p)
     store_hand_over(p->store, NULL); /* what the host did not take */
 }
 
+err part_middle(struct part *p, struct buf *key) { return kv_middle(part_kv(p), key); }
+
 const struct kv_span *part_span(const struct part *p)
 {
     return kv_span(kv_machine_kv(p->machine));
@@ -212,9 +221,10 @@ bool part_covers(const struct part *p, const struct kv_span *span)
 {
     if (!kv_machine_kv(p->machine)) return false;
     if (p->split.child) return true; /* it is about to be born here */
+    if (store_was_cut(p->store) && span->by_key) return store_covers_keys(p->store, span->from, span->to);
     if (store_was_cut(p->store)) return store_covers_slots(p->store, span->slot_first, span->slot_last);
     /* A replica that joins and was sent nothing yet has nothing; a founding one has, though its first checkpoint is to come. */
     if (part_is_empty(p) && p->options.members.count == 0 && raft_last(p->raft).index == 0) return false;
     const struct kv_span *own = part_span(p);
-    return own->slot_first <= span->slot_last && span->slot_first <= own->slot_last;
+    return kv_spans_meet(own, span);
 }

@@ -75,7 +75,8 @@ static void part_options_of(struct node *n, u64 id, struct part_options *o)
 static struct machine *redis_machine(void *context, struct store *store, const struct parts_place *place)
 {
     struct node *n = context;
-    struct kv_options ko = {.keyspace_first = place->keyspace_first,
+    struct kv_options ko = {.span.by_key = place->by_key,
+                            .keyspace_first = place->keyspace_first,
                             .keyspace_count = place->keyspace_count,
                             .value_bytes_max = n->config.value_bytes_max,
                             .step_budget = STEP_BUDGET,
@@ -106,6 +107,7 @@ static struct parts_place place_of(struct node *n, const struct replica_row *row
 {
     return (struct parts_place){.keyspace_first = row->keyspace_first,
                                 .keyspace_count = row->keyspace_count,
+                                .by_key = row->by_key,
                                 .machine = row->machine == REPLICA_CORE ? core_machine : redis_machine,
                                 .context = n};
 }

@@ -141,6 +141,7 @@ void cluster_on_frame(struct cluster *c, node_id from, const struct frame *f, st
     case FRAME_MAP: map_copy_take(c, from, body); break;
     case FRAME_REPORT: controller_take(c, from, body); break;
     case FRAME_TRANSFER: on_transfer(c, f, body); break;
+    case FRAME_MIDDLE: controller_see_middle(c, f->part, body); break;
     default: break;
     }
 }

@@ -17,7 +17,7 @@ struct cluster *cluster_new(struct node *n, struct replicas *replicas);
 void cluster_free(struct cluster *c);
 void cluster_turn(struct cluster *c, nanos now); /* before the partitions' turn */
 nanos cluster_deadline(const struct cluster *c);
-/* FRAME_MAP_PULL to FRAME_TRANSFER. */
+/* FRAME_MAP_PULL to FRAME_MIDDLE. */
 void cluster_on_frame(struct cluster *c, node_id from, const struct frame *f, str body);
 void cluster_on_join(struct cluster *c, u64 ticket, str body);
 /* Of a group's own operations: the answer to what group_ops.c asked, and a split's upper half that is durable here. */

@@ -31,6 +31,7 @@ struct joining { /* a stranger whose NODE_JOIN is under way */
 struct group_seen { /* what the leader of a group told last */
     struct group_report report;
     node_id from;
+    struct buf middle; /* a key that halves it; empty: not told */
 };
 
 struct cluster {
@@ -96,7 +97,7 @@ struct cluster {
         u32 told_count, told_cap;
         node_id to;                /* who was told */
         u64 to_term;
-        nanos next_at;
+        nanos next_at, middles_at;
         struct buf body;
     } reports;
 
@@ -157,5 +158,6 @@ void reports_turn(struct cluster *c);
 void controller_turn(struct cluster *c);
 void controller_take(struct cluster *c, node_id from, str body);
 void controller_see(struct cluster *c, node_id from, const struct group_report *g);
+void controller_see_middle(struct cluster *c, u64 part, str key);
 nanos controller_deadline(const struct cluster *c);
 void controller_free(struct cluster *c);

@@ -9,8 +9,15 @@
 #define PLAN_EVERY (5 * NANOS_SEC)  /* although nothing changed */
 #define SETTLE     (3 * NANOS_SEC)  /* of a new leader, before it takes silence for absence */
 
+static void forget_groups(struct cluster *c)
+{
+    for (u32 i = 0; i < c->controller.group_count; i++) buf_done(&c->controller.groups[i].middle);
+    c->controller.group_count = 0;
+}
+
 void controller_free(struct cluster *c)
 {
+    forget_groups(c);
     mem_free(c->controller.groups);
     mem_free(c->controller.node_facts);
     mem_free(c->controller.part_facts);
@@ -44,7 +51,18 @@ void controller_see(struct cluster *c, node_id from, const struct group_report *
     if (!core_part(cluster_map(c), g->part)) return;
     struct group_seen *s = group_of(c, g->part, true);
     if (g->term < s->report.term && !MUTANT(old_report_overtakes)) return; /* an old leader's, overtaken */
-    *s = (struct group_seen){.report = *g, .from = from};
+    s->report = *g;
+    s->from = from;
+    c->controller.dirty = true;
+}
+
+void controller_see_middle(struct cluster *c, u64 part, str key)
+{
+    struct group_seen *s = group_of(c, part, false);
+
+    if (!s || key.len > CORE_KEY_BYTES_MAX) return;
+    buf_clear(&s->middle);
+    buf_append_str(&s->middle, key);
     c->controller.dirty = true;
 }
 
@@ -112,6 +130,7 @@ static void see_parts(struct cluster *c)
         *f = (struct core_part_fact){
             .part = g->part, .bytes = g->bytes, .load = g->load, .caught_up_count = g->caught_up_count};
         for (u32 j = 0; j < g->caught_up_count && j < CORE_MEMBERS_MAX; j++) f->caught_up[j] = g->caught_up[j];
+        f->middle = buf_str(&c->controller.groups[i].middle);
     }
     c->controller.facts.parts = c->controller.part_facts;
     c->controller.facts.part_count = count;
@@ -176,7 +195,7 @@ static void begin_leading(struct cluster *c, u64 term)
 {
     c->controller.leads = true;
     c->controller.term = term;
-    c->controller.group_count = 0;
+    forget_groups(c);
     c->controller.said[0] = 0;
     c->controller.plan_by = c->controller.next_at = c->now + SETTLE;
 }

@@ -149,6 +149,7 @@ err node_on_frame(void *context, node_id from, const struct frame *f, str body)
     case FRAME_MAP:
     case FRAME_REPORT:
     case FRAME_TRANSFER:
+    case FRAME_MIDDLE:
         if (n->cluster) cluster_on_frame(n->cluster, from, f, body);
         return OK;
     case FRAME_PING:

@@ -175,6 +175,7 @@ struct hosted *parts_add_remote(struct parts *ps, u64 id)
 static struct store *open_store(struct parts *ps, u64 id, const struct parts_place *place)
 {
     struct store_options so = {.part = id,
+                               .by_key = place->by_key,
                                .keyspace_first = place->keyspace_first,
                                .keyspace_count = place->keyspace_count,
                                .budget = &ps->budget};

@@ -48,6 +48,7 @@ struct parts_place;
 typedef struct machine *(*parts_machine_fn)(void *context, struct store *store, const struct parts_place *place);
 struct parts_place {
     u32 keyspace_first, keyspace_count;
+    bool by_key; /* rows in the order of their keys */
     parts_machine_fn machine;
     void *context;
 };

@@ -11,7 +11,7 @@
 #define FILE_BYTES_MAX (256 * MIB)
 #define FORMAT         1
 
-enum { FLAG_STARTED = BIT(0), FLAG_DELETING = BIT(1) };
+enum { FLAG_STARTED = BIT(0), FLAG_DELETING = BIT(1), FLAG_BY_KEY = BIT(2) };
 
 static const char magic[8] = {'Q', 'R', 'T', 'R', 'E', 'P', 'L', 'S'};
 
@@ -73,7 +73,8 @@ static void encode_row(const struct replica_row *row, struct buf *out)
     buf_append_u64(out, row->part);
     buf_append_u32(out, row->replica);
     buf_append_u8(out, row->machine);
-    buf_append_u8(out, (u8)((row->started ? FLAG_STARTED : 0) | (row->deleting ? FLAG_DELETING : 0)));
+    buf_append_u8(out, (u8)((row->started ? FLAG_STARTED : 0) | (row->deleting ? FLAG_DELETING : 0) |
+                            (row->by_key ? FLAG_BY_KEY : 0)));
     buf_append_u32(out, row->keyspace_first);
     buf_append_u32(out, row->keyspace_count);
     buf_append_u32(out, row->keyspace);
@@ -92,6 +93,7 @@ static err decode_row(struct reader *r, struct replica_row *row)
     u8 flags = reader_u8(r);
     row->started = flags & FLAG_STARTED;
     row->deleting = flags & FLAG_DELETING;
+    row->by_key = flags & FLAG_BY_KEY;
     row->keyspace_first = reader_u32(r);
     row->keyspace_count = reader_u32(r);
     row->keyspace = reader_u32(r);

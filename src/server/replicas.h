@@ -12,6 +12,7 @@ struct replica_row {
     replica_id replica;
     u8 machine;
     bool started;  /* it may have promised something: an empty log is a lost one */
+    bool by_key;   /* its rows are in the order of their keys */
     bool deleting; /* it is no member any more: its rows go, then the row here */
     u32 keyspace_first, keyspace_count; /* of the store */
     u32 keyspace;                       /* of the core, that the partition is of */

@@ -5,6 +5,7 @@
 #include "base/search.h"
 
 #define LOOK_EVERY   (250 * NANOS_MS)
+#define MIDDLES_EVERY NANOS_SEC
 #define IN_REACH     1024   /* entries: a replica so little behind may vote or lead without holding writes up */
 #define BODY_BYTES   (256 * KIB)
 #define LOAD_LEAST   100 /* requests per second that are worth a word */
@@ -102,10 +103,32 @@ static u64 core_term(const struct cluster *c)
     return told && !MUTANT(new_core_leader_not_told) ? told->leader_term : 0;
 }
 
+/* Where a range that is too large or too busy would be halved. */
+static void tell_middle(struct cluster *c, node_id to, const struct hosted *h, const struct group_report *g)
+{
+    const u64 *settings = core_cluster(cluster_map(c))->settings;
+    struct frame f = {.type = FRAME_MIDDLE, .part = h->id};
+    struct buf key = {0};
+    u64 load = settings[CORE_SPLIT_LOAD];
+
+    if (!part_kv(h->part) || !part_span(h->part)->by_key) return;
+    if (g->bytes <= settings[CORE_SPLIT_BYTES] && (!load || g->load <= load)) return;
+    err e = part_middle(h->part, &key);
+    if (!e && key.len && to == node_config_of(c->node)->self) {
+        controller_see_middle(c, h->id, buf_str(&key));
+    } else if (!e && key.len) {
+        struct buf *out = peers_begin(c->peers, to, &f, true);
+        if (out) buf_append_str(out, buf_str(&key));
+        if (out) peers_end(c->peers);
+    }
+    buf_done(&key);
+}
+
 void reports_turn(struct cluster *c)
 {
     node_id to = cluster_core_leader(c), self = node_config_of(c->node)->self;
     u64 term = core_term(c);
+    bool tell_middles = c->now >= c->reports.middles_at;
 
     if (c->now < c->reports.next_at) return;
     c->reports.next_at = c->now + LOOK_EVERY;
@@ -114,12 +137,14 @@ void reports_turn(struct cluster *c)
     c->reports.to = to;
     c->reports.to_term = term;
     buf_clear(&c->reports.body);
+    if (tell_middles) c->reports.middles_at = c->now + MIDDLES_EVERY;
     for (u32 i = 0; i < parts_count(c->parts) && c->reports.body.len < BODY_BYTES; i++) {
         struct hosted *h = parts_at(c->parts, i);
         if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
         struct group_report *told = told_of(c, h->id);
         see_load(c, h);
         struct group_report now = look(h);
+        if (tell_middles) tell_middle(c, to, h, &now);
         if (!is_news(&now, told)) continue;
         *told = now;
         if (to == self)

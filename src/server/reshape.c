@@ -61,12 +61,12 @@ void reshape_split(struct cluster *c, const struct core_part *map, struct part *
     struct part_waiter to;
 
     if (!r) return;
-    if (part_span(p)->slot_last + 1 == map->op.slot) {
+    if (span_ends_at(part_span(p), map->op.slot, map->op.key)) {
         done(c, map);
     } else if (r->gives_up) {
         tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
     } else if (begin(c, r, ASK_SPLIT, &to)) {
-        struct part_split s = {.child = map->op.other, .slot = map->op.slot};
+        struct part_split s = {.child = map->op.other, .slot = map->op.slot, .key = map->op.key};
         node_place_of(s.child, &s.block_first, &s.block_count);
         part_split(p, &s, &to);
         touch(c, map->id);
@@ -120,7 +120,7 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
     struct part_waiter to;
 
     if (!r || !right_map) return;
-    if (part_span(left)->slot_last == right_map->slot_last) {
+    if (span_ends_at(part_span(left), (u16)(right_map->slot_last + 1), right_map->to)) {
         done(c, map);
     } else if (!h || !h->part || !raft_is_leader(part_raft(h->part))) {
         fetch_leadership(c, r, right_map);

@@ -58,6 +58,7 @@ static void note_replica(struct cluster *c, const struct core_part *p, const str
 
     node_place_of(p->id, &row.keyspace_first, &row.keyspace_count);
     if (p->id == PART_CORE) row.machine = REPLICA_CORE;
+    row.by_key = p->is_range && p->id != PART_CORE;
     if (!p->is_range) {
         row.slot_first = p->slot_first;
         row.slot_last = p->slot_last;
@@ -172,7 +173,11 @@ static node_id leader_of(const struct core_part *p)
 /* A replica here still has these rows: it is behind its split, which will make this one of itself. */
 static bool comes_by_split(struct cluster *c, const struct core_part *p)
 {
-    struct kv_span span = {.slot_first = p->slot_first, .slot_last = p->slot_last};
+    struct kv_span span = {.by_key = p->is_range,
+                           .slot_first = p->slot_first,
+                           .slot_last = p->slot_last,
+                           .from = p->from,
+                           .to = p->to};
 
     for (u32 i = 0; i < c->replicas->count; i++) {
         const struct replica_row *row = &c->replicas->rows[i];
@@ -339,6 +344,7 @@ static void take_births(struct cluster *c)
                                   .replica = parent->replica,
                                   .machine = REPLICA_REDIS,
                                   .started = true,
+                                  .by_key = parent->by_key,
                                   .keyspace = parent->keyspace};
         node_place_of(child, &row.keyspace_first, &row.keyspace_count);
         replicas_add(c->replicas, &row);

@@ -327,13 +327,14 @@ static u32 keyspaces_made(const struct core *map)
     return count - 2; /* the core's and the default one */
 }
 
+/* count 0: cut by key ranges. */
 static void make_keyspace(struct churn *c, u32 count)
 {
     struct core_command cmd = {.op = CORE_KS_CREATE, .row_count = 1};
     char name[16], partitions[16];
 
     snprintf(name, sizeof name, "k%u", c->made++);
-    snprintf(partitions, sizeof partitions, "hash:%u", count);
+    snprintf(partitions, sizeof partitions, count ? "hash:%u" : "range", count);
     cmd.name = str_of(name);
     cmd.rows[0] = (struct core_setting_row){.name = STR("partitions"), .value = str_of(partitions)};
     ask(c, &cmd, "make a keyspace", c->made - 1);
@@ -359,17 +360,20 @@ static const struct core_part *any_made_part(struct churn *c, const struct core 
     return k && k->part_count ? k->parts[prng_below(p, k->part_count)] : NULL;
 }
 
-static void split_at(struct churn *c, const struct core_part *p, u16 at)
+static void split_at(struct churn *c, const struct core_part *p, u16 slot, str key)
 {
     struct core_command cmd = {
-        .op = CORE_PART_BEGIN, .kind = CORE_OP_SPLIT, .part = p->id, .epoch = p->epoch, .slot = at};
+        .op = CORE_PART_BEGIN, .kind = CORE_OP_SPLIT, .part = p->id, .epoch = p->epoch, .slot = slot, .key = key};
     ask(c, &cmd, "split partition", p->id);
 }
 
 static void merge_from(struct churn *c, const struct core *map, const struct core_part *p)
 {
-    const struct core_part *right = core_lookup_slot(map, p->keyspace, (u16)(p->slot_last + 1));
+    const struct core_keyspace *k = core_keyspace(map, p->keyspace);
+    const struct core_part *right = NULL;
 
+    for (u32 i = 0; k && i + 1 < k->part_count; i++)
+        if (k->parts[i] == p) right = k->parts[i + 1];
     if (!right) return;
     struct core_command cmd = {
         .op = CORE_PART_BEGIN, .kind = CORE_OP_MERGE, .part = p->id, .epoch = p->epoch, .other = right->id};
@@ -380,15 +384,23 @@ static void split(struct churn *c, const struct core *map)
 {
     const struct core_part *p = any_made_part(c, map);
 
-    if (!p || p->slot_first == p->slot_last) return;
-    split_at(c, p, (u16)prng_between(world_chance(c->world, CHANCE_MEMBERS), p->slot_first + 1u, p->slot_last));
+    if (!p || (!p->is_range && p->slot_first == p->slot_last)) return;
+    struct prng *chance = world_chance(c->world, CHANCE_MEMBERS);
+    if (!p->is_range) {
+        split_at(c, p, (u16)prng_between(chance, p->slot_first + 1u, p->slot_last), STR(""));
+        return;
+    }
+    char key[24]; /* as workload/spread.c names them */
+    snprintf(key, sizeof key, "k%u:%u", p->keyspace, (u32)prng_below(chance, 24));
+    bool is_inside = str_compare(p->from, str_of(key)) < 0 && (!p->to.len || str_compare(str_of(key), p->to) < 0);
+    if (is_inside) split_at(c, p, 0, str_of(key));
 }
 
 static void merge(struct churn *c, const struct core *map)
 {
     const struct core_part *p = any_made_part(c, map);
 
-    if (p && p->slot_last + 1 < CORE_SLOTS) merge_from(c, map, p);
+    if (p) merge_from(c, map, p);
 }
 
 /* ---- steps ---- */
@@ -433,7 +445,7 @@ static void trouble(struct churn *c, const struct core *map)
     else if (kind < 40 && up) ask_node(c, CORE_NODE_DRAIN, 0, up->id, "drain node");
     else if (kind < 55 && drained) ask_node(c, CORE_NODE_REMOVE, 0, drained->id, "remove node");
     else if (kind < 62 && leaving) ask_node(c, CORE_NODE_UNDRAIN, 0, leaving->id, "undrain node");
-    else if (kind < 75 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c, (u32)prng_between(p, 4, 16));
+    else if (kind < 75 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c, chance_one_in(p, 3) ? 0 : (u32)prng_between(p, 4, 16));
     else if (kind < 80) drop_keyspace(c, map);
     else if (kind < 84) tune(c);
     else if (kind < 86) roll(w);
@@ -547,14 +559,14 @@ static const struct core_part *first_made(const struct world *w)
 bool churn_split(struct world *w)
 {
     const struct core_part *p = first_made(w);
-    if (p) split_at(w->churn, p, (u16)((p->slot_first + p->slot_last + 1) / 2));
+    if (p) split_at(w->churn, p, (u16)((p->slot_first + p->slot_last + 1) / 2), STR(""));
     return is_asking(w->churn);
 }
 
 bool churn_merge(struct world *w)
 {
     const struct core_part *p = first_made(w);
-    if (p && p->slot_last + 1 < CORE_SLOTS) merge_from(w->churn, newest_map(w), p);
+    if (p) merge_from(w->churn, newest_map(w), p);
     return is_asking(w->churn);
 }
 

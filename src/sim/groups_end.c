@@ -174,6 +174,7 @@ static void compare_group(struct world *w, struct group *g)
 {
     u64 first = 0, digest;
     u32 seen = 0;
+    bool by_key = false;
 
     for (u32 i = 0; i < g->seat_count && !w->stopped; i++) {
         struct seat *s = g->seats[i];
@@ -183,11 +184,12 @@ static void compare_group(struct world *w, struct group *g)
             return;
         }
         if (seen++ == 0) first = digest;
+        by_key = part_kv(s->part) && part_span(s->part)->by_key;
         if (digest != first) group_say(s, "differs from others in its state at rest");
     }
     world_trace(w, first);
     struct witness_log log = {
-        .part = g->part, .entries = g->entries, .count = g->count, .bytes = &g->bytes, .digest = first};
+        .part = g->part, .by_key = by_key, .entries = g->entries, .count = g->count, .bytes = &g->bytes, .digest = first};
     if (seen && !w->stopped && g->part != PART_CORE && !g->inherited && !g->reshaped)
         witness_run(w, &log);
 }

@@ -92,8 +92,10 @@ static bool replay_entry(struct world *w, struct replay *r, const struct witness
 void witness_run(struct world *w, const struct witness_log *log)
 {
     struct replay r = {.image = kvs_image_new()};
-    struct store_options so = {.part = log->part, .memory_bytes_max = 1024 * MIB};
-    struct kv_options ko = {.value_bytes_max = w->hosts[0]->config.value_bytes_max, .step_budget = 0};
+    struct store_options so = {.part = log->part, .by_key = log->by_key, .memory_bytes_max = 1024 * MIB};
+    struct kv_options ko = {.span.by_key = log->by_key,
+                            .value_bytes_max = w->hosts[0]->config.value_bytes_max,
+                            .step_budget = 0};
     struct buf reply = {0};
     u64 digest = 0;
     bool well = true;

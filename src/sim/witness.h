@@ -13,6 +13,7 @@ struct logged { /* what the first replica to apply an index saw there */
 
 struct witness_log {
     u64 part;
+    bool by_key; /* its rows are in the order of their keys */
     const struct logged *entries; /* by index - 1 */
     u64 count;
     const struct buf *bytes;

@@ -103,22 +103,50 @@ static inline bool fixture_got(struct far_end *e, const char *text)
 
 /* --- a keyspace behind the gateway --- */
 
+static inline const struct core_part *fixture_range(struct fixture *f, u32 i)
+{
+    const struct core_part *p = f->map ? core_part(f->map, f->parts[i]->hosted.id) : NULL;
+    return p && p->is_range && p->id != CORE_GROUP ? p : NULL;
+}
+
+/* A part of key ranges is what its left neighbours were split off: parts are by id, which was given out from left to right. */
+static inline void fixture_cut_range(struct fixture *f, u32 i, struct buf *rest)
+{
+    const struct core_part *p = fixture_range(f, i);
+    struct store_extents x = {0};
+
+    if (!p) return;
+    if (p->from.len) CHECK_OK(kv_state_decode(f->parts[i]->kv, buf_str(rest)));
+    buf_clear(rest);
+    if (!p->to.len) return;
+    CHECK_OK(kv_split(f->parts[i]->kv, 0, p->to, 1 + (i + 1) * 1000, 1000, rest, &x));
+    extents_done(&x);
+}
+
 static inline void fixture_open_keyspace(struct fixture *f)
 {
+    struct buf rest = {0};
+
+
     f->image = kvs_image_new();
     f->kvs = kvs_memory_open(f->image);
     for (u32 i = 0; i < f->part_count; i++) {
+        bool by_key = fixture_range(f, i) != NULL;
         struct store_options so = {.part = f->parts[i]->hosted.id,
+                                   .by_key = by_key,
                                    .keyspace_first = 1 + i * 1000,
                                    .keyspace_count = 1000,
                                    .memory_bytes_max = 256 * MIB};
-        struct kv_options ko = {.keyspace_first = so.keyspace_first,
+        struct kv_options ko = {.span.by_key = by_key,
+                                .keyspace_first = so.keyspace_first,
                                 .keyspace_count = so.keyspace_count,
                                 .value_bytes_max = f->config.value_bytes_max,
                                 .step_budget = 1000 * 1000};
         f->parts[i]->store = store_new(f->kvs, &so);
         f->parts[i]->kv = kv_new(f->parts[i]->store, &ko);
+        fixture_cut_range(f, i, &rest);
     }
+    buf_done(&rest);
     f->kv = f->parts[0]->kv;
     f->index = 100;
 }

@@ -53,6 +53,7 @@ struct slot {
     nanos wake_at; /* DEBUG SLEEP: ready then; 0 otherwise */
     u16 walk_slot; /* commands/whole.c: of the partition asked, and how many may follow it */
     u32 walk_left;
+    u64 walk_part, walk_cursor; /* the same over key ranges: who was asked, for which cursor */
     bool asked;    /* the gateway has it */
     bool ready;
     bool silent; /* CLIENT REPLY OFF or SKIP */
@@ -159,6 +160,9 @@ struct client {
     size_t held_bytes;    /* replies that wait for an earlier one */
     size_t reply_guess;   /* how long a reply of this connection may be, by what the last were */
     size_t reply_room;    /* what the slots not yet answered may need, by that guess */
+    struct {
+        u64 cursor, part;
+    } scan; /* over key ranges: the latest cursor, and who gave it */
     struct slot *barrier; /* nothing more is parsed before this one is answered */
 
     struct keyspace_routes *keyspace; /* held */

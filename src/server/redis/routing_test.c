@@ -556,9 +556,10 @@ TEST(routing, key_ranges_are_told_by_the_key)
         fixture_serve(cf.f);
         CHECK(got_begins(e, "$"));
     }
-    fixture_send(cf.f, e, "FLUSHALL\r\nRANDOMKEY\r\nSCAN 0\r\n");
+    fixture_send(cf.f, e, "FLUSHALL\r\nRANDOMKEY\r\n");
     fixture_serve(cf.f);
-    CHECK_GOT(e, "+OK\r\n$-1\r\n*2\r\n$1\r\n0\r\n*0\r\n");
+    CHECK_GOT(e, "+OK\r\n$-1\r\n");
+    CHECK_EQ(scan_all(&cf, e, 10, 1), 0);
     cluster_close(&cf);
 }
 

@@ -22,6 +22,7 @@ enum frame_type {
     FRAME_MAP = 11,
     FRAME_REPORT = 12,
     FRAME_TRANSFER = 13, /* part; body: replica:u32 that is to lead it */
+    FRAME_MIDDLE = 14,   /* part; body: a key that halves it, for who leads the core */
     FRAME_PING = 16, /* support between nodes: live/live.h */
     FRAME_PONG = 17,
 };

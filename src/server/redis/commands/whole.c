@@ -1,8 +1,8 @@
 /* Commands about a whole database, in a keyspace of several partitions. DBSIZE, KEYS and the
  * FLUSHes ask all of them. SCAN needs no memory of where it is: a cursor is a position in the
  * keyspace's order (docs/formats/keys.md), whose slot says which partition has it, today or after a
- * split. RANDOMKEY tries one partition after the other. Partitions of key ranges have each a piece
- * of every slot, so both ask all. */
+ * split. RANDOMKEY tries one partition after the other. Partitions of key ranges say themselves which cursors are
+ * theirs (kv/pieces.c), so SCAN tries one after the other, from the one that gave this connection its cursor on. */
 #include "server/redis/redis_internal.h"
 
 #include "base/mutant.h"
@@ -61,7 +61,7 @@ static void give_ok(struct gather_result *g, struct resp_writer *w)
     resp_simple(w, "OK");
 }
 
-/* --- over key ranges, whose orders run side by side --- */
+/* --- over key ranges --- */
 
 bool redis_take_scan(str reply, u64 *cursor, str *keys)
 {
@@ -71,39 +71,6 @@ bool redis_take_scan(str reply, u64 *cursor, str *keys)
     return redis_take_number(reply, '*', &number, &rest) && number == 2 &&
            redis_take_bulk(&rest, &whole, &value) && kv_scan_cursor(value, cursor) &&
            redis_take_number(rest, '*', &number, keys);
-}
-
-/* All go on where the slowest has come to. */
-static bool add_scanned(struct gather_result *g, u64 part, str reply)
-{
-    u64 cursor;
-    str keys;
-
-    (void)part;
-    if (!redis_take_scan(reply, &cursor, &keys)) return true;
-    if (cursor && (g->sum == 0 || (i64)cursor < g->sum)) g->sum = (i64)cursor;
-    buf_append_str(&g->items, keys);
-    return true;
-}
-
-/* Keys behind that place come again with the next call. */
-static void give_scanned(struct gather_result *g, struct resp_writer *w)
-{
-    u64 next = (u64)g->sum;
-    struct buf kept = {0};
-    str rest = buf_str(&g->items), whole, value;
-    u64 count = 0;
-
-    while (redis_take_bulk(&rest, &whole, &value)) {
-        if (next && store_position(value) >= next) continue;
-        buf_append_str(&kept, whole);
-        count++;
-    }
-    resp_array(w, 2);
-    resp_bulk_integer(w, g->sum);
-    resp_array(w, count);
-    buf_append_str(w->out, buf_str(&kept));
-    buf_done(&kept);
 }
 
 /* One of the partitions' keys, each with the same chance. */
@@ -126,7 +93,6 @@ static void give_drawn(struct gather_result *g, struct resp_writer *w)
 }
 
 static const struct gather_rule range_rules[] = {
-    {"scan", GATEWAY_READ, add_scanned, give_scanned, NULL},
     {"randomkey", GATEWAY_READ, draw_key, give_drawn, NULL},
 };
 
@@ -139,25 +105,30 @@ static const struct gather_rule rules[] = {
 
 /* --- one partition after the other --- */
 
-/* Ask the partition with this slot; the entry is in s->bytes. */
+/* Ask this partition; the entry is in s->bytes. */
+static void ask(struct slot *s, struct hosted *h)
+{
+    struct buf text = {0};
+
+    if (h) {
+        redis_slot_ask(s, h, GATEWAY_READ, rcbuf_from(buf_str(&s->bytes)));
+        return;
+    }
+    buf_printf(&text, "-%s\r\n", redis_absent_text);
+    redis_slot_answer(s, buf_str(&text));
+    buf_done(&text);
+}
+
 static void ask_at_slot(struct slot *s, u16 slot)
 {
     struct client *c = s->client;
     struct routes *r = c->door->routes;
-    u64 part;
-    str entry = str_from(buf_bytes(&s->bytes), s->bytes.len);
     struct hosted *h = NULL;
+    u64 part;
 
     if (routes_count(r, c->keyspace))
         h = routes_at(r, c->keyspace, routes_place_of_slot(r, c->keyspace, slot), &part);
-    if (h) {
-        redis_slot_ask(s, h, GATEWAY_READ, rcbuf_from(entry));
-        return;
-    }
-    struct buf text = {0};
-    buf_printf(&text, "-%s\r\n", redis_absent_text);
-    redis_slot_answer(s, buf_str(&text));
-    buf_done(&text);
+    ask(s, h);
 }
 
 /* This partition has nothing, perhaps the next one has. */
@@ -203,6 +174,49 @@ static void finish_scan(struct slot *s, const struct gateway_reply *reply)
     redis_slot_answer(s, buf_str(out));
 }
 
+/* Of key ranges: a partition that answers with a cursor not behind the one it was asked for has none of these keys, those to
+ * its right may. Which partition is next is looked up by its number, so that none is passed by when they split or merge:
+ * one keeps its number and where it begins as long as it is there. */
+static u32 place_of_part(struct routes *r, struct keyspace_routes *k, u64 part)
+{
+    u64 id = 0;
+
+    for (u32 at = 0; at < routes_count(r, k); at++) {
+        routes_at(r, k, at, &id);
+        if (id == part) return at;
+    }
+    return 0;
+}
+
+static void ask_at_place(struct slot *s, u32 at)
+{
+    struct client *c = s->client;
+    struct hosted *h = NULL;
+
+    if (at < routes_count(c->door->routes, c->keyspace))
+        h = routes_at(c->door->routes, c->keyspace, at, &s->walk_part);
+    ask(s, h);
+}
+
+static void finish_range_scan(struct slot *s, const struct gateway_reply *reply)
+{
+    struct client *c = s->client;
+    u64 next;
+    str keys;
+
+    if (!reply->failed && !c->gone && redis_take_scan(reply->bytes, &next, &keys)) {
+        u32 at = place_of_part(c->door->routes, c->keyspace, s->walk_part);
+        bool is_behind = next && next <= s->walk_cursor;
+        if (is_behind && at + 1 < routes_count(c->door->routes, c->keyspace)) {
+            ask_at_place(s, at + 1);
+            return;
+        }
+        c->scan.cursor = next;
+        c->scan.part = s->walk_part;
+    }
+    redis_slot_answer(s, reply->bytes);
+}
+
 static bool is_cursor(str text, u64 *out)
 {
     return kv_scan_cursor(text, out) && *out >> 48 < CORE_SLOTS;
@@ -230,6 +244,19 @@ static void walk_from(struct client *c, slot_finish_fn finish, u16 slot, struct 
     ask_at_slot(s, slot);
 }
 
+static void walk_from_cursor(struct client *c, u64 cursor, struct rcbuf *entry, size_t request_bytes)
+{
+    struct slot *s = redis_slot_push(c, request_bytes);
+    bool is_known = cursor && c->scan.cursor == cursor;
+
+    s->finish = finish_range_scan;
+    s->walk_cursor = cursor;
+    buf_append_str(&s->bytes, rcbuf_str(entry));
+    rcbuf_unref(entry);
+    c->barrier = s;
+    ask_at_place(s, is_known ? place_of_part(c->door->routes, c->keyspace, c->scan.part) : 0);
+}
+
 static const struct gather_rule *rule_of(const struct gather_rule *of, size_t count,
                                          const char *name)
 {
@@ -248,6 +275,11 @@ bool redis_submit_whole(struct client *c, const struct kv_command *cmd, const st
         rule = rule_of(range_rules, ARRAY_LEN(range_rules), cmd->name);
     if (rule) {
         redis_gather(redis_slot_push(c, request_bytes), rule, entry_of(c, cmd, header, argv, argc));
+        return true;
+    }
+    if (c->keyspace->is_range && strcmp(cmd->name, "scan") == 0) {
+        if (!kv_scan_cursor(argv[1], &cursor)) cursor = 0; /* any partition says what is wrong with it */
+        walk_from_cursor(c, cursor, entry_of(c, cmd, header, argv, argc), request_bytes);
         return true;
     }
     if (c->keyspace->is_range) return false;
