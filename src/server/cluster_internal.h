@@ -88,7 +88,8 @@ struct cluster {
         u64 part, begun; /* the left one's, and the map's epoch when it began; part 0: a free place */
         u8 asked; /* what was asked of a partition and not answered */
         nanos asked_at;
-        bool is_frozen, gives_up, is_cancelled;
+        bool is_frozen, gives_up, is_cancelled, is_unfrozen;
+        nanos freezing_since;
         struct log_pos final; /* of the right */
     } reshapes[RESHAPES_MAX];
 

@@ -5,6 +5,7 @@
 
 #define ASK_AGAIN      (2 * NANOS_SEC)
 #define TRANSFER_AGAIN NANOS_SEC
+#define FREEZE_MAX     (10 * NANOS_SEC) /* the right refuses its writes meanwhile, and a member that is gone would hold it for ever */
 
 enum { ASK_NOTHING, ASK_SPLIT, ASK_FREEZE, ASK_MERGE, ASK_CANCEL, ASK_UNFREEZE, ASK_TRANSFER };
 
@@ -95,20 +96,21 @@ static void fetch_leadership(struct cluster *c, struct reshape *r, const struct 
     peers_end(c->peers);
 }
 
+/* Unfrozen in any case: a FREEZE may stand in the right's log that is not applied yet. */
 static void give_up(struct cluster *c, struct reshape *r, const struct core_part *map, struct part *left,
                     struct part *right)
 {
     struct part_merge m = {.right = map->op.other, .final = r->final};
     struct part_waiter to;
 
-    if (!part_is_frozen(right)) {
-        tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
-    } else if (r->is_cancelled || !r->final.index) {
+    if (r->final.index && !r->is_cancelled) {
+        if (begin(c, r, ASK_CANCEL, &to)) part_merge_cancel(left, &m, &to);
+        touch(c, map->id);
+    } else if (!r->is_unfrozen) {
         if (begin(c, r, ASK_UNFREEZE, &to)) part_unfreeze(right, &to);
         touch(c, m.right);
-    } else if (begin(c, r, ASK_CANCEL, &to)) {
-        part_merge_cancel(left, &m, &to);
-        touch(c, map->id);
+    } else {
+        tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
     }
 }
 
@@ -128,7 +130,9 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
         give_up(c, r, map, left, h->part);
     } else if (!r->is_frozen) {
         if (r->asked == ASK_TRANSFER) r->asked = ASK_NOTHING;
-        if (!begin(c, r, ASK_FREEZE, &to)) return;
+        if (!r->freezing_since) r->freezing_since = c->now;
+        if (c->now > r->freezing_since + FREEZE_MAX) r->gives_up = true;
+        if (r->gives_up || !begin(c, r, ASK_FREEZE, &to)) return;
         part_freeze(h->part, map->id, &to);
         touch(c, h->id);
     } else if (begin(c, r, ASK_MERGE, &to)) {
@@ -156,4 +160,5 @@ void cluster_on_answer(struct cluster *c, const struct part_answer *a)
     if (a->status != PART_DONE) return;
     if (what == ASK_FREEZE && part_final_decode(a->reply, &r->final) == OK) r->is_frozen = true;
     if (what == ASK_CANCEL) r->is_cancelled = true;
+    if (what == ASK_UNFREEZE) r->is_unfrozen = true;
 }

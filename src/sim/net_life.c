@@ -189,11 +189,10 @@ void net_host_down(struct host *h, bool silent)
         if (n->ports[i].host == h) n->ports[i].listener = NULL;
     LIST_EACH_SAFE(l, &n->conns) {
         struct conn *c = CONTAINER_OF(l, struct conn, link);
-        for (u32 side = 0; side < 2; side++)
-            if (c->ends[side].host == h && !c->ends[side].gone) {
-                end_down(c, side, silent);
-                break; /* c may be freed; no host dials itself */
-            }
+        /* Both may be its own: a new node on a machine dials who was there before it. */
+        bool dialled = c->ends[0].host == h && !c->ends[0].gone, accepted = c->ends[1].host == h && !c->ends[1].gone;
+        if (dialled) end_down(c, 0, silent);
+        if (accepted) end_down(c, 1, silent); /* else c may be freed */
     }
 }
 
