@@ -42,6 +42,7 @@ static const struct kv_command command_table[] = {
     {"pexpiretime", 2, R | F, 1, 1, 1, cmd_pexpiretime},
     {"psetex", 4, W | M | S, 1, 1, 1, cmd_psetex},
     {"pttl", 2, R | F, 1, 1, 1, cmd_pttl},
+    {"q.scan", -3, R, 1, 1, 1, cmd_q_scan},
     {"randomkey", 1, R | KV_RANDOM, 0, 0, 0, cmd_randomkey},
     {"rename", 3, W, 1, 2, 1, cmd_rename},
     {"renamenx", 3, W | F, 1, 2, 1, cmd_renamenx},

@@ -196,6 +196,10 @@ void pieces_encode(const struct kv_db *d, struct buf *out);
 void pieces_decode(const struct kv *kv, struct kv_db *d, struct reader *r);
 /* From a cursor on; *next is 0 at the end, and for a cursor that is behind it. */
 MUST_USE err pieces_scan(const struct kv *kv, const struct kv_db *d, u64 cursor, struct kv_counting *c, u64 *next);
+/* Live or not, rows from a key on and before another (empty: to the end of what is ours), up to `count`: `next` is the key to
+ * go on at, where *more is set. */
+MUST_USE err pieces_range(const struct kv *kv, const struct kv_db *d, str from, str to, struct kv_counting *c,
+                          struct buf *next, bool *more);
 MUST_USE err pieces_any(const struct kv *kv, const struct kv_db *d, u64 chance, struct buf *key, bool *found);
 
 void kv_put_number(struct buf *out, u64 v); /* state.c: seven bits a byte, the lowest first */
@@ -289,6 +293,7 @@ void cmd_pexpireat(struct kv_call *c);
 void cmd_persist(struct kv_call *c);
 
 void cmd_scan(struct kv_call *c);
+void cmd_q_scan(struct kv_call *c);
 void cmd_keys(struct kv_call *c);
 void cmd_dbsize(struct kv_call *c);
 

@@ -387,6 +387,27 @@ err pieces_scan(const struct kv *kv, const struct kv_db *d, u64 cursor, struct k
     return OK;
 }
 
+err pieces_range(const struct kv *kv, const struct kv_db *d, str from, str to, struct kv_counting *c,
+                 struct buf *next, bool *more)
+{
+    *more = false;
+    for (u32 at = piece_of(d, from); at < d->piece_count; at++) {
+        str start = start_of_piece(kv, d, at), end = end_of_piece(kv, d, at);
+        if (str_compare(start, from) < 0) start = from;
+        if (to.len && str_compare(start, to) >= 0) return OK;
+        if (to.len && (!end.len || str_compare(to, end) < 0)) end = to;
+        if (c->stopped || c->seen >= c->count) {
+            *more = true;
+            buf_append_str(next, start);
+            return OK;
+        }
+        err e = store_scan_keys(kv->store, d->pieces[at].keyspace, start, end, c->count - c->seen, kv_count_and_visit, c,
+                                next, more);
+        if (e || *more) return e;
+    }
+    return OK;
+}
+
 /* The nth row of a piece. */
 struct nth {
     u64 left;

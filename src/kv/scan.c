@@ -8,7 +8,7 @@ struct walk {
     bool typed, any_type; /* TYPE was given, and is one that rows have */
     bool refused;         /* out of steps; an error is replied */
     struct resp_writer items;
-    size_t count;
+    size_t count, pairs;
 };
 
 static bool visit_key(void *context, str key, str value)
@@ -118,6 +118,69 @@ void cmd_scan(struct kv_call *c)
     resp_array(&c->w, 2);
     resp_bulk(&c->w, str_from(text + sizeof text - len, len));
     reply_items(&k);
+}
+
+/* Q.SCAN from to [COUNT n]: keys and values of [from, to) in the order of the keys, empty `to` without end. The answer's first
+ * element is the key to go on at, or nil. A partition answers for its own range; where that ends before `to`, its end is
+ * the key to go on at. */
+#define RANGE_COUNT 100
+#define RANGE_BYTES MIB /* a larger answer goes on in the next */
+
+static bool visit_pair(void *context, str key, str value)
+{
+    struct walk *k = context;
+    struct kv_row row;
+
+    if (!visit_key(k, key, value)) return false;
+    size_t pairs = k->count;
+    if (pairs == k->pairs) return true; /* it is not live */
+    k->pairs = pairs;
+    if (head_decode(value, &row)) resp_bulk(&k->items, row.value);
+    return k->items.out->len < RANGE_BYTES;
+}
+
+void cmd_q_scan(struct kv_call *c)
+{
+    struct walk k = {.call = c, .pattern = STR("*"), .items = {&c->kv->items, c->w.proto}};
+    const struct kv *kv = c->kv;
+    const struct kv_span *span = &kv->span;
+    struct kv_counting counting = {.visit = visit_pair, .context = &k, .count = RANGE_COUNT};
+    struct buf next = {0};
+    i64 count = RANGE_COUNT;
+    bool more;
+
+    buf_clear(k.items.out);
+    if (!span->by_key) {
+        resp_error(&c->w, "ERR Q.SCAN reads ranges of keys, and this keyspace is cut by slots; quorate ks create NAME "
+                          "partitions=range makes one that can");
+        return;
+    }
+    if (c->argc == 5 && str_is_word(c->argv[3], "count")) {
+        if (!kv_get_i64(c, c->argv[4], &count)) return;
+    } else if (c->argc != 3) {
+        count = 0;
+    }
+    if (count < 1) {
+        kv_reply_syntax_error(c);
+        return;
+    }
+    u64 rows_max = kv->options.walk_rows_max;
+    counting.count = rows_max ? u64_min((u64)count, rows_max) : (u64)count;
+    str to = c->argv[2];
+    bool is_ours = span->to.len == 0 || (to.len && str_compare(to, span->to) <= 0);
+    c->failed = pieces_range(kv, &kv->dbs[c->db], c->argv[1], is_ours ? to : span->to, &counting, &next, &more);
+    if (!k.refused && !c->failed) {
+        resp_array(&c->w, 2);
+        if (more)
+            resp_bulk(&c->w, buf_str(&next));
+        else if (!is_ours)
+            resp_bulk(&c->w, span->to);
+        else
+            resp_null(&c->w);
+        k.count *= 2;
+        reply_items(&k);
+    }
+    buf_done(&next);
 }
 
 /* One piece of the walk, or all of it. Between two pieces it is in kv->keys. */

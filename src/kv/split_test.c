@@ -381,6 +381,63 @@ TEST(split, by_key_a_scan_meets_what_is_there_all_the_time)
     }
 }
 
+static const char *next_line(char **at) { return strtok_r(NULL, "\r\n", at); }
+
+/* Goes on as the answers say, at whoever has the key. Rows have all numbers from that of `from` on. */
+static u32 read_range(struct set *s, const char *from, const char *to, u32 count)
+{
+    u32 first = (u32)strtoul(from + 1, NULL, 10), rows = 0, calls = 0;
+    char line[96], key[16];
+
+    snprintf(key, sizeof key, "%s", from);
+    do {
+        snprintf(line, sizeof line, "Q.SCAN %s %s COUNT %u", key, to, count);
+        str got = apply_at(s, &part_of(s, key)->f, 0, line);
+        char *text = mem_zalloc(got.len + 1), *at;
+        mem_copy((u8 *)text, got.at, got.len);
+        CHECK(!strcmp(strtok_r(text, "\r\n", &at), "*2"));
+        bool more = strcmp(next_line(&at), "$-1") != 0;
+        snprintf(key, sizeof key, "%s", more ? next_line(&at) : "");
+        u32 here = (u32)strtoul(next_line(&at) + 1, NULL, 10) / 2;
+        CHECK(here <= count);
+        for (u32 i = 0; i < here; i++, rows++) {
+            char want[16];
+            (void)next_line(&at);
+            snprintf(want, sizeof want, "k%04u", first + rows);
+            CHECK(!strcmp(next_line(&at), want));
+            (void)next_line(&at);
+            CHECK_EQ(next_line(&at)[0], '0' + (first + rows) % 10);
+        }
+        mem_free(text);
+        s->now_us++;
+        s->ver++;
+        CHECK(++calls < 5000);
+    } while (key[0]);
+    return rows;
+}
+
+TEST(split, by_key_ranges_are_read_in_order_over_all_parts)
+{
+    struct set s;
+    char key[16], line[64];
+
+    set_init(&s, 7, true);
+    for (u32 i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%04u", i);
+        snprintf(line, sizeof line, "SET %s %u", key, i % 10);
+        both(&s, 0, key, line);
+        if (i % 600 == 599) split_one(&s, (u32)prng_below(&s.prng, s.count));
+    }
+    CHECK(s.count > 2);
+    CHECK_EQ(read_range(&s, "k0000", "z", 100), KEYS);
+    CHECK_EQ(read_range(&s, "k0100", "k2000", 7), 1900);
+    CHECK_EQ(read_range(&s, "k0500", "k0500", 7), 0);
+    CHECK_EQ(read_range(&s, "k0511", "k0514", 1), 3);
+    str refused = apply_at(&s, &s.whole, 0, "Q.SCAN a b");
+    CHECK(memcmp(refused.at, "-ERR Q.SCAN reads ranges of keys", 32) == 0);
+    set_done(&s);
+}
+
 TEST(split, a_request_for_a_key_elsewhere_is_not_covered)
 {
     struct kv_fixture f;
@@ -438,5 +495,6 @@ TEST(split, a_tick_passes_by_keys_that_are_elsewhere)
 TEST_MAIN(RUN(split, the_parts_hold_what_the_whole_holds),
           RUN(split, by_key_the_parts_hold_what_the_whole_holds),
           RUN(split, by_key_a_scan_meets_what_is_there_all_the_time),
+          RUN(split, by_key_ranges_are_read_in_order_over_all_parts),
           RUN(split, a_request_for_a_key_elsewhere_is_not_covered),
           RUN(split, a_tick_passes_by_keys_that_are_elsewhere))

@@ -219,6 +219,8 @@ static const struct command_doc docs[] = {
      "Set a string that lives for some milliseconds"},
     {"pttl", 0, "RO access", VARIES, "2.6.0", "generic", "O(1)",
      "Milliseconds a key has left to live"},
+    {"q.scan", 0, "RO access", NULL, "7.0.0", "quorate", "O(N)",
+     "Keys and values of a range, in the order of the keys: from, to, COUNT"},
     {"q.session", 0, NULL, NULL, "7.0.0", "quorate", "by subcommand",
      "Calls that run once however often they are sent"},
     {"q.session|call", 0, NULL, NULL, "7.0.0", "quorate", "that of the command",
