@@ -416,6 +416,42 @@ static u32 read_range(struct set *s, const char *from, const char *to, u32 count
     return rows;
 }
 
+/* A fence goes, and another comes further up within the same piece: the cursor that named the first must not name it. */
+TEST(split, by_key_a_cursor_outlives_the_fence_it_named)
+{
+    struct set s;
+    struct met m = {0};
+    char key[16], line[64];
+    u64 cursor, next;
+
+    set_init(&s, 1, true);
+    for (u32 i = 0; i < 1500; i++) {
+        snprintf(line, sizeof line, "SET k%04u 1", i);
+        snprintf(key, sizeof key, "k%04u", i);
+        both(&s, 0, key, line);
+    }
+    const struct kv_db *d = &s.parts[0].f.kv->dbs[0];
+    u32 fence = (u32)strtoul((const char *)d->pieces[1].from.at + 1, NULL, 10);
+    CHECK_OK(kv_scan_db(s.parts[0].f.kv, 0, 0, 1, meet, &m, &cursor));
+    CHECK_EQ(cursor, d->pieces[1].label);
+    for (u32 i = 1; i < 1500; i++) { /* all but the first, and one behind the fence */
+        if (i == fence + 5) continue;
+        snprintf(line, sizeof line, "DEL k%04u", i);
+        snprintf(key, sizeof key, "k%04u", i);
+        both(&s, 0, key, line);
+    }
+    CHECK_EQ(d->piece_count, 1);
+    for (u32 i = 0; i < 600; i++) {
+        snprintf(key, sizeof key, "k%04u:%u", fence + 9, i);
+        snprintf(line, sizeof line, "SET %s 1", key);
+        both(&s, 0, key, line);
+    }
+    CHECK(d->piece_count > 1);
+    for (; cursor; cursor = next) CHECK_OK(kv_scan_db(s.parts[0].f.kv, 0, cursor, 1, meet, &m, &next));
+    CHECK(m.times[fence + 5] > 0);
+    set_done(&s);
+}
+
 TEST(split, by_key_ranges_are_read_in_order_over_all_parts)
 {
     struct set s;
@@ -495,6 +531,7 @@ TEST(split, a_tick_passes_by_keys_that_are_elsewhere)
 TEST_MAIN(RUN(split, the_parts_hold_what_the_whole_holds),
           RUN(split, by_key_the_parts_hold_what_the_whole_holds),
           RUN(split, by_key_a_scan_meets_what_is_there_all_the_time),
+          RUN(split, by_key_a_cursor_outlives_the_fence_it_named),
           RUN(split, by_key_ranges_are_read_in_order_over_all_parts),
           RUN(split, a_request_for_a_key_elsewhere_is_not_covered),
           RUN(split, a_tick_passes_by_keys_that_are_elsewhere))

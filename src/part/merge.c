@@ -200,6 +200,7 @@ bool merge_is_ready(struct part *p, const struct entry *e)
     if (!get_body(e->body, &m) || is_merged(p, &m) || is_cancelled(p, &m) || merge_is_frozen(p)) return true;
     struct part *right = local_right(p, m.right);
     if (right && can_take_rows(p) && is_at_its_end(right, m.final)) return true;
+    if (right && p->host.wake && !MUTANT(merge_leaves_the_right_asleep)) p->host.wake(p->host.context, m.right);
     if (right && MUTANT(merge_before_the_right_has_ended)) return can_take_rows(p) && !right->checkpoint.running;
     p->merge.waits = true;
     return false;

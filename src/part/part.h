@@ -79,6 +79,7 @@ struct part_host {
     struct part *(*replica)(void *context, u64 part); /* this node's replica of another partition; NULL: none */
     void (*born)(void *context, struct part *parent, u64 child);
     void (*gone)(void *context, u64 part);
+    void (*wake)(void *context, u64 part); /* this node's replica of another one has something to do: a turn, soon */
     /* Support between nodes; both NULL: every group has its own heartbeats. */
     struct live_support (*support_from)(void *context, node_id node);
     u64 (*support_given)(void *context, node_id node);

@@ -238,6 +238,7 @@ static err open_state(struct node *n, char *problem, size_t size)
                              .replica = node_on_replica,
                              .born = node_on_born,
                              .gone = node_on_gone,
+                             .wake = node_on_wake,
                              .support_from = node_on_support_from,
                              .support_given = node_on_support_given,
                              .log = node_on_log};

@@ -101,6 +101,13 @@ void node_on_gone(void *context, u64 part)
     if (h) parts_touch(n->parts, h);
 }
 
+void node_on_wake(void *context, u64 part)
+{
+    struct node *n = context;
+    struct hosted *h = parts_find(n->parts, part);
+    if (h) parts_touch(n->parts, h);
+}
+
 void node_on_log(void *context, enum log_level level, const char *line)
 {
     struct node *n = context;

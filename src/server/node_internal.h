@@ -51,6 +51,7 @@ const u8 *node_on_incarnation(void *context, node_id node);
 struct part *node_on_replica(void *context, u64 part);
 void node_on_born(void *context, struct part *parent, u64 child);
 void node_on_gone(void *context, u64 part);
+void node_on_wake(void *context, u64 part);
 void node_on_log(void *context, enum log_level level, const char *line);
 err node_on_frame(void *context, node_id from, const struct frame *f, str body);
 void node_on_lost(void *context, node_id peer, bool restarted);

@@ -171,6 +171,82 @@ def leadership_moves_on_request(directory):
         wait_until(moved, 20, "the other node leads", every=0.5)
 
 
+def scan_all(client, count=50):
+    found, cursor = [], b"0"
+    while True:
+        cursor, keys = client.call("SCAN", cursor, "COUNT", str(count))
+        found += [k.decode() for k in keys]
+        if cursor == b"0":
+            return found
+
+
+def range_all(client, first="", end=""):
+    """Pairs in the order of Q.SCAN, over all groups."""
+    found, key = [], first
+    while True:
+        key, items = client.call("Q.SCAN", key, end, "COUNT", "500")
+        found += [(k.decode(), v.decode()) for k, v in zip(items[::2], items[1::2])]
+        if key is None:
+            return found
+
+
+def a_range_of_keys_splits_moves_and_merges(directory):
+    """By size, by itself; at a key, by command; while nodes die and rows are read in order."""
+    rows = 5000
+    with start(os.path.join(directory, "range")) as cluster:
+        one = cluster.node(1)
+        done("settings", "merge-bytes=256KB", "split-bytes=1MB", node=one)
+        number = make_keyspace(one, "events", "partitions=range")
+
+        def groups():
+            return asked("group", "list", "events", node=one)["groups"]
+
+        def write(keys, value, node=one):
+            with node.client(timeout=20) as c:
+                c.call("SELECT", str(number))
+                for key in keys:
+                    while True:
+                        reply = c.call("SET", key, value)
+                        if not isinstance(reply, RespError):
+                            break
+                        expect(reply.name in Load.RETRIABLE, f"SET {key}: {reply}")
+        names = [f"user:{i:06d}" for i in range(rows)]
+        order = list(names)
+        random.shuffle(order)
+        write(order, "x" * 900)
+        wait_until(lambda: len(groups()) >= 4, 60, lambda: f"4 MB in ranges of 1 MB are {len(groups())} groups", every=0.5)
+        cluster.node(3).kill9()
+        write(order[:500], "y" * 900, cluster.node(2))
+        cluster.node(3).start()
+        wait_until(lambda: all(g["leader-node"] for g in groups()) and not any(g.get("operation") for g in groups()), 60,
+                   "ranges are at rest", every=0.5)
+        before = len(groups())
+        lowest = min(groups(), key=lambda g: g.get("from", ""))
+        done("group", "split", str(lowest["id"]), "at=user:000010", node=one)
+        wait_until(lambda: len(groups()) > before or any(g.get("to") == "user:000010" for g in groups()), 30,
+                   "the group is split at that key", every=0.2)
+        for node in cluster.nodes:
+            with node.client(timeout=20) as c:
+                c.call("SELECT", str(number))
+                expect(c.call("DBSIZE") == rows, f"DBSIZE on node {node.id}")
+                expect(sorted(set(scan_all(c))) == names, f"SCAN on node {node.id} misses keys")
+                pairs = range_all(c)
+                expect([k for k, _ in pairs] == names, f"Q.SCAN on node {node.id} is not all keys in order")
+                changed = set(order[:500])
+                expect(all(v == ("y" if k in changed else "x") * 900 for k, v in pairs), "a value is old")
+                expect([k for k, _ in range_all(c, "user:000005", "user:000012")] == names[5:12], "a small range")
+        with one.client(timeout=20) as c:
+            c.call("SELECT", str(number))
+            for at in range(0, rows - 100, 50):
+                for key in names[at:at + 50]:
+                    while isinstance(c.call("DEL", key), RespError):
+                        pass
+        wait_until(lambda: len(groups()) == 1, 120, lambda: f"nearly empty ranges stay {len(groups())} groups", every=0.5)
+        with cluster.node(2).client(timeout=20) as c:
+            c.call("SELECT", str(number))
+            expect([k for k, _ in range_all(c)] == names[rows - 100:], "after the merges other keys are left")
+
+
 def a_node_joins_and_another_is_drained_and_removed(directory):
     with start(os.path.join(directory, "grow")) as cluster:
         one = cluster.node(1)
@@ -369,11 +445,10 @@ def groups_that_were_split_are_backed_up_whole(directory):
                 for i in range(400):
                     wrote[(name, f"k{i:03}")] = f"v{i}".encode()
                     expect(c.call("SET", f"k{i:03}", f"v{i}") == "OK", f"a write into {name}")
-            if name == "orders":
-                group = asked("group", "list", name, node=one)["groups"][0]["id"]
-                done("group", "split", str(group), node=one)
-                wait_until(lambda n=name: len(asked("group", "list", n, node=one)["groups"]) == 3 and led(one, n), 60,
-                           f"{name} is split", every=0.2)
+            groups = asked("group", "list", name, node=one)["groups"]
+            done("group", "split", str(groups[0]["id"]), *(["at=k200"] if name == "events" else []), node=one)
+            wait_until(lambda n=name, count=len(groups) + 1: len(asked("group", "list", n, node=one)["groups"]) == count and
+                       led(one, n), 60, f"{name} is split", every=0.2)
             with one.client(timeout=20) as c:
                 c.call("SELECT", str(number))
                 for i in range(0, 400, 7):  # some rows of before the split, some of after it
@@ -545,6 +620,7 @@ CASES = [
     ("settings and pauses are taken, and refused with what would do", settings_and_pauses_are_taken),
     ("status and top show what is wrong", status_and_top_show_what_is_wrong),
     ("leadership moves on request", leadership_moves_on_request),
+    ("a range of keys splits, moves and merges", a_range_of_keys_splits_moves_and_merges),
     ("a node joins, another is drained and removed, nothing is lost", a_node_joins_and_another_is_drained_and_removed),
     ("backups under load are one cut and restore elsewhere", backups_under_load_are_consistent_and_restore_elsewhere),
     ("groups that were split are backed up whole", groups_that_were_split_are_backed_up_whole),
