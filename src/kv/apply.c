@@ -16,9 +16,11 @@ static err apply_command(struct kv_call *c, str body)
         entry_command_done(&cmd);
         return ERR_MALFORMED;
     }
+    struct kv_span span;
     c->argv = cmd.argv;
     c->argc = cmd.argc;
     c->db = cmd.db;
+    (void)kv_for_take(&c->argv, &c->argc, &span); /* kv_covers has looked at it */
     if (kv_charge(c, cmd.argc)) kv_run(c);
     entry_command_done(&cmd);
     return c->failed;

@@ -144,6 +144,19 @@ u64 kv_bytes(const struct kv *kv);     /* of their keys and values; by key only,
 
 const struct kv_span *kv_span(const struct kv *kv);
 bool kv_spans_meet(const struct kv_span *a, const struct kv_span *b);
+bool kv_spans_equal(const struct kv_span *a, const struct kv_span *b);
+
+/* A command about a whole database is meant for a partition as the asker knows it: it may stand behind KV_FOR_WORDS words that
+ * say for which span, and is not covered by a partition that has another one by now. Half an answer is none. */
+#define KV_FOR       "q.for"
+#define KV_FOR_WORDS 4
+struct kv_for {
+    char text[2][8];
+    str words[KV_FOR_WORDS];
+};
+void kv_for_make(const struct kv_span *span, struct kv_for *out); /* borrows the span's keys */
+/* Is it such a command? Then its span, borrowed, and *argv and *argc are those of the command itself. */
+bool kv_for_take(const str **argv, u32 *argc, struct kv_span *span);
 /* It has all slots as when it was new: it was never given some, split or merged. */
 bool kv_is_unbounded(const struct kv *kv);
 /* These slots are its own from now on. False: it is not unbounded, or holds keys already; nothing changed. */

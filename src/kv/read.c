@@ -11,14 +11,18 @@ static err read_command(struct kv_call *c, str body)
 
     err e = entry_decode_command(&r, &cmd);
     if (e) return e;
-    const struct kv_command *row = kv_command_find(cmd.argv[0]);
+    const str *argv = cmd.argv;
+    u32 argc = cmd.argc;
+    struct kv_span span;
+    (void)kv_for_take(&argv, &argc, &span); /* kv_covers has looked at it */
+    const struct kv_command *row = kv_command_find(argv[0]);
     if (reader_left(&r) || cmd.db >= KV_DATABASES)
         e = ERR_MALFORMED;
     else if (row && row->flags & KV_WRITE)
         e = ERR_INVALID;
     if (!e) {
-        c->argv = cmd.argv;
-        c->argc = cmd.argc;
+        c->argv = argv;
+        c->argc = argc;
         c->db = cmd.db;
         c->in_pieces = c->kv->options.walk_rows_max > 0;
         kv_run(c);

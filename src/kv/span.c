@@ -4,8 +4,11 @@
 #include "kv/kv_internal.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/mutant.h"
 #include "base/search.h"
+
+#include <stdio.h>
 
 bool kv_has_all_keys(const struct kv *kv)
 {
@@ -28,6 +31,43 @@ bool kv_spans_meet(const struct kv_span *a, const struct kv_span *b)
 {
     if (!a->by_key) return a->slot_first <= b->slot_last && b->slot_first <= a->slot_last;
     return (!b->to.len || str_compare(a->from, b->to) < 0) && (!a->to.len || str_compare(b->from, a->to) < 0);
+}
+
+bool kv_spans_equal(const struct kv_span *a, const struct kv_span *b)
+{
+    if (a->by_key != b->by_key) return false;
+    if (!a->by_key) return a->slot_first == b->slot_first && a->slot_last == b->slot_last;
+    return str_equal(a->from, b->from) && str_equal(a->to, b->to);
+}
+
+void kv_for_make(const struct kv_span *span, struct kv_for *out)
+{
+    out->words[0] = STR(KV_FOR);
+    out->words[1] = span->by_key ? STR("keys") : STR("slots");
+    out->words[2] = span->from;
+    out->words[3] = span->to;
+    if (span->by_key) return;
+    for (u32 i = 0; i < 2; i++) {
+        int len = snprintf(out->text[i], sizeof out->text[i], "%u", i ? span->slot_last : span->slot_first);
+        out->words[2 + i] = str_from(out->text[i], (size_t)len);
+    }
+}
+
+bool kv_for_take(const str **argv, u32 *argc, struct kv_span *span)
+{
+    const str *a = *argv;
+    i64 first = 0, last = 0;
+
+    if (LIKELY(*argc <= KV_FOR_WORDS || !str_equal(a[0], STR(KV_FOR)))) return false;
+    *span = (struct kv_span){.by_key = str_equal(a[1], STR("keys")), .from = a[2], .to = a[3]};
+    if (!span->by_key) {
+        if (!str_to_i64(a[2], &first) || !str_to_i64(a[3], &last)) return false;
+        span->slot_first = (u16)first;
+        span->slot_last = (u16)last;
+    }
+    *argv += KV_FOR_WORDS;
+    *argc -= KV_FOR_WORDS;
+    return true;
 }
 
 bool kv_is_unbounded(const struct kv *kv) { return kv->generation == 0 && kv_has_all_keys(kv); }
@@ -169,16 +209,19 @@ static bool command_is_ours(const struct kv *kv, const struct entry_command *c)
 {
     enum { INLINE = 64 };
     u32 inline_keys[INLINE], *keys = inline_keys;
-    const struct kv_command *row = kv_command_find(c->argv[0]);
-    bool ours = true;
+    const str *argv = c->argv;
+    u32 argc = c->argc;
+    struct kv_span span;
+    bool ours = !kv_for_take(&argv, &argc, &span) || kv_spans_equal(&span, &kv->span) || MUTANT(whole_of_any_span);
+    const struct kv_command *row = kv_command_find(argv[0]);
 
-    if (!row) return true; /* the reply is an error, wherever */
-    u32 count = kv_command_keys(row, c->argv, c->argc, keys, INLINE);
+    if (!row) return ours; /* the reply is an error, wherever */
+    u32 count = kv_command_keys(row, argv, argc, keys, INLINE);
     if (count > INLINE) {
         keys = mem_zalloc_array(count, sizeof *keys);
-        kv_command_keys(row, c->argv, c->argc, keys, count);
+        kv_command_keys(row, argv, argc, keys, count);
     }
-    for (u32 i = 0; i < count && ours; i++) ours = kv_has_key(kv, c->argv[keys[i]]);
+    for (u32 i = 0; i < count && ours; i++) ours = kv_has_key(kv, argv[keys[i]]);
     if (keys != inline_keys) mem_free(keys);
     return ours;
 }
@@ -195,11 +238,21 @@ static bool commands_are_ours(const struct kv *kv, struct reader *r, u32 count)
     return true;
 }
 
+/* Without decoding all of it: is its first word KV_FOR? */
+static bool is_for_a_span(u8 op, str body)
+{
+    enum { WORD = 1 + 4 + 4 }; /* behind db, argc and the word's length */
+    size_t len = sizeof KV_FOR - 1;
+
+    return op == ENTRY_COMMAND && body.len > WORD + len && get_u32(body.at + WORD - 4) == len &&
+           mem_equal(body.at + WORD, KV_FOR, len);
+}
+
 bool kv_covers(const struct kv *kv, u8 op, str body)
 {
     struct reader r = reader_of(body);
 
-    if (LIKELY(kv_has_all_keys(kv))) return true;
+    if (LIKELY(kv_has_all_keys(kv)) && !is_for_a_span(op, body)) return true;
     if (op == ENTRY_COMMAND) return commands_are_ours(kv, &r, 1);
     if (op != ENTRY_EXEC) return true;
     for (u32 watches = reader_u32(&r); watches && !r.bad; watches--) {

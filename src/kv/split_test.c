@@ -505,6 +505,48 @@ TEST(split, a_request_for_a_key_elsewhere_is_not_covered)
     fixture_done(&f);
 }
 
+/* What is asked of a whole database by an older map would be answered for half of it. */
+TEST(split, a_command_about_all_is_for_the_span_it_names)
+{
+    for (u32 by_key = 0; by_key < 2; by_key++) {
+        struct set s;
+        struct kv_for before, now;
+        struct kv_span whole = {.from = STR(""), .to = STR("")};
+        set_init(&s, 3, by_key);
+        struct kv *kv = s.parts[0].f.kv;
+        kv_span_copy(&whole, kv_span(kv));
+        kv_for_make(&whole, &before);
+        for (u32 round = 0; round < 2; round++) {
+            str words[KV_FOR_WORDS + 1] = {before.words[0], before.words[1], before.words[2], before.words[3], STR("DBSIZE")};
+            struct buf body = {0};
+            entry_encode_command(0, words, ARRAY_LEN(words), &body);
+            CHECK_EQ(kv_covers(kv, ENTRY_COMMAND, buf_str(&body)), round == 0);
+            if (round == 0) {
+                char key[16], line[64];
+                for (u32 i = 0; i < 50; i++) {
+                    snprintf(key, sizeof key, "k%04u", i);
+                    snprintf(line, sizeof line, "SET %s 1", key);
+                    both(&s, 0, key, line);
+                }
+                while (s.count == 1) split_one(&s, 0);
+            }
+            kv_for_make(kv_span(kv), &now);
+            for (u32 i = 0; i < KV_FOR_WORDS; i++) words[i] = now.words[i];
+            buf_clear(&body);
+            entry_encode_command(0, words, ARRAY_LEN(words), &body);
+            CHECK(kv_covers(kv, ENTRY_COMMAND, buf_str(&body)));
+            struct buf out = {0};
+            bool need_tick;
+            CHECK_OK(kv_read(kv, ENTRY_COMMAND, 0, buf_str(&body), s.now_us, 1, &out, &need_tick));
+            CHECK(buf_bytes(&out)[0] == ':');
+            buf_done(&out);
+            buf_done(&body);
+        }
+        kv_span_done(&whole);
+        set_done(&s);
+    }
+}
+
 /* The expired keys a leader found before the split may stand in a TICK behind it. */
 TEST(split, a_tick_passes_by_keys_that_are_elsewhere)
 {
@@ -533,5 +575,6 @@ TEST_MAIN(RUN(split, the_parts_hold_what_the_whole_holds),
           RUN(split, by_key_a_scan_meets_what_is_there_all_the_time),
           RUN(split, by_key_a_cursor_outlives_the_fence_it_named),
           RUN(split, by_key_ranges_are_read_in_order_over_all_parts),
+          RUN(split, a_command_about_all_is_for_the_span_it_names),
           RUN(split, a_request_for_a_key_elsewhere_is_not_covered),
           RUN(split, a_tick_passes_by_keys_that_are_elsewhere))

@@ -257,8 +257,13 @@ void redis_submit_data(struct client *c, const struct kv_command *cmd, const str
     struct slot *s = redis_slot_push(c, request_bytes);
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
     if (answers_briefly(cmd, argv, argc)) redis_slot_expect_short(s);
-    redis_slot_ask(s, h, is_write ? GATEWAY_WRITE : GATEWAY_READ,
-                   redis_command_entry(c->door, is_write, header, c->db, argv, argc));
+    struct rcbuf *entry = redis_command_entry(c->door, is_write, header, c->db, argv, argc);
+    if (UNLIKELY(redis_is_whole(cmd)) && routes_map(c->door->routes)) {
+        struct rcbuf *whole = redis_entry_for(c->door, rcbuf_str(entry), h->id);
+        rcbuf_unref(entry);
+        entry = whole;
+    }
+    redis_slot_ask(s, h, is_write ? GATEWAY_WRITE : GATEWAY_READ, entry);
 }
 
 bool redis_dispatch(struct client *c, const str *argv, u32 argc, size_t request_bytes)

@@ -31,6 +31,7 @@ struct gather {
     struct gather_result result;
     u32 asked, answered, failed;
     bool ended;  /* asks nobody any more */
+    bool again;  /* a partition was split or merged: what the others said may be half of it, or twice */
     bool enough; /* nor would more replies change its own */
     bool names_differ;
     u64 failed_part;
@@ -139,6 +140,16 @@ static void finish(struct gather *g)
 
 static void on_answer(struct gateway_request *req, const struct gateway_reply *reply);
 
+static bool is_moved(const struct gateway_request *req)
+{
+    const struct gather_ask *a = CONTAINER_OF(req, struct gather_ask, req);
+    struct entry e;
+
+    err bad = entry_decode(rcbuf_str(req->entry), &e);
+    assert(!bad); /* we wrote it */
+    return redis_entry_moved(a->gather->slot->client->door, a->part, req->kind, &e);
+}
+
 static void ask(struct gather *g, struct gather_ask *a, struct hosted *h, u64 part, u64 index)
 {
     struct client *c = g->slot->client;
@@ -147,7 +158,8 @@ static void ask(struct gather *g, struct gather_ask *a, struct hosted *h, u64 pa
     a->order = redis_order_of(c, part);
     a->order->under_way++;
     a->req.kind = g->rule->kind;
-    a->req.entry = g->entry.len ? rcbuf_from(buf_str(&g->entry)) : NULL;
+    a->req.entry = g->entry.len ? redis_entry_for(c->door, buf_str(&g->entry), part) : NULL;
+    a->req.moved = g->entry.len ? is_moved : NULL;
     a->req.index = index;
     a->req.replicas = g->replicas;
     a->req.order = &a->order->order;
@@ -183,6 +195,22 @@ static bool next(struct gather *g, struct hosted **h, u64 *part, u64 *index)
     return true;
 }
 
+/* All of them, as they are now: each of these commands may be done twice. */
+static bool begin_again(struct gather *g)
+{
+    if (g->slot->client->gone || node_now(g->slot->client->door->node) > g->deadline) return false;
+    routes_walk_done(&g->walk);
+    g->walk = (struct route_walk){0};
+    buf_clear(&g->result.items);
+    buf_clear(&g->error);
+    g->result.sum = 0;
+    g->result.count = 0;
+    g->result.too_big = false;
+    g->asked = g->answered = g->failed = 0;
+    g->ended = g->enough = g->again = g->names_differ = false;
+    return true;
+}
+
 /* Ask as many as may be under way; the end when nobody is left. */
 static void pump(struct gather *g)
 {
@@ -203,7 +231,11 @@ static void pump(struct gather *g)
         g->answered++;
         note_failure(g, part, STR("-NOQUORUM this node has not heard of the partition yet"));
     }
-    if (!is_under_way(g)) finish(g);
+    if (is_under_way(g)) return;
+    if (g->again && begin_again(g))
+        pump(g);
+    else
+        finish(g);
 }
 
 static void let_go(struct gather_ask *a)
@@ -235,6 +267,7 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     let_go(a);
     if (reply->index) a->order->last_index = u64_max(a->order->last_index, reply->index);
     note_answer(g, a, reply);
+    if (reply->moved) g->again = g->ended = true;
     if (g->enough) cancel_all(g);
     pump(g);
 }

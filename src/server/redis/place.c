@@ -156,6 +156,61 @@ static bool first_exec_key(struct reader *r, struct entry_command *c, str *key)
     return false;
 }
 
+static bool span_of(const struct redis_door *d, u64 part, struct kv_span *out)
+{
+    const struct core *map = routes_map(d->routes);
+    const struct core_part *p = map ? core_part(map, part) : NULL;
+
+    if (!p) return false;
+    *out = (struct kv_span){.by_key = p->is_range,
+                            .slot_first = p->slot_first,
+                            .slot_last = p->slot_last,
+                            .from = p->from,
+                            .to = p->to};
+    return true;
+}
+
+struct rcbuf *redis_entry_for(struct redis_door *d, str entry, u64 part)
+{
+    struct entry_command c;
+    struct kv_span span;
+    struct kv_for words;
+    struct entry e;
+    struct buf out = {0};
+
+    err bad = entry_decode(entry, &e);
+    assert(!bad); /* we wrote it */
+    struct reader r = reader_of(e.body);
+    if (e.op != ENTRY_COMMAND || !span_of(d, part, &span)) return rcbuf_from(entry);
+    bad = entry_decode_command(&r, &c);
+    assert(!bad);
+    str *argv = mem_zalloc_array(KV_FOR_WORDS + c.argc, sizeof *argv);
+    kv_for_make(&span, &words);
+    for (u32 i = 0; i < KV_FOR_WORDS; i++) argv[i] = words.words[i];
+    for (u32 i = 0; i < c.argc; i++) argv[KV_FOR_WORDS + i] = c.argv[i];
+    entry_encode_command(c.db, argv, KV_FOR_WORDS + c.argc, &out);
+    e.body = buf_str(&out);
+    struct buf whole = {0};
+    entry_encode_header(&e, &whole);
+    buf_append_str(&whole, e.body);
+    struct rcbuf *made = rcbuf_from(buf_str(&whole));
+    buf_done(&whole);
+    buf_done(&out);
+    mem_free(argv);
+    entry_command_done(&c);
+    return made;
+}
+
+static bool is_other_span(struct redis_door *d, u64 part, const struct entry_command *c)
+{
+    const str *argv = c->argv;
+    u32 argc = c->argc;
+    struct kv_span meant, now;
+
+    if (!kv_for_take(&argv, &argc, &meant)) return false;
+    return !span_of(d, part, &now) || !kv_spans_equal(&meant, &now);
+}
+
 bool redis_entry_moved(struct redis_door *d, u64 part, enum gateway_kind kind,
                        const struct entry *e)
 {
@@ -168,7 +223,7 @@ bool redis_entry_moved(struct redis_door *d, u64 part, enum gateway_kind kind,
         found = first_exec_key(&r, &c, &key);
     else if (e->op == ENTRY_COMMAND && !entry_decode_command(&r, &c))
         found = first_key(&c, kind == GATEWAY_WATCH, &key);
-    bool moved = found && !routes_covers(d->routes, part, key);
+    bool moved = (found && !routes_covers(d->routes, part, key)) || is_other_span(d, part, &c);
     entry_command_done(&c);
     return moved;
 }
@@ -187,6 +242,10 @@ bool redis_slot_ask_elsewhere(struct slot *s, struct rcbuf *entry)
     assert(!bad);
     r = reader_of(e.body);
     if (e.op != ENTRY_COMMAND || entry_decode_command(&r, &args)) return false;
+    if (str_equal(args.argv[0], STR(KV_FOR))) { /* it would be asked of several now */
+        entry_command_done(&args);
+        return false;
+    }
     struct place p = redis_place(c, kv_command_find(args.argv[0]), args.argv, args.argc);
     if (p.verdict == PLACE_HERE) {
         c->barrier = s; /* what comes next must not pass it */

@@ -69,6 +69,8 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes);
 void redis_slot_expect_short(struct slot *s);
 /* Give the entry to the partition's gateway; its answer fills the slot. Takes over the entry's reference. */
 void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, struct rcbuf *entry);
+/* The entry of a command about a whole database, for the partition as the map knows it (KV_FOR). */
+struct rcbuf *redis_entry_for(struct redis_door *d, str entry, u64 part);
 /* The entry of a slot that was not done where it was asked goes to where it belongs by now. false: it cannot without
  * overtaking, or being overtaken by, others of its connection. */
 bool redis_slot_ask_elsewhere(struct slot *s, struct rcbuf *entry);
@@ -343,6 +345,7 @@ bool redis_submit_whole(struct client *c, const struct kv_command *cmd,
                         const struct entry *header, const str *argv, u32 argc,
                         size_t request_bytes);
 /* The cursor of a reply to SCAN, and its keys, one bulk after the other. */
+bool redis_is_whole(const struct kv_command *cmd); /* about a whole database: it names no key */
 bool redis_take_scan(str reply, u64 *cursor, str *keys);
 
 /* --- commands/transaction.c --- */

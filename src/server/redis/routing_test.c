@@ -524,6 +524,41 @@ TEST(routing, what_was_sent_by_an_older_map_goes_on_to_the_new_place)
     cluster_close(&cf);
 }
 
+/* A partition was split: what is meant for all of it is not done for half of it, but again, for both. */
+TEST(routing, what_is_about_all_begins_again_after_a_split)
+{
+    struct cluster_fixture cf = cluster_open();
+    struct far_end *e = fixture_connect(cf.f);
+    u64 first = cluster_part(&cf, ORDERS, 0);
+
+    fixture_send(cf.f, e, "SELECT 16\r\nDBSIZE\r\n");
+    CHECK_EQ(cf.f->request_count, 4);
+    CHECK(!cf.f->requests[0]->moved(cf.f->requests[0]));
+    cluster_split(&cf, first, 1000, (str){0});
+    cluster_host_all(&cf);
+    routes_look(cf.f->door->routes);
+    CHECK(cf.f->requests[0]->moved(cf.f->requests[0]));
+    give_back(cf.f, 0);
+    CHECK_EQ(cf.f->request_count, 9);
+    for (u32 i = 4; i < 9; i++) {
+        CHECK_EQ(cf.f->asked_part[i], cluster_part(&cf, ORDERS, i - 4));
+        fixture_answer(cf.f, i, ":2\r\n");
+    }
+    CHECK_GOT(e, "+OK\r\n:10\r\n");
+
+    fixture_send(cf.f, e, "FLUSHDB\r\n");
+    u32 from = cf.f->request_count - 5;
+    for (u32 i = 0; i < 4; i++) fixture_answer(cf.f, from + i, "+OK\r\n");
+    cluster_split(&cf, cluster_part(&cf, ORDERS, 4), 15000, (str){0});
+    cluster_host_all(&cf);
+    routes_look(cf.f->door->routes);
+    give_back(cf.f, from + 4);
+    CHECK_EQ(cf.f->request_count, from + 5 + 6);
+    for (u32 i = 0; i < 6; i++) fixture_answer(cf.f, from + 5 + i, "+OK\r\n");
+    CHECK_GOT(e, "+OK\r\n");
+    cluster_close(&cf);
+}
+
 TEST(routing, key_ranges_are_told_by_the_key)
 {
     struct cluster_fixture cf = cluster_open();
@@ -681,6 +716,7 @@ TEST_MAIN(RUN(routing, a_key_goes_to_the_partition_of_its_slot),
           RUN(routing, whole_databases_over_several_partitions_look_like_one),
           RUN(routing, a_split_moves_the_keys_of_the_upper_half),
           RUN(routing, what_was_sent_by_an_older_map_goes_on_to_the_new_place),
+          RUN(routing, what_is_about_all_begins_again_after_a_split),
           RUN(routing, key_ranges_are_told_by_the_key), RUN(routing, the_keys_of_a_slot),
           RUN(routing, wait_is_about_all_partitions_written),
           RUN(routing, wait_does_not_fail_for_partitions_that_are_gone),

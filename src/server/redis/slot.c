@@ -188,7 +188,7 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
 
     s->order->last_index = u64_max(s->order->last_index, reply->index);
     come_back(s);
-    if (UNLIKELY(reply->moved) && redis_slot_ask_elsewhere(s, reply->moved)) return;
+    if (UNLIKELY(reply->moved) && !s->finish && redis_slot_ask_elsewhere(s, reply->moved)) return;
     note_time_out(s, reply);
     if (s->finish) {
         routes_look(s->client->door->routes); /* it may ask another partition */

@@ -94,8 +94,9 @@ static void ask_from(struct slot *s, u64 cursor)
     for (u64 left = cursor; split == 0 || left; left /= 10) split++;
     str words[] = {STR("SCAN"), str_from(buf_bytes(&text), split), STR("COUNT"),
                    str_from(buf_bytes(&text) + split, text.len - split)};
-    redis_slot_ask(s, h, GATEWAY_READ,
-                   redis_command_entry(c->door, false, &header, c->db, words, 4));
+    struct rcbuf *scan = redis_command_entry(c->door, false, &header, c->db, words, 4);
+    redis_slot_ask(s, h, GATEWAY_READ, redis_entry_for(c->door, rcbuf_str(scan), h->id));
+    rcbuf_unref(scan);
     buf_done(&text);
 }
 

@@ -7,6 +7,11 @@
 
 #include "base/mutant.h"
 
+bool redis_is_whole(const struct kv_command *cmd)
+{
+    return cmd->first_key == 0 && !(cmd->flags & KV_MOVABLE);
+}
+
 /* --- sums and lists --- */
 
 static bool add_number(struct gather_result *g, u64 part, str reply)
@@ -111,7 +116,7 @@ static void ask(struct slot *s, struct hosted *h)
     struct buf text = {0};
 
     if (h) {
-        redis_slot_ask(s, h, GATEWAY_READ, rcbuf_from(buf_str(&s->bytes)));
+        redis_slot_ask(s, h, GATEWAY_READ, redis_entry_for(s->client->door, buf_str(&s->bytes), h->id));
         return;
     }
     buf_printf(&text, "-%s\r\n", redis_absent_text);
@@ -136,6 +141,10 @@ static void finish_random_key(struct slot *s, const struct gateway_reply *reply)
 {
     struct client *c = s->client;
     struct routes *r = c->door->routes;
+    if (reply->moved && !c->gone) { /* split or merged meanwhile */
+        ask_at_slot(s, s->walk_slot);
+        return;
+    }
     bool is_nil = reply->bytes.len == 5 || (reply->bytes.len == 3 && reply->bytes.at[0] == '_');
 
     if (reply->failed || !is_nil || !s->walk_left || c->gone || routes_count(r, c->keyspace) == 0) {
@@ -159,6 +168,10 @@ static void finish_scan(struct slot *s, const struct gateway_reply *reply)
                   mem_equal(reply->bytes.at, ended, head);
     u32 next = CORE_SLOTS;
 
+    if (reply->moved && !c->gone) {
+        ask_at_slot(s, s->walk_slot);
+        return;
+    }
     if (at_end && routes_count(r, c->keyspace) && !MUTANT(scan_ends_with_its_partition))
         next = routes_slot_after(r, c->keyspace, s->walk_slot);
     if (next == CORE_SLOTS) {
@@ -204,6 +217,10 @@ static void finish_range_scan(struct slot *s, const struct gateway_reply *reply)
     u64 next;
     str keys;
 
+    if (reply->moved && !c->gone) {
+        ask_at_place(s, place_of_part(c->door->routes, c->keyspace, s->walk_part));
+        return;
+    }
     if (!reply->failed && !c->gone && redis_take_scan(reply->bytes, &next, &keys)) {
         u32 at = place_of_part(c->door->routes, c->keyspace, s->walk_part);
         bool is_behind = next && next <= s->walk_cursor;
