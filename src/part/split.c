@@ -214,7 +214,7 @@ bool part_covers(const struct part *p, const struct kv_span *span)
     if (p->split.child) return true; /* it is about to be born here */
     if (store_was_cut(p->store)) return store_covers_slots(p->store, span->slot_first, span->slot_last);
     /* A replica that joins and was sent nothing yet has nothing; a founding one has, though its first checkpoint is to come. */
-    if (part_is_empty(p) && p->options.members.count == 0 && raft_last(p->raft).index == 0) return false;
+    if (part_is_empty(p) && p->joins && raft_last(p->raft).index == 0) return false;
     const struct kv_span *own = part_span(p);
     return own->slot_first <= span->slot_last && span->slot_first <= own->slot_last;
 }
