@@ -1,5 +1,6 @@
 /* What this node tells the leader of the core about the groups it leads: only what changed since it was told, so groups at
- * rest cost nothing on the wire. */
+ * rest cost nothing on the wire. And only those are looked at that took a turn since the last look, so they cost nothing
+ * here: whatever there is to tell of a group comes of a turn of it. */
 #include "server/cluster_internal.h"
 
 #include "base/search.h"
@@ -9,17 +10,15 @@
 #define BODY_BYTES   (256 * KIB)
 #define LOAD_LEAST   100 /* requests per second that are worth a word */
 
-/* Requests per second, evened over a few looks. */
+/* Requests per second, evened over a few looks. All that came since it was looked at came since the latest look. */
 static void see_load(struct cluster *c, struct hosted *h)
 {
     const struct part_stats *s = part_stats(h->part);
     u64 requests = s->proposed + s->reads_lease + s->reads_index, more = requests - h->requests;
-    nanos since = c->now - h->requests_at;
+    nanos since = c->now - c->reports.looked_at;
 
-    if (h->requests_at && since && requests >= h->requests)
-        h->load = (3 * h->load + more * NANOS_SEC / since) / 4;
+    if (since && requests >= h->requests) h->load = (3 * h->load + more * NANOS_SEC / since) / 4;
     h->requests = requests;
-    h->requests_at = c->now;
 }
 
 static void see_caught_up(struct part *p, struct group_report *g)
@@ -102,30 +101,53 @@ static u64 core_term(const struct cluster *c)
     return told && !MUTANT(new_core_leader_not_told) ? told->leader_term : 0;
 }
 
+void reports_forget(struct cluster *c)
+{
+    c->reports.told_count = 0;
+    for (u32 i = 0; i < parts_count(c->parts); i++) parts_note_worked(c->parts, parts_at(c->parts, i));
+}
+
+static void tell(struct cluster *c, struct hosted *h)
+{
+    node_id self = node_config_of(c->node)->self;
+
+    if (!h->part || !raft_is_leader(part_raft(h->part))) {
+        h->load = 0;
+        return;
+    }
+    struct group_report *told = told_of(c, h->id);
+    see_load(c, h);
+    struct group_report now = look(h);
+    if (!is_news(&now, told)) return;
+    *told = now;
+    if (c->reports.to == self)
+        controller_see(c, self, &now);
+    else
+        group_report_encode(&now, &c->reports.body);
+}
+
 void reports_turn(struct cluster *c)
 {
-    node_id to = cluster_core_leader(c), self = node_config_of(c->node)->self;
-    u64 term = core_term(c);
+    struct list batch;
 
     if (c->now < c->reports.next_at) return;
     c->reports.next_at = c->now + LOOK_EVERY;
+    node_id to = cluster_core_leader(c);
+    u64 term = core_term(c);
     if (!to || !cluster_is_founded(c)) return;
-    if (to != c->reports.to || term != c->reports.to_term) c->reports.told_count = 0; /* it knows nothing */
+    if (to != c->reports.to || term != c->reports.to_term) reports_forget(c); /* it knows nothing */
     c->reports.to = to;
     c->reports.to_term = term;
     buf_clear(&c->reports.body);
-    for (u32 i = 0; i < parts_count(c->parts) && c->reports.body.len < BODY_BYTES; i++) {
-        struct hosted *h = parts_at(c->parts, i);
-        if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
-        struct group_report *told = told_of(c, h->id);
-        see_load(c, h);
-        struct group_report now = look(h);
-        if (!is_news(&now, told)) continue;
-        *told = now;
-        if (to == self)
-            controller_see(c, self, &now);
-        else
-            group_report_encode(&now, &c->reports.body);
+    list_init(&batch);
+    list_splice(&batch, parts_worked(c->parts));
+    for (struct list *l; c->reports.body.len < BODY_BYTES && (l = list_first(&batch));) {
+        struct hosted *h = CONTAINER_OF(l, struct hosted, worked);
+        list_remove(l);
+        tell(c, h);
+        if (h->load) parts_note_worked(c->parts, h); /* until it has faded */
     }
-    if (c->reports.body.len && !send(c, to)) c->reports.told_count = 0;
+    list_splice(parts_worked(c->parts), &batch);
+    c->reports.looked_at = c->now;
+    if (c->reports.body.len && !send(c, to)) reports_forget(c);
 }
