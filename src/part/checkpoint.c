@@ -134,11 +134,10 @@ void checkpoint_found_space(struct part *p)
     p->checkpoint.no_space = false;
 }
 
-/* Most groups are at rest by their checkpoint, and there may be thousands: their queues begin anew. */
+/* Most groups are at rest by their checkpoint, and there may be thousands: their queues begin anew. Those of the log do
+ * at each of its writes. */
 static void trim_queues(struct part *p)
 {
-    fifo_trim(&p->log.staged);
-    fifo_trim(&p->log.held);
     fifo_trim(&p->submit.queue);
     fifo_trim(&p->submit.pending);
     fifo_trim(&p->read.ready);
