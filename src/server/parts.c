@@ -23,6 +23,7 @@ struct parts {
     struct list ready, on_log, worked;
     u64 durable_seen;
     u64 changes; /* of which partitions there are */
+    u64 turns;
     nanos pressed_at; /* when a checkpoint was last asked for to make room */
 };
 
@@ -85,6 +86,11 @@ u32 parts_count(const struct parts *ps)
 u64 parts_changes(const struct parts *ps)
 {
     return ps->changes;
+}
+
+u64 parts_turns(const struct parts *ps)
+{
+    return ps->turns;
 }
 
 struct hosted *parts_at(struct parts *ps, u32 i)
@@ -397,6 +403,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
 {
     nanos at = NANOS_NEVER;
 
+    ps->turns++;
     if (h->gateway) {
         gateway_turn(h->gateway, now);
         at = gateway_deadline(h->gateway);

@@ -75,6 +75,7 @@ u32 parts_count(const struct parts *ps);
 struct hosted *parts_at(struct parts *ps, u32 i); /* by id */
 /* One more whenever a partition comes or goes: what was found before may be gone. */
 u64 parts_changes(const struct parts *ps);
+u64 parts_turns(const struct parts *ps); /* that partitions took so far: while it stays, nothing happens to any */
 
 void parts_touch(struct parts *ps, struct hosted *h); /* it has work in this turn */
 void parts_touch_all(struct parts *ps);
