@@ -26,6 +26,7 @@ struct hosted {
     node_id leader_hint; /* without a replica: who leads it, as far as anybody said; 0: nobody */
     bool founded;
     u64 requests, load; /* reports.c: counted so far, and per second */
+    bool is_counted;    /* since it leads: there is something to count from */
     bool erased; /* the replica that was here is gone, with its rows */
     /* the table's */
     bool retiring;

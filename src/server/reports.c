@@ -17,8 +17,10 @@ static void see_load(struct cluster *c, struct hosted *h)
     u64 requests = s->proposed + s->reads_lease + s->reads_index, more = requests - h->requests;
     nanos since = c->now - c->reports.looked_at;
 
-    if (since && requests >= h->requests) h->load = (3 * h->load + more * NANOS_SEC / since) / 4;
+    if (h->is_counted && since && requests >= h->requests)
+        h->load = (3 * h->load + more * NANOS_SEC / since) / 4;
     h->requests = requests;
+    h->is_counted = true;
 }
 
 static void see_caught_up(struct part *p, struct group_report *g)
@@ -113,6 +115,7 @@ static void tell(struct cluster *c, struct hosted *h)
 
     if (!h->part || !raft_is_leader(part_raft(h->part))) {
         h->load = 0;
+        h->is_counted = false;
         return;
     }
     struct group_report *told = told_of(c, h->id);
