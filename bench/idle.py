@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What three nodes cost at rest: the processor time and wake-ups of each while nobody asks anything, with one group;
-then, with --groups N and a server that can make keyspaces, the same with N groups and the resident memory that one
-replica of an idle group takes."""
+then, with --groups N, the same with N groups and the resident memory that one replica of an idle group takes. Prints
+whether what was measured is within the limits, and fails if not: other work on the machine makes all of it worse."""
 import argparse
 import os
 import shutil
@@ -18,7 +18,8 @@ from lib.resp import Client
 from memory import resident_kb
 
 TICK = os.sysconf("SC_CLK_TCK")
-CPU_MAX = 0.01  # of a core, per node
+CPU_MAX = 0.01  # of a core, per node, with one group
+MORE_CPU_MAX = 0.002  # of a core, per node, for the groups beyond it (2,000 of them)
 BYTES_MAX = 16 << 10  # per replica of an idle group
 
 
@@ -40,19 +41,18 @@ def wakeups(pid):
 
 
 def rest(cluster, seconds, what):
-    """Prints a line a node; returns the greatest share of a core."""
+    """Prints a line a node; returns the share of a core of each."""
     time.sleep(3)  # what came before has ended
     before = [(cpu_seconds(n.pid), wakeups(n.pid)) for n in cluster.nodes]
     started = time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - started
-    worst = 0.0
+    shares = []
     for node, (cpu, woken) in zip(cluster.nodes, before):
-        share = (cpu_seconds(node.pid) - cpu) / took
-        worst = max(worst, share)
-        print(f"  {what}: node {node.id}: {share * 100:5.2f} % of a core, {(wakeups(node.pid) - woken) / took:6.0f} "
-              f"wake-ups/s, {resident_kb(node.pid) >> 10} MB resident")
-    return worst
+        shares.append((cpu_seconds(node.pid) - cpu) / took)
+        print(f"  {what}: node {node.id}: {shares[-1] * 100:5.2f} % of a core, "
+              f"{(wakeups(node.pid) - woken) / took:6.0f} wake-ups/s, {resident_kb(node.pid) >> 10} MB resident", flush=True)
+    return shares
 
 
 def make_groups(node, count):
@@ -81,6 +81,23 @@ def wait_for_rest(cluster, seconds):
             return
 
 
+def verdict(what, value, limit, unit):
+    """One line; True: within the limit."""
+    holds = value <= limit
+    print(f"  {what}: {value:.2f} {unit}, limit {limit:g}: {'holds' if holds else 'DOES NOT HOLD'}")
+    return holds
+
+
+def judge(one, many, each, groups):
+    print("at rest, the worst node:")
+    good = verdict("three nodes, one group", max(one) * 100, CPU_MAX * 100, "% of a core")
+    if many:
+        more = max(b - a for a, b in zip(one, many))
+        good &= verdict(f"{groups} groups more add", more * 100, MORE_CPU_MAX * 100, "points of a core")
+        good &= verdict("a replica of an idle group", each / 1024, BYTES_MAX / 1024, "KiB resident")
+    return good
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--seconds", type=int, default=60)
@@ -90,29 +107,24 @@ def main():
     if args.binary:
         os.environ["QUORATE_BIN"] = os.path.abspath(args.binary)
     directory = tempfile.mkdtemp(prefix="quorate-idle-")
-    missed = []
+    many, each = [], 0
     try:
         with Cluster(os.path.join(directory, "quorate"), nodes=3) as cluster:
             cluster.start()
             for node in cluster.nodes:
                 with Client("127.0.0.1", node.redis_port, 30) as c:
                     c.call("SET", f"key:{node.id}", "value")
-            if rest(cluster, args.seconds, "one group") > CPU_MAX:
-                missed.append(f"one group costs more than {CPU_MAX * 100:.0f} % of a core")
+            print(f"three nodes at rest, {args.seconds} s each time, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+                  flush=True)
+            one = rest(cluster, args.seconds, "one group")
             before = [resident_kb(n.pid) for n in cluster.nodes]
             if args.groups and make_groups(cluster.nodes[0], args.groups):
                 wait_for_rest(cluster, 600)
-                if rest(cluster, args.seconds, f"{args.groups} groups") > CPU_MAX:
-                    missed.append(f"{args.groups} groups cost more than {CPU_MAX * 100:.0f} % of a core")
+                many = rest(cluster, args.seconds, f"{args.groups} groups")
                 each = max((resident_kb(n.pid) - b) * 1024 / args.groups for n, b in zip(cluster.nodes, before))
-                print(f"  {each / 1024:.1f} KiB resident per replica of an idle group")
-                if each > BYTES_MAX:
-                    missed.append(f"more than {BYTES_MAX >> 10} KiB per idle group")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    for line in missed:
-        print(f"missed: {line}")
-    return 1 if missed else 0
+    return 0 if judge(one, many, each, args.groups) else 1
 
 
 if __name__ == "__main__":

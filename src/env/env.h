@@ -76,12 +76,17 @@ struct disk_op {
 
 /* Work that may block, run off the reactor. run() may use the job's own memory, the blocking file
  * calls below and a kvs, nothing else. Jobs of one `kind` run one at a time, in the order of their
- * submission; jobs of different kinds may run at the same time. */
+ * submission; jobs of different kinds may run at the same time.
+ *
+ * Group commit: a job that gathers may be run together with those behind it that gather, too, and have the same run().
+ * That one call does all of them, from `with` to `with`, and sets each one's result; each ends with an event of its own. */
 struct env_job {
     void (*run)(struct env_job *job);
     void *owner;
     u32 kind;
-    err result;       /* run() sets it */
+    bool gathers;
+    struct env_job *with; /* the backend's: the next of those that run together; NULL: the last */
+    err result;           /* run() sets it */
     struct list link; /* the backend's */
 };
 

@@ -7,6 +7,8 @@
 
 #include <signal.h>
 
+#define GATHERED_MAX 64
+
 void jobs_init(struct jobs *j, uv_async_t *wake)
 {
     *j = (struct jobs){.wake = wake};
@@ -32,6 +34,24 @@ static struct env_job *first_runnable(struct jobs *j)
     return NULL;
 }
 
+/* Those of its kind that come right behind it join it. */
+static void gather(struct jobs *j, struct env_job *first)
+{
+    struct env_job *last = first;
+    u32 count = 1;
+
+    first->with = NULL;
+    LIST_EACH_SAFE(at, &j->queue)
+    {
+        struct env_job *job = CONTAINER_OF(at, struct env_job, link);
+        if (job->kind != first->kind) continue;
+        if (!first->gathers || !job->gathers || job->run != first->run || count++ == GATHERED_MAX) return;
+        list_remove(at);
+        job->with = NULL;
+        last = last->with = job;
+    }
+}
+
 static void thread_main(void *context)
 {
     struct jobs *j = context;
@@ -48,13 +68,14 @@ static void thread_main(void *context)
             continue;
         }
         list_remove(&job->link);
+        gather(j, job);
         for (slot = 0; j->running[slot]; slot++) assert(slot + 1 < JOB_THREADS);
         j->running[slot] = job;
         uv_mutex_unlock(&j->mutex);
         job->run(job);
         uv_mutex_lock(&j->mutex);
         j->running[slot] = NULL;
-        list_push(&j->done, &job->link);
+        for (; job; job = job->with) list_push(&j->done, &job->link);
         uv_cond_broadcast(&j->wanted); /* the next of this kind may run now */
         uv_async_send(j->wake);
     }

@@ -300,6 +300,38 @@ TEST(jobs, of_one_kind_run_in_order_and_come_back_with_their_result)
     mem_free(jobs);
 }
 
+static u32 gathered_most;
+static void count_all(struct env_job *job)
+{
+    u32 together = 0;
+
+    for (struct env_job *j = job; j; j = j->with, together++) count(j);
+    gathered_most = together > gathered_most ? together : gathered_most;
+    usleep(1000); /* others come meanwhile */
+}
+
+TEST(jobs, that_gather_run_together_in_order_and_each_comes_back)
+{
+    struct order order = {0};
+    struct counting_job *jobs = mem_zalloc_array(2 * JOBS, sizeof *jobs);
+
+    for (u32 i = 0; i < 2 * JOBS; i++) { /* of the second kind every third does not */
+        bool alone = i % 2 && i / 2 % 3 == 0;
+        jobs[i] = (struct counting_job){
+            {.run = alone ? count : count_all, .kind = i % 2, .gathers = !alone}, &order, i / 2};
+        env_job_submit(f.env, &jobs[i].job);
+    }
+    f.on_event = on_job_done;
+    job_failures = gathered_most = 0;
+    fixture_run(&f, jobs_over);
+    CHECK(!order.broken);
+    CHECK_EQ(order.next[0], JOBS);
+    CHECK_EQ(order.next[1], JOBS);
+    CHECK_EQ(job_failures, 2);
+    CHECK(gathered_most > 1);
+    mem_free(jobs);
+}
+
 TEST(jobs, queued_when_the_env_ends_are_waited_for_or_dropped)
 {
     struct order order = {0};
@@ -330,6 +362,7 @@ int main(void)
         WITH_ENV(disk, quiesce_waits_for_a_write_while_a_job_has_just_ended),
         WITH_ENV(disk, an_unknown_choice_is_refused),
         WITH_ENV(jobs, of_one_kind_run_in_order_and_come_back_with_their_result),
+        WITH_ENV(jobs, that_gather_run_together_in_order_and_each_comes_back),
         WITH_ENV(jobs, queued_when_the_env_ends_are_waited_for_or_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

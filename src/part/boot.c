@@ -70,22 +70,20 @@ err boot_load_sessions(struct part *p)
     return e;
 }
 
-err boot_load_marker(struct part *p)
+err boot_load_marker(struct part *p, struct raft_config *config)
 {
     struct buf bytes;
     bool found;
     struct log_pos pos = {0, 0};
-    struct raft_config config = p->options.members; /* before the first marker: who founded it */
 
     buf_init(&bytes, 0);
     err e = store_local_get(p->store, ROW_MARKER, str_from("", 0), &bytes, &found);
     if (!e)
-        e = found ? marker_decode(p, buf_str(&bytes), &pos, &config)
+        e = found ? marker_decode(p, buf_str(&bytes), &pos, config)
                   : p->machine->ops->state_decode(p->machine, str_from("", 0));
     if (!e) e = boot_load_sessions(p);
     buf_done(&bytes);
     p->checkpoint.marker = pos;
-    p->checkpoint.config = config;
     p->apply.applied = p->apply.target = p->apply.released = p->apply.reported = pos.index;
     p->apply.applied_term = pos.term;
     return e;
@@ -297,8 +295,7 @@ err part_boot(struct part *p, struct wal *wal)
     /* An empty log may have had a past that voted and acknowledged, also when it was not this start that found
      * the directory empty: a crash may have come before anything was written. */
     bool empty = !b->saw_anything && p->checkpoint.marker.index == 0;
-    bool joins = p->options.members.count == 0; /* its number is new: it never promised anything */
-    bool fresh = joins || p->options.fresh;
+    bool fresh = p->joins || p->options.fresh; /* who joins has a new number: it never promised anything */
     if (empty && !fresh && !MUTANT(blank_disk_votes)) b->hard.impaired = true;
     if (b->suspect)
         b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
@@ -311,7 +308,7 @@ err part_boot(struct part *p, struct wal *wal)
     if (term > b->hard.term) b->hard.vote = 0;
     b->hard.term = term;
 
-    raft_boot_config(p->raft, &p->checkpoint.config, p->checkpoint.marker.index);
+    raft_boot_config(p->raft, b->config, p->checkpoint.marker.index);
     raft_boot_hard_state(p->raft, &b->hard);
     raft_boot_snapshot(p->raft, b->before);
     for (u64 i = 0; i < b->count; i++) raft_boot_entry(p->raft, boot_at(b, i));
@@ -319,6 +316,7 @@ err part_boot(struct part *p, struct wal *wal)
     members_boot(p);
     boot_clear(b, (struct log_pos){0, 0});
     mem_free(b->entries);
+    mem_free(b->config);
     *b = (struct boot_log){0};
     p->log.durable_seen = wal_durable(wal);
     p->checkpoint.last_at = p->now;

@@ -134,6 +134,16 @@ void checkpoint_found_space(struct part *p)
     p->checkpoint.no_space = false;
 }
 
+/* Most groups are at rest by their checkpoint, and there may be thousands: their queues begin anew. Those of the log do
+ * at each of its writes. */
+static void trim_queues(struct part *p)
+{
+    fifo_trim(&p->submit.queue);
+    fifo_trim(&p->submit.pending);
+    fifo_trim(&p->read.ready);
+    fifo_trim(&p->read.waits);
+}
+
 err checkpoint_on_job(struct part *p)
 {
     struct store_checkpoint *c = p->checkpoint.running;
@@ -168,6 +178,7 @@ err checkpoint_on_job(struct part *p)
     split_on_checkpoint(p, pos.index);
     merge_on_checkpoint(p, pos.index);
     checkpoint_compact(p);
+    trim_queues(p);
     return OK;
 }
 

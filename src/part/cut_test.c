@@ -93,6 +93,7 @@ static bool time_is_up(struct fixture *f)
 static struct one *one_new(void)
 {
     struct one *o = mem_zalloc(sizeof *o);
+    struct raft_config founders = {0};
     struct part_host host = {
         .context = o, .answer = take_answer, .peer_begin = no_peer, .log = ignore_log};
     struct part_options options = {.id = 2,
@@ -135,7 +136,8 @@ static struct one *one_new(void)
     o->image = kvs_image_new();
     o->kvs = kvs_memory_open(o->image);
     struct store *store = store_new(o->kvs, &so);
-    raft_config_found(&options.members, 1);
+    raft_config_found(&founders, 1);
+    options.members = &founders;
     CHECK_OK(
         part_new(o->f.env, store, kv_machine_new(kv_new(store, &ko)), &options, &host, &o->part));
     CHECK_OK(o->f.env->ops->dir_make(o->f.env, "wal"));

@@ -51,6 +51,11 @@ void *fifo_first(struct fifo *f)
     return f->count ? fifo_at(f, 0) : NULL;
 }
 
+void fifo_trim(struct fifo *f)
+{
+    if (!f->count) fifo_done(f);
+}
+
 void fifo_pop(struct fifo *f)
 {
     assert(f->count > 0);

@@ -195,5 +195,7 @@ err log_advance(struct part *p)
     for (struct held *h; (h = fifo_first(&p->log.held)) && h->lsn <= durable;
          fifo_pop(&p->log.held))
         log_send(p, &h->message);
+    fifo_trim(&p->log.staged); /* at once: thousands of elections wait for one write, and others use their memory next */
+    fifo_trim(&p->log.held);
     return OK;
 }

@@ -23,7 +23,11 @@ err part_new(struct env *env, struct store *store, struct machine *machine,
     fifo_init(&p->read.waits, sizeof(struct queued));
     buf_init(&p->apply.reply, 0);
     buf_init(&p->read.reply, 0);
-    err e = boot_load_marker(p);
+    p->joins = !options->members || options->members->count == 0;
+    p->boot.config = mem_zalloc(sizeof *p->boot.config);
+    if (!p->joins) *p->boot.config = *options->members;
+    p->options.members = NULL;
+    err e = boot_load_marker(p, p->boot.config);
     if (e) {
         part_free(p);
         return e;
@@ -50,6 +54,7 @@ void part_free(struct part *p)
     }
     for (u64 i = 0; i < p->boot.count; i++) rcbuf_unref(p->boot.entries[p->boot.start + i].data);
     mem_free(p->boot.entries);
+    mem_free(p->boot.config);
     drop_queued(&p->submit.queue);
     drop_queued(&p->read.ready);
     drop_queued(&p->read.waits);
@@ -70,7 +75,7 @@ void part_free(struct part *p)
  * nothing of that. */
 static bool needs_snapshot(const struct part *p)
 {
-    return part_is_empty(p) && p->options.members.count == 0 && store_block_is_shared(p->store) &&
+    return part_is_empty(p) && p->joins && store_block_is_shared(p->store) &&
            !MUTANT(joins_beside_the_child_by_log);
 }
 

@@ -92,7 +92,8 @@ struct part_options {
     struct raft_options raft;
     replica_id replica;         /* which one this is; 0: a founding member, its number is its node's */
     u8 incarnation[16];         /* of this node's directory */
-    struct raft_config members; /* who founded the group; none: this replica was added to it later */
+    const struct raft_config *members; /* borrowed by part_new: who founded the group; NULL or none: this replica was
+                                        * added to it later */
     /* The owner vouches that this replica has never run, so that an empty log is no lost one: it made no promise. */
     bool fresh;
     /* Of a new kv partition: its slots, which its first leader writes into the log before anything else, so that all

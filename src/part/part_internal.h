@@ -26,8 +26,10 @@ void *fifo_push_front(struct fifo *f);
 void *fifo_first(struct fifo *f); /* NULL when empty */
 void *fifo_at(struct fifo *f, size_t i);
 void fifo_pop(struct fifo *f);
+void fifo_trim(struct fifo *f); /* when empty: give the memory back */
 
 struct boot_log { /* boot.c: what replay has found so far */
+    struct raft_config *config; /* owned: the members as of the marker */
     struct raft_entry *entries;
     u64 count, cap, start; /* live entries are [start, start + count) */
     u64 bytes;
@@ -104,6 +106,7 @@ struct part {
     err failed;                  /* set once, returned by the next part_turn */
     nanos now;                   /* of this turn */
     bool log_full, disk_full;    /* as the node said; what the core was told */
+    bool joins;                  /* it was added to a running group */
 
     struct boot_log boot;
 
@@ -148,7 +151,6 @@ struct part {
     struct { /* checkpoint.c */
         struct store_checkpoint *running;
         struct log_pos running_pos, marker; /* marker: what the store holds durably */
-        struct raft_config config;          /* the members as of the marker */
         nanos last_at;
         bool stopping;
         bool wanted; /* a write waits for room in the tail */
@@ -238,7 +240,7 @@ void members_on_peer_lost(struct part *p, node_id node, bool restarted);
 void members_on_events(struct part *p, u32 events);
 
 /* boot.c */
-err boot_load_marker(struct part *p);
+err boot_load_marker(struct part *p, struct raft_config *config); /* config: stays if there is no marker yet */
 void marker_encode(struct part *p, struct buf *out);
 /* p: whose merges are part of it; NULL: a child's first. */
 void marker_put(struct log_pos pos, str config, const struct part *p, str machine_state, struct buf *out);

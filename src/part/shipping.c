@@ -353,7 +353,8 @@ bool shipping_owns(const struct part *p, const struct env_job *job)
 static err restart_from_marker(struct part *p, replica_id leader)
 {
     split_forget(p); /* the child's leader has its rows */
-    err e = boot_load_marker(p);
+    struct raft_config config = {0};
+    err e = boot_load_marker(p, &config);
     if (!e && p->checkpoint.marker.index == 0) e = ERR_CORRUPT; /* a snapshot has a marker */
     if (e) return e;
     struct log_pos pos = p->checkpoint.marker;
@@ -364,7 +365,7 @@ static err restart_from_marker(struct part *p, replica_id leader)
     wal_release(p->wal, p->options.id, pos.index);
     checkpoint_found_space(p); /* what it wanted to write is in there */
     struct raft_event ev = {
-        .kind = RAFT_RESTORED, .pos = pos, .config = &p->checkpoint.config, .peer = leader};
+        .kind = RAFT_RESTORED, .pos = pos, .config = &config, .peer = leader};
     /* Refused if this replica came to lead and commit past the snapshot meanwhile: the rows are the
      * snapshot's already, so the node starts again from them. */
     e = log_step(p, &ev);

@@ -224,7 +224,7 @@ bool part_covers(const struct part *p, const struct kv_span *span)
     if (store_was_cut(p->store) && span->by_key) return store_covers_keys(p->store, span->from, span->to);
     if (store_was_cut(p->store)) return store_covers_slots(p->store, span->slot_first, span->slot_last);
     /* A replica that joins and was sent nothing yet has nothing; a founding one has, though its first checkpoint is to come. */
-    if (part_is_empty(p) && p->options.members.count == 0 && raft_last(p->raft).index == 0) return false;
+    if (part_is_empty(p) && p->joins && raft_last(p->raft).index == 0) return false;
     const struct kv_span *own = part_span(p);
     return kv_spans_meet(own, span);
 }

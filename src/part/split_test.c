@@ -223,7 +223,9 @@ static void add_replica(struct host *h, u64 id, replica_id number, struct part *
                            .replica = host_replica,
                            .born = host_born,
                            .gone = host_gone};
-    for (node_id n = 1; founding && n <= FOUNDERS; n++) raft_config_found(&po.members, n);
+    struct raft_config founders = {0};
+    for (node_id n = 1; founding && n <= FOUNDERS; n++) raft_config_found(&founders, n);
+    po.members = &founders;
     assert(h->count < HOSTED_MAX);
     if (!is_listed(h, id)) {
         h->catalog[h->catalog_count].id = id;

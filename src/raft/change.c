@@ -151,7 +151,7 @@ static enum raft_change_reason judge_leader(const struct raft *r)
     if (r->transfer.target) return RAFT_CHANGE_HANDING_OVER;
     if (!commit_has_own_term(r) && !MUTANT(change_before_own_term_commit))
         return RAFT_CHANGE_TERM_NOT_BEGUN;
-    if (MUTANT(change_before_own_term_commit)) open = m->changing;
+    if (MUTANT(change_before_own_term_commit)) open = m->previous != NULL;
     if (open && !MUTANT(second_change_before_first_commits)) return RAFT_CHANGE_UNDER_WAY;
     if (r->election.disk_full) return RAFT_CHANGE_DISK_FULL;
     return RAFT_CHANGE_POSSIBLE;
@@ -283,8 +283,8 @@ static void leave_joint(struct raft *r)
 /* The change this leader appended is committed: who left is served no more. */
 static void end_change(struct raft *r)
 {
-    struct raft_config previous = r->membership.previous;
-    if (!r->membership.changing) return;
+    if (!r->membership.previous) return;
+    struct raft_config previous = *r->membership.previous;
     for (u32 i = 0; i < previous.count; i++)
         if (!raft_config_find(&r->membership.config, previous.members[i].id) &&
             previous.members[i].id != r->options.self)
@@ -306,7 +306,7 @@ void change_advance(struct raft *r, u64 commit_before)
     if (MUTANT(config_applied_at_commit_only)) membership_take_effect(r);
     u64 index = membership_index(m);
     bool committed = r->marks.commit >= index;
-    if (MUTANT(joint_left_before_commit) && m->changing) committed = true;
+    if (MUTANT(joint_left_before_commit) && m->previous) committed = true;
     if (!committed) return;
     if (commit_before < index && !m->quorum.outgoing) r->out->events |= RAFT_CONFIG_COMMITTED;
     if (r->election.role != RAFT_LEADER || !commit_has_own_term(r)) return;

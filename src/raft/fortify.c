@@ -18,6 +18,8 @@
  * Peers that do not fortify (disconnected, impaired, full, behind) get heartbeats as ever. */
 #include "raft/raft_internal.h"
 
+#include "base/mem.h"
+
 static struct raft_support support_from(const struct raft *r, replica_id id)
 {
     const struct raft_liveness *l = &r->options.liveness;
@@ -183,7 +185,7 @@ bool fortify_is_quiet(const struct raft *r)
     if (!r->options.liveness.from) return false;
     if (r->marks.commit < r->tail.last.index || r->marks.durable < r->tail.last.index) return false;
     if (r->transfer.target || r->transfer.void_lease_term == own_term(r)) return false;
-    if (ms->changing || ms->quorum.outgoing || r->election.disk_full || read_is_asking(r))
+    if (ms->previous || ms->quorum.outgoing || r->election.disk_full || read_is_asking(r))
         return false;
     for (u32 slot = 0; slot < ms->count; slot++)
         if (slot != ms->self && !fortify_is_settled(r, slot)) return false;
@@ -198,9 +200,10 @@ void fortify_release(struct raft *r, replica_id id, u64 epoch)
 
     if (!epoch || MUTANT(leaves_without_releasing)) return;
     u32 at = 0;
+    if (!f->releases) f->releases = mem_zalloc_array(RAFT_SLOTS_MAX, sizeof *f->releases);
     while (at < f->release_count && f->releases[at].to != id) at++;
-    if (at == ARRAY_LEN(f->releases)) {
-        memmove(f->releases, f->releases + 1, sizeof f->releases - sizeof f->releases[0]);
+    if (at == RAFT_SLOTS_MAX) {
+        memmove(f->releases, f->releases + 1, (RAFT_SLOTS_MAX - 1) * sizeof *f->releases);
         at--;
     } else if (at == f->release_count) {
         f->release_count++;
@@ -220,9 +223,16 @@ void fortify_leave(struct raft *r)
     }
 }
 
+void fortify_done(struct fortify *f)
+{
+    mem_free(f->releases);
+    f->releases = NULL;
+}
+
 static void drop_release(struct fortify *f, u32 at)
 {
     f->releases[at] = f->releases[--f->release_count];
+    if (!f->release_count) fortify_done(f);
 }
 
 void fortify_on_release_reply(struct raft *r, const struct raft_message *m)

@@ -41,7 +41,7 @@ void membership_set(struct membership *m, replica_id self)
     m->count = 0;
     m->quorum = quorum_of(m, &m->config, true);
     m->quorum_before = (struct joint){0};
-    if (m->changing) m->quorum_before = quorum_of(m, &m->previous, false);
+    if (m->previous) m->quorum_before = quorum_of(m, m->previous, false);
     m->self = slot_for(m, self);
 }
 
@@ -67,7 +67,7 @@ bool membership_is_sole_voter(const struct membership *m)
 u64 membership_supported(const struct membership *m, const u64 *values)
 {
     u64 reached = joint_reached(m->quorum, values);
-    bool both = m->changing && !MUTANT(lease_by_newest_members_only);
+    bool both = m->previous && !MUTANT(lease_by_newest_members_only);
     if (both) reached = u64_min(reached, joint_reached(m->quorum_before, values));
     return reached;
 }
@@ -79,12 +79,32 @@ u64 membership_index(const struct membership *m)
     return m->change_count ? m->changes[m->change_count - 1] : m->base_index;
 }
 
-static void read_config(const struct raft *r, u64 index, struct raft_config *out)
+static void read_config(const struct rcbuf *encoded, struct raft_config *out)
+{
+    err failed = raft_config_decode(encoded ? rcbuf_str(encoded) : str_from("", 0), out);
+    assert(failed == OK); /* the codec and the log's checksums let no other in */
+}
+
+static const struct rcbuf *change_at(const struct raft *r, u64 index)
 {
     const struct raft_entry *e = tail_at(&r->tail, index);
     assert(e->kind == RAFT_CONFIG);
-    err failed = raft_config_decode(e->data ? rcbuf_str(e->data) : str_from("", 0), out);
-    assert(failed == OK); /* the codec and the log's checksums let no other in */
+    return e->data;
+}
+
+static void set_base(struct membership *m, str encoded, u64 index)
+{
+    rcbuf_unref(m->base);
+    m->base = rcbuf_from(encoded);
+    m->base_index = index;
+}
+
+static void set_base_config(struct membership *m, const struct raft_config *c, u64 index)
+{
+    struct buf encoded = {0};
+    raft_config_encode(c, &encoded);
+    set_base(m, buf_str(&encoded), index);
+    buf_done(&encoded);
 }
 
 void membership_at(const struct raft *r, u64 index, struct raft_config *out)
@@ -93,10 +113,11 @@ void membership_at(const struct raft *r, u64 index, struct raft_config *out)
     assert(index >= m->base_index);
     for (u32 i = m->change_count; i > 0; i--) {
         if (m->changes[i - 1] > index) continue;
-        read_config(r, m->changes[i - 1], out);
+        read_config(change_at(r, m->changes[i - 1]), out);
         return;
     }
-    *out = m->base;
+    *out = (struct raft_config){0};
+    if (m->base) read_config(m->base, out);
 }
 
 static bool names_as_voter(const struct raft_config *c, replica_id id)
@@ -116,7 +137,7 @@ bool membership_may_still_vote(const struct raft *r)
     if (names_as_voter(&c, r->options.self)) return true;
     /* What is known to be committed may lie far back after a restart. */
     for (u32 i = m->change_count; i > 0 && m->changes[i - 1] > known; i--) {
-        read_config(r, m->changes[i - 1], &c);
+        read_config(change_at(r, m->changes[i - 1]), &c);
         if (names_as_voter(&c, r->options.self)) return true;
     }
     return false;
@@ -166,14 +187,16 @@ void membership_boot(struct raft *r, const struct raft_config *c, u64 at)
 {
     struct membership *m = &r->membership;
     assert(config_is_valid(c));
-    m->base = m->config = *c;
-    m->base_index = at;
+    m->config = *c;
+    set_base_config(m, c, at);
     membership_set(m, r->options.self);
 }
 
 void membership_done(struct membership *m)
 {
     mem_free(m->changes);
+    mem_free(m->previous);
+    rcbuf_unref(m->base);
 }
 
 void membership_appended(struct raft *r, const struct raft_entry *e)
@@ -212,8 +235,7 @@ void membership_compact(struct raft *r, u64 upto)
     u32 gone = 0;
     while (gone < m->change_count && m->changes[gone] <= upto) gone++;
     if (gone == 0) return;
-    read_config(r, m->changes[gone - 1], &m->base);
-    m->base_index = m->changes[gone - 1];
+    set_base(m, rcbuf_str(change_at(r, m->changes[gone - 1])), m->changes[gone - 1]);
     drop_oldest(m, gone);
 }
 
@@ -223,10 +245,7 @@ void membership_restored(struct raft *r, u64 index, const struct raft_config *c)
     u32 gone = 0;
     while (gone < m->change_count && m->changes[gone] <= index) gone++;
     drop_oldest(m, gone);
-    if (!MUTANT(snapshot_config_ignored)) {
-        m->base = *c;
-        m->base_index = index;
-    }
+    if (!MUTANT(snapshot_config_ignored)) set_base_config(m, c, index);
     while (m->change_count && m->changes[m->change_count - 1] > r->tail.last.index)
         m->change_count--;
     membership_take_effect(r);
@@ -235,13 +254,14 @@ void membership_restored(struct raft *r, u64 index, const struct raft_config *c)
 void membership_begin_change(struct raft *r)
 {
     struct membership *m = &r->membership;
-    m->previous = m->config;
-    m->changing = true;
+    if (!m->previous) m->previous = mem_alloc(sizeof *m->previous);
+    *m->previous = m->config;
 }
 
 void membership_end_change(struct raft *r)
 {
-    if (!r->membership.changing) return;
-    r->membership.changing = false;
+    if (!r->membership.previous) return;
+    mem_free(r->membership.previous);
+    r->membership.previous = NULL;
     membership_take_effect(r);
 }

@@ -43,13 +43,13 @@ TEST(membership, a_change_under_way_counts_both_halves) /* §4.3 */
 
 TEST(membership, support_is_that_of_the_old_members_too_until_the_change_commits)
 {
-    struct membership m = {
-        .config = config_of("12"), .previous = config_of("12:123"), .changing = true};
+    struct raft_config previous = config_of("12:123");
+    struct membership m = {.config = config_of("12"), .previous = &previous};
     membership_set(&m, 1);
     u64 values[] = {9, 9, 0};
     CHECK_EQ(m.count, 3); /* 3 is served until it has left */
     CHECK_EQ(membership_supported(&m, values), 9);
-    m.previous = config_of("12:134");
+    previous = config_of("12:134");
     membership_set(&m, 1);
     u64 alone[] = {9, 9, 0, 0};
     CHECK_EQ(membership_supported(&m, alone), 0);

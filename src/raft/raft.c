@@ -31,6 +31,7 @@ void raft_free(struct raft *r)
     tail_done(&r->tail);
     read_done(r);
     replicate_done(r);
+    fortify_done(&r->fortify);
     membership_done(&r->membership);
     mem_free(r);
 }
@@ -242,7 +243,7 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
     r->refused_entries = false;
 
     dispatch(r, ev);
-    bool open = r->membership.changing || r->membership.quorum.outgoing;
+    bool open = r->membership.previous || r->membership.quorum.outgoing;
     if (r->marks.commit != commit || open) change_advance(r, commit);
     if (r->election.role == RAFT_LEADER) replicate_pump(r);
     read_finish_step(r);
@@ -379,7 +380,7 @@ static void check_leader(const struct raft *r)
     assert(r->leading.term_start <= r->tail.last.index);
     assert(r->tail.last.term == own_term(r)); /* its no-op at least */
     assert(!r->election.hard.impaired);
-    assert(!r->membership.changing || membership_index(&r->membership) <= r->tail.last.index);
+    assert(!r->membership.previous || membership_index(&r->membership) <= r->tail.last.index);
     for (u32 slot = 0; slot < r->membership.count; slot++)
         if (slot != r->membership.self) progress_check(&r->leading.peers[slot], r->tail.last.index);
 }
@@ -404,7 +405,7 @@ void raft_check(const struct raft *r)
     assert(r->reads.confirmed <= r->reads.round);
     assert(e->role != RAFT_FOLLOWER || r->reads.count == r->reads.refused);
 
-    assert(!r->membership.changing || e->role == RAFT_LEADER);
+    assert(!r->membership.previous || e->role == RAFT_LEADER);
     assert(membership_index(&r->membership) <= t->last.index || !r->membership.change_count);
     /* Terms do not go back: the newest entries; tail_append asserts it for each. */
     u64 from = t->last.index > t->base.index + 16 ? t->last.index - 16 : t->base.index;

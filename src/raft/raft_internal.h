@@ -16,12 +16,11 @@
 
 struct membership { /* membership.c. A member is a slot: a bit in sets, an index in arrays */
     struct raft_config config; /* in effect: that of the log's newest CONFIG entry, else base */
-    struct raft_config base;   /* that of the entries up to base_index */
+    struct rcbuf *base;        /* that of the entries up to base_index, encoded: there may be thousands. NULL: none yet */
     u64 base_index;
     u64 *changes; /* owned; indexes of the CONFIG entries after base_index, ascending */
     u32 change_count, change_cap;
-    struct raft_config previous; /* a leader's, until its change commits: what that replaces */
-    bool changing;               /* there is a previous */
+    struct raft_config *previous; /* owned. A leader's, until its change commits: what that replaces; NULL: no change */
     u32 count;
     replica_id ids[RAFT_SLOTS_MAX]; /* members, voters of previous, and this replica */
     struct joint quorum, quorum_before; /* of config; of previous */
@@ -62,10 +61,10 @@ struct fortify { /* fortify.c */
     } promise;
     u64 released_term; /* who led then or before has released us */
     u64 led_term;      /* the latest term this replica led */
-    struct {
+    struct release {
         replica_id to;
         u64 term, epoch;
-    } releases[RAFT_SLOTS_MAX]; /* to be told that this replica leads no more */
+    } *releases; /* owned, RAFT_SLOTS_MAX of them while there are any: to be told that this replica leads no more */
     u32 release_count;
     nanos release_due;
 };
@@ -75,7 +74,8 @@ struct following { /* append.c */
 };
 
 struct leading { /* replicate.c */
-    struct progress *peers; /* owned, by slot, while this replica leads; progress.c holds the arithmetic */
+    struct progress *peers; /* owned, one a slot, while this replica leads; progress.c holds the arithmetic */
+    u32 peer_count;
     nanos since;                             /* when this leadership began */
     u64 term_start;                          /* index of its first entry, the no-op */
     nanos heartbeat_due; /* NANOS_NEVER: the group is quiet */
@@ -222,6 +222,7 @@ nanos fortify_heard_at(const struct raft *r, u32 slot); /* by its node; 0: not s
 bool fortify_is_settled(const struct raft *r, u32 slot); /* needs no heartbeat */
 bool fortify_is_quiet(const struct raft *r);
 void fortify_leave(struct raft *r); /* leadership is over: release everybody */
+void fortify_done(struct fortify *f);
 void fortify_release(struct raft *r, replica_id id, u64 epoch);
 void fortify_on_release(struct raft *r, const struct raft_message *m);
 void fortify_on_release_reply(struct raft *r, const struct raft_message *m);

@@ -19,60 +19,65 @@ void replicate_append_own(struct raft *r, u32 kind, struct rcbuf *data)
     membership_appended(r, &e);
 }
 
+static void peer_begin(struct raft *r, u32 slot)
+{
+    progress_init(&r->leading.peers[slot], r->options.inflight_messages_max);
+    progress_reset(&r->leading.peers[slot], r->tail.last.index + 1);
+}
+
+static void peers_new(struct leading *l, u32 count)
+{
+    l->peers = mem_zalloc_array(count, sizeof *l->peers);
+    l->peer_count = count;
+}
+
 /* Slots mean others now: what is known of those who stay moves with them, who comes begins with
  * nothing known. A progress brings its ring along. */
 void replicate_members_changed(struct raft *r, const replica_id *old_ids, u32 old_count)
 {
     const struct membership *ms = &r->membership;
-    struct progress before[RAFT_SLOTS_MAX];
-    u32 taken = 0, fresh = 0;
+    struct progress *before = r->leading.peers;
 
     if (r->election.role != RAFT_LEADER) return;
-    mem_copy(before, r->leading.peers, sizeof before);
+    assert(r->leading.peer_count == old_count);
+    peers_new(&r->leading, ms->count);
     for (u32 slot = 0; slot < ms->count; slot++) {
         u32 was = 0;
         while (was < old_count && old_ids[was] != ms->ids[slot]) was++;
-        if (was == old_count) {
-            fresh |= BIT(slot);
+        if (was < old_count) {
+            r->leading.peers[slot] = before[was];
             continue;
         }
-        r->leading.peers[slot] = before[was];
-        taken |= BIT(was);
-    }
-    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++) {
-        if (slot < ms->count && !(fresh & BIT(slot))) continue;
-        u32 spare = (u32)__builtin_ctz(~taken);
-        taken |= BIT(spare);
-        r->leading.peers[slot] = before[spare];
-        progress_reset(&r->leading.peers[slot], r->tail.last.index + 1);
+        peer_begin(r, slot);
         r->leading.peers[slot].since = r->now;
     }
-    for (u32 was = 0; was < old_count; was++)
-        if (membership_slot(ms, old_ids[was]) == NO_SLOT)
-            fortify_release(r, old_ids[was], before[was].asked_epoch);
+    for (u32 was = 0; was < old_count; was++) {
+        if (membership_slot(ms, old_ids[was]) != NO_SLOT) continue;
+        fortify_release(r, old_ids[was], before[was].asked_epoch);
+        progress_done(&before[was]);
+    }
+    mem_free(before);
 }
 
 void replicate_done(struct raft *r)
 {
     struct leading *l = &r->leading;
-    for (u32 slot = 0; slot < RAFT_SLOTS_MAX && l->peers; slot++) progress_done(&l->peers[slot]);
+    for (u32 slot = 0; slot < l->peer_count; slot++) progress_done(&l->peers[slot]);
     mem_free(l->peers);
     l->peers = NULL;
+    l->peer_count = 0;
 }
 
 void replicate_start(struct raft *r)
 {
     struct leading *l = &r->leading;
     assert(!l->peers);
-    l->peers = mem_zalloc_array(RAFT_SLOTS_MAX, sizeof *l->peers);
-    for (u32 slot = 0; slot < RAFT_SLOTS_MAX; slot++)
-        progress_init(&l->peers[slot], r->options.inflight_messages_max);
+    peers_new(l, r->membership.count);
+    for (u32 slot = 0; slot < l->peer_count; slot++) peer_begin(r, slot);
     l->since = r->now;
     fortify_begin(r);
     l->term_start = r->tail.last.index + 1;
     l->heartbeat_due = r->now + r->options.heartbeat_every;
-    for (u32 slot = 0; slot < r->membership.count; slot++)
-        progress_reset(&l->peers[slot], r->tail.last.index + 1);
 
     /* Earlier terms' entries commit with the first of our own, and only then are reads safe. */
     if (!MUTANT(no_noop_in_new_term)) replicate_append_own(r, RAFT_NOOP, NULL);

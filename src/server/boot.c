@@ -112,25 +112,30 @@ static struct parts_place place_of(struct node *n, const struct replica_row *row
                                 .context = n};
 }
 
-static void options_of_row(struct node *n, const struct replica_row *row, struct part_options *o)
+static void options_of_row(struct node *n, const struct replica_row *row, struct part_options *o,
+                           struct raft_config *founders)
 {
+    *founders = (struct raft_config){0};
+    err failed = row->founders.len ? raft_config_decode(row->founders, founders) : OK;
+    assert(!failed); /* the table has no other */
     part_options_of(n, row->part, o);
     o->replica = row->replica;
-    o->members = row->founders;
+    o->members = founders;
     o->slot_first = row->slot_first;
     o->slot_last = row->slot_last;
     /* What was named at the start has no incarnation, so its disk may be another than before. */
-    bool named = row->founders.count && raft_config_find(&row->founders, row->replica) &&
-                 raft_member_is_nameless(raft_config_find(&row->founders, row->replica));
+    const struct raft_member *own = raft_config_find(founders, row->replica);
+    bool named = own && raft_member_is_nameless(own);
     o->fresh = !row->started && !named;
 }
 
 err node_start_replica(struct node *n, const struct replica_row *row)
 {
     struct parts_place place = place_of(n, row);
+    struct raft_config founders;
     struct part_options o;
 
-    options_of_row(n, row, &o);
+    options_of_row(n, row, &o, &founders);
     return parts_start(n->parts, &o, &place);
 }
 
@@ -166,19 +171,24 @@ static err name_founders(struct node *n, char *problem, size_t size)
 {
     const struct node_config *c = &n->config;
     struct replica_row row = {.replica = c->self};
+    struct raft_config founders = {0};
+    struct buf encoded = {0};
 
-    for (u32 i = 0; i < c->member_count; i++) raft_config_found(&row.founders, c->members[i].id);
+    for (u32 i = 0; i < c->member_count; i++) raft_config_found(&founders, c->members[i].id);
     for (u32 id = 1; id <= c->member_count; id++) {
-        if (c->member_count <= CORE_VOTERS_MAX && raft_config_find(&row.founders, id)) continue;
+        if (c->member_count <= CORE_VOTERS_MAX && raft_config_find(&founders, id)) continue;
         snprintf(problem, size, "a cluster is founded by 1 to %u members with the ids 1, 2, 3 and so on; others --join it",
                  CORE_VOTERS_MAX);
         return ERR_INVALID;
     }
+    raft_config_encode(&founders, &encoded);
+    row.founders = buf_str(&encoded);
     for (row.part = PART_CORE; row.part <= PART_DEFAULT; row.part++) {
         row.machine = row.part == PART_CORE ? REPLICA_CORE : REPLICA_REDIS;
         node_place_of(row.part, &row.keyspace_first, &row.keyspace_count);
         replicas_add(&n->replicas, &row);
     }
+    buf_done(&encoded);
     return replicas_save(&n->replicas);
 }
 
@@ -189,6 +199,7 @@ static err add_fixed(struct node *n)
     struct replica_row row = {.part = PART_DEFAULT, .machine = REPLICA_REDIS, .started = true};
     u32 founders = c->founders ? c->founders : c->member_count;
     bool founds = !c->replica;
+    struct raft_config members = {0};
     struct part_options o;
 
     node_place_of(row.part, &row.keyspace_first, &row.keyspace_count);
@@ -196,7 +207,8 @@ static err add_fixed(struct node *n)
     part_options_of(n, row.part, &o);
     o.replica = c->replica;
     for (u32 i = founders; i < c->member_count; i++) founds &= c->members[i].id != c->self;
-    for (u32 i = 0; founds && i < founders; i++) raft_config_found(&o.members, c->members[i].id);
+    for (u32 i = 0; founds && i < founders; i++) raft_config_found(&members, c->members[i].id);
+    o.members = &members;
     n->founds = true;
     return parts_add(n->parts, &o, &place);
 }
@@ -211,9 +223,10 @@ static err add_replicas(struct node *n, char *problem, size_t size)
     for (u32 i = 0; i < n->replicas.count && !e; i++) {
         const struct replica_row *row = &n->replicas.rows[i];
         struct parts_place place = place_of(n, row);
+        struct raft_config founders;
         struct part_options o;
-        options_of_row(n, row, &o);
-        n->founds |= row->part == PART_CORE && row->founders.count;
+        options_of_row(n, row, &o, &founders);
+        n->founds |= row->part == PART_CORE && founders.count;
         if (!row->deleting || MUTANT(deleted_replica_starts_again)) e = parts_add(n->parts, &o, &place);
     }
     return e;

@@ -148,7 +148,7 @@ void cluster_on_frame(struct cluster *c, node_id from, const struct frame *f, st
 
 void cluster_on_lost(struct cluster *c, node_id peer)
 {
-    if (peer == c->reports.to) c->reports.told_count = 0;
+    if (peer == c->reports.to) reports_forget(c);
 }
 
 void cluster_on_join(struct cluster *c, u64 ticket, str body)

@@ -98,7 +98,7 @@ struct cluster {
         u32 told_count, told_cap;
         node_id to;                /* who was told */
         u64 to_term;
-        nanos next_at, middles_at;
+        nanos next_at, looked_at;
         struct buf body;
     } reports;
 
@@ -111,6 +111,7 @@ struct cluster {
         struct core_facts facts;
         struct core_plan *plan;
         bool leads, dirty;
+        bool is_unwritten; /* there may be leaders that the map does not know */
         u64 term;
         u64 planned_epoch;
         nanos next_at, plan_by;
@@ -154,6 +155,7 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
 
 /* reports.c */
 void reports_turn(struct cluster *c);
+void reports_forget(struct cluster *c); /* whoever was told knows nothing any more */
 
 /* controller.c */
 void controller_turn(struct cluster *c);

@@ -53,7 +53,7 @@ void controller_see(struct cluster *c, node_id from, const struct group_report *
     if (g->term < s->report.term && !MUTANT(old_report_overtakes)) return; /* an old leader's, overtaken */
     s->report = *g;
     s->from = from;
-    c->controller.dirty = true;
+    c->controller.dirty = c->controller.is_unwritten = true;
 }
 
 void controller_see_middle(struct cluster *c, u64 part, str key)
@@ -74,13 +74,17 @@ void controller_take(struct cluster *c, node_id from, str body)
     while (group_report_next(&r, &g)) controller_see(c, from, &g);
 }
 
-/* Who leads, into the map. */
+/* Who leads, into the map. Until all of it is there, it is gone through again when something was answered. */
 static void write_leaders(struct cluster *c, const struct core *map)
 {
-    for (u32 i = 0; i < c->controller.group_count && changes_has_room(c); i++) {
+    if (!c->controller.is_unwritten || !changes_has_room(c)) return;
+    c->controller.is_unwritten = false;
+    for (u32 i = 0; i < c->controller.group_count; i++) {
         const struct group_report *g = &c->controller.groups[i].report;
         const struct core_part *p = core_part(map, g->part);
         if (!p || g->term < p->leader_term || (g->term == p->leader_term && g->leader == p->leader)) continue;
+        c->controller.is_unwritten = true;
+        if (!changes_has_room(c)) return;
         if (changes_is_busy(c, g->part)) continue;
         struct core_command cmd = {
             .op = CORE_PART_LEADER, .part = g->part, .term = g->term, .replica = g->leader};
@@ -196,6 +200,7 @@ static void begin_leading(struct cluster *c, u64 term)
     c->controller.leads = true;
     c->controller.term = term;
     forget_groups(c);
+    c->controller.is_unwritten = true;
     c->controller.said[0] = 0;
     c->controller.plan_by = c->controller.next_at = c->now + SETTLE;
 }
@@ -218,6 +223,7 @@ void controller_turn(struct cluster *c)
     if (!list_is_empty(&c->changes.busy)) return;
     c->controller.plan_by = c->now + PLAN_EVERY;
     c->controller.dirty = false;
+    c->controller.is_unwritten = true; /* the map may have changed otherwise */
     c->controller.planned_epoch = epoch;
     core_plan_make(map, cluster_facts(c), c->controller.plan);
     carry_out(c, c->controller.plan);

@@ -149,7 +149,7 @@ err node_on_frame(void *context, node_id from, const struct frame *f, str body)
 {
     struct node *n = context;
 
-    struct hosted *h = parts_find(n->parts, f->part);
+    struct hosted *h = f->part ? parts_find(n->parts, f->part) : NULL;
     if (h) parts_touch(n->parts, h);
     switch (f->type) {
     case FRAME_MAP_PULL:

@@ -20,9 +20,10 @@ struct parts {
     struct hosted **items; /* by id */
     u32 count, cap;
     struct hosted **heap; /* by wake_at, earliest first; all of them */
-    struct list ready, on_log;
+    struct list ready, on_log, worked;
     u64 durable_seen;
     u64 changes; /* of which partitions there are */
+    u64 turns;
     nanos pressed_at; /* when a checkpoint was last asked for to make room */
 };
 
@@ -38,6 +39,7 @@ struct parts *parts_new(struct env *env, struct kvs *kvs, size_t memory_bytes_ma
     ps->budget.bytes_max = memory_bytes_max;
     list_init(&ps->ready);
     list_init(&ps->on_log);
+    list_init(&ps->worked);
     return ps;
 }
 
@@ -84,6 +86,11 @@ u32 parts_count(const struct parts *ps)
 u64 parts_changes(const struct parts *ps)
 {
     return ps->changes;
+}
+
+u64 parts_turns(const struct parts *ps)
+{
+    return ps->turns;
 }
 
 struct hosted *parts_at(struct parts *ps, u32 i)
@@ -163,6 +170,7 @@ static struct hosted *hosted_new(struct parts *ps, u64 id)
     h->id = id;
     list_init(&h->ready);
     list_init(&h->on_log);
+    list_init(&h->worked);
     insert(ps, h);
     return h;
 }
@@ -311,6 +319,7 @@ void parts_forget(struct parts *ps, struct hosted *h)
     gateway_fail_all(h->gateway); /* whoever asks anew upon that must not find it any more */
     list_remove(&h->ready);
     list_remove(&h->on_log);
+    list_remove(&h->worked);
     hosted_free(h);
 }
 
@@ -364,6 +373,16 @@ void parts_touch_all(struct parts *ps)
     for (u32 i = 0; i < ps->count; i++) parts_touch(ps, ps->items[i]);
 }
 
+void parts_note_worked(struct parts *ps, struct hosted *h)
+{
+    if (list_is_empty(&h->worked)) list_push(&ps->worked, &h->worked);
+}
+
+struct list *parts_worked(struct parts *ps)
+{
+    return &ps->worked;
+}
+
 static void touch_due(struct parts *ps, nanos now)
 {
     while (ps->count && ps->heap[0]->wake_at <= now) {
@@ -385,6 +404,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
 {
     nanos at = NANOS_NEVER;
 
+    ps->turns++;
     if (h->gateway) {
         gateway_turn(h->gateway, now);
         at = gateway_deadline(h->gateway);
@@ -396,6 +416,7 @@ static err take_turn(struct parts *ps, struct hosted *h, nanos now, bool *more)
     }
     err e = part_turn(h->part, more);
     if (e) return e;
+    parts_note_worked(ps, h);
     if (h->gateway) at = gateway_deadline(h->gateway); /* answers have changed it */
     if (part_waits_for_log(h->part) && list_is_empty(&h->on_log)) list_push(&ps->on_log, &h->on_log);
     if (h->retiring || h->was_merged) at = u64_min(at, now + 20 * NANOS_MS);

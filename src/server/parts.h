@@ -26,14 +26,16 @@ struct hosted {
     node_id leader_hint; /* without a replica: who leads it, as far as anybody said; 0: nobody */
     bool founded;
     u64 requests, load; /* reports.c: counted so far, and per second */
-    nanos requests_at;
+    bool is_large;      /* a range that is to be split: where is told at middle_at again */
+    nanos middle_at;
+    bool is_counted;    /* since it leads: there is something to count from */
     bool erased; /* the replica that was here is gone, with its rows */
     /* the table's */
     bool retiring;
     nanos gone_at; /* residents.c: since then the map does not name the partition; 0: it does */
     bool was_merged; /* nothing of it is on disk any more: its neighbour has taken it in */
     struct store_install *erase; /* its rows are being deleted */
-    struct list ready, on_log;
+    struct list ready, on_log, worked;
     nanos wake_at;
     u32 heap_place;
 };
@@ -77,9 +79,13 @@ u32 parts_count(const struct parts *ps);
 struct hosted *parts_at(struct parts *ps, u32 i); /* by id */
 /* One more whenever a partition comes or goes: what was found before may be gone. */
 u64 parts_changes(const struct parts *ps);
+u64 parts_turns(const struct parts *ps); /* that partitions took so far: while it stays, nothing happens to any */
 
 void parts_touch(struct parts *ps, struct hosted *h); /* it has work in this turn */
 void parts_touch_all(struct parts *ps);
+/* For reports.c, which empties it: by `worked`, those that took a turn. */
+struct list *parts_worked(struct parts *ps);
+void parts_note_worked(struct parts *ps, struct hosted *h); /* as if it had taken one */
 
 /* Gateways and partitions take their turn. An err is final: the node must stop. */
 MUST_USE err parts_turn(struct parts *ps, nanos now, bool *more);

@@ -29,13 +29,22 @@ struct replica_row *replicas_find(const struct replicas *r, u64 part)
     return at < r->count && r->rows[at].part == part ? &r->rows[at] : NULL;
 }
 
+static void set_row(struct replica_row *to, const struct replica_row *row)
+{
+    *to = *row;
+    to->founders = str_from(NULL, row->founders.len);
+    if (row->founders.len) to->founders.at = mem_copy_of(row->founders.at, row->founders.len);
+}
+
 void replicas_add(struct replicas *r, const struct replica_row *row)
 {
     u32 at = place_of(r, row->part);
 
     r->dirty = true;
     if (at < r->count && r->rows[at].part == row->part) {
-        r->rows[at] = *row;
+        void *old = (void *)r->rows[at].founders.at;
+        set_row(&r->rows[at], row);
+        mem_free(old);
         return;
     }
     if (r->count == r->cap) {
@@ -43,7 +52,7 @@ void replicas_add(struct replicas *r, const struct replica_row *row)
         r->rows = mem_resize_array(r->rows, r->cap, sizeof *r->rows);
     }
     memmove(&r->rows[at + 1], &r->rows[at], (r->count - at) * sizeof *r->rows);
-    r->rows[at] = *row;
+    set_row(&r->rows[at], row);
     r->count++;
 }
 
@@ -52,6 +61,7 @@ void replicas_remove(struct replicas *r, u64 part)
     u32 at = place_of(r, part);
 
     if (at == r->count || r->rows[at].part != part) return;
+    mem_free((void *)r->rows[at].founders.at);
     memmove(&r->rows[at], &r->rows[at + 1], (r->count - at - 1) * sizeof *r->rows);
     r->count--;
     r->dirty = true;
@@ -59,6 +69,7 @@ void replicas_remove(struct replicas *r, u64 part)
 
 void replicas_done(struct replicas *r)
 {
+    for (u32 i = 0; i < r->count; i++) mem_free((void *)r->rows[i].founders.at);
     mem_free(r->rows);
     *r = (struct replicas){0};
 }
@@ -67,9 +78,6 @@ void replicas_done(struct replicas *r)
 
 static void encode_row(const struct replica_row *row, struct buf *out)
 {
-    struct buf founders = {0};
-
-    if (row->founders.count) raft_config_encode(&row->founders, &founders);
     buf_append_u64(out, row->part);
     buf_append_u32(out, row->replica);
     buf_append_u8(out, row->machine);
@@ -80,9 +88,8 @@ static void encode_row(const struct replica_row *row, struct buf *out)
     buf_append_u32(out, row->keyspace);
     buf_append_u16(out, row->slot_first);
     buf_append_u16(out, row->slot_last);
-    buf_append_u16(out, (u16)founders.len);
-    buf_append_str(out, buf_str(&founders));
-    buf_done(&founders);
+    buf_append_u16(out, (u16)row->founders.len);
+    buf_append_str(out, row->founders);
 }
 
 static err decode_row(struct reader *r, struct replica_row *row)
@@ -100,9 +107,10 @@ static err decode_row(struct reader *r, struct replica_row *row)
     row->slot_first = reader_u16(r);
     row->slot_last = reader_u16(r);
     u16 len = reader_u16(r);
-    str founders = reader_str(r, len);
+    struct raft_config founders;
+    row->founders = reader_str(r, len);
     if (r->bad || !row->part || !row->replica) return ERR_CORRUPT;
-    return len && raft_config_decode(founders, &row->founders) ? ERR_CORRUPT : OK;
+    return len && raft_config_decode(row->founders, &founders) ? ERR_CORRUPT : OK;
 }
 
 err replicas_save(struct replicas *r)

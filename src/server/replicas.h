@@ -17,7 +17,7 @@ struct replica_row {
     u32 keyspace_first, keyspace_count; /* of the store */
     u32 keyspace;                       /* of the core, that the partition is of */
     u16 slot_first, slot_last;          /* when the replica was noted; slot_last 0: all */
-    struct raft_config founders;        /* count 0: it came to a running group */
+    str founders; /* as raft_config_encode; empty: it came to a running group. The table owns what is in its rows */
 };
 
 struct replicas {

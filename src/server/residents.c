@@ -55,6 +55,8 @@ static void note_replica(struct cluster *c, const struct core_part *p, const str
 {
     struct replica_row row = {
         .part = p->id, .replica = m->replica, .machine = REPLICA_REDIS, .keyspace = p->keyspace};
+    struct raft_config founders = {0};
+    struct buf encoded = {0};
 
     node_place_of(p->id, &row.keyspace_first, &row.keyspace_count);
     if (p->id == PART_CORE) row.machine = REPLICA_CORE;
@@ -68,11 +70,14 @@ static void note_replica(struct cluster *c, const struct core_part *p, const str
             struct raft_member r = {
                 .id = p->members[i].replica, .node = p->members[i].node, .roles = RAFT_VOTER};
             mem_copy(r.incarnation, p->members[i].incarnation.bytes, 16);
-            raft_config_put(&row.founders, &r);
+            raft_config_put(&founders, &r);
         }
-        row.founders.next = p->next_replica;
+        founders.next = p->next_replica;
+        raft_config_encode(&founders, &encoded);
+        row.founders = buf_str(&encoded);
     }
     replicas_add(c->replicas, &row);
+    buf_done(&encoded);
     c->residents.has_noted = true;
 }
 

@@ -12,6 +12,7 @@ struct support {
     node_id shared[LIVE_PEERS_MAX]; /* as the core knows */
     u32 shared_count;
     nanos look_at;
+    u64 turns_seen; /* of partitions, by the latest look */
     struct live_actions out;
 };
 
@@ -29,6 +30,7 @@ struct support *support_new(struct node *n, u32 boot)
     s->env = node_env(n);
     s->boot = boot;
     s->live = live_new(&o);
+    s->turns_seen = UINT64_MAX;
     return s;
 }
 
@@ -132,8 +134,11 @@ static u32 collect(struct support *s, node_id *out)
 static void look(struct support *s)
 {
     node_id now[LIVE_PEERS_MAX];
-    u32 count = collect(s, now);
+    u64 turns = parts_turns(node_parts(s->node));
 
+    if (turns == s->turns_seen) return; /* members change by turns */
+    s->turns_seen = turns;
+    u32 count = collect(s, now);
     for (u32 i = 0; i < s->shared_count; i++)
         if (!contains(now, count, s->shared[i]))
             step(s, (struct live_event){.kind = LIVE_SHARE, .peer = s->shared[i], .shared = false});

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define GATHERED_BYTES (64 * KIB) /* what is larger is written by itself */
+
 struct sort_item {
     u64 position;
     const struct row *row;
@@ -93,15 +95,17 @@ static void make_ranges(struct checkpoint *c, struct store_extents *out)
     store_extents_sort(out);
 }
 
-static void run_checkpoint(struct env_job *job)
+static struct checkpoint *checkpoint_of(struct env_job *job)
 {
-    struct checkpoint *c = CONTAINER_OF(job, struct checkpoint, outer.job);
-    struct kvs *kvs = c->outer.store->kvs; /* the pointer alone: the store is the reactor's */
-    struct sort_item *items = mem_zalloc_array(c->rows.count, sizeof *items);
-    size_t head_count = sort_rows(c, items);
+    return CONTAINER_OF(job, struct checkpoint, outer.job);
+}
 
-    struct kvs_row *rows = mem_zalloc_array(c->local_count + head_count, sizeof *rows);
-    size_t count = 0;
+/* All rows of one, in order. */
+static size_t put_rows(struct checkpoint *c, struct kvs_row *rows)
+{
+    struct sort_item *items = mem_zalloc_array(c->rows.count, sizeof *items);
+    size_t head_count = sort_rows(c, items), count = 0;
+
     if (!MUTANT(checkpoint_without_local_rows)) {
         qsort(c->local, c->local_count, sizeof *c->local, compare_kvs_rows);
         for (size_t i = 0; i < c->local_count; i++) rows[count++] = c->local[i];
@@ -112,13 +116,29 @@ static void run_checkpoint(struct env_job *job)
         c->bytes_written += r->klen + r->vlen;
     }
     mem_free(items);
+    c->rows_written = count;
+    return count;
+}
+
+/* Those of several partitions that delete no ranges are one file: their rows are different ones. */
+static void run_checkpoint(struct env_job *job)
+{
+    struct kvs *kvs = checkpoint_of(job)->outer.store->kvs; /* the pointer alone: the store is the reactor's */
+    size_t room = 0, count = 0;
+
+    for (struct env_job *j = job; j; j = j->with)
+        room += checkpoint_of(j)->local_count + checkpoint_of(j)->rows.count;
+    struct kvs_row *rows = mem_zalloc_array(room, sizeof *rows);
+    for (struct env_job *j = job; j; j = j->with) count += put_rows(checkpoint_of(j), rows + count);
+    if (job->with) qsort(rows, count, sizeof *rows, compare_kvs_rows);
 
     struct store_extents gone = {0};
-    make_ranges(c, &gone);
+    make_ranges(checkpoint_of(job), &gone);
+    assert(!job->with || !gone.count);
     struct kvs_range *ranges = mem_zalloc_array(gone.count, sizeof *ranges);
     for (u32 i = 0; i < gone.count; i++) ranges[i] = gone.at[i].range;
-    job->result = kvs->ops->ingest(kvs, ranges, gone.count, rows, count);
-    c->rows_written = count;
+    err e = kvs->ops->ingest(kvs, ranges, gone.count, rows, count);
+    for (struct env_job *j = job; j; j = j->with) j->result = e;
     mem_free(rows);
     mem_free(ranges);
     extents_done(&gone);
@@ -187,6 +207,8 @@ struct store_checkpoint *store_freeze(struct store *s, const struct kvs_row *loc
     c->dropped_ranges = s->dropped_ranges;
     c->is_cut = s->is_cut;
     extents_copy(&c->extents, &s->extents);
+    c->outer.job.gathers = !c->dropped.count && !c->dropped_ranges.count && !s->companion &&
+                           c->rows.bytes <= GATHERED_BYTES;
     s->dropped_ranges = (struct store_extents){0};
     s->current = (struct generation){0};
     s->dropped = (struct id_set){0};

@@ -155,6 +155,74 @@ TEST(checkpoint, dropping_during_a_checkpoint_waits_for_the_next_one)
     done(&f);
 }
 
+static struct store *open_other(struct fixture *f)
+{
+    struct store_options options = {
+        .part = PART + 1, .memory_bytes_max = MIB, .keyspace_first = 100, .keyspace_count = 10};
+    return store_new(f->kvs, &options);
+}
+
+static bool other_is(struct store *other, const char *value)
+{
+    str got;
+    bool found;
+    CHECK_OK(store_get(other, 101, STR("k"), &got, &found));
+    return value ? found && str_equal(got, str_of(value)) : !found;
+}
+
+TEST(checkpoint, those_of_two_partitions_that_are_gathered_are_one_step)
+{
+    struct fixture f = fixture(MIB);
+    struct store_options options = {.part = PART, .memory_bytes_max = MIB, .keyspace_first = 1, .keyspace_count = 99};
+    store_free(f.store);
+    f.store = store_new(f.kvs, &options);
+    struct store *other = open_other(&f);
+    struct buf marker = {0}, key = {0};
+    store_local_key(PART + 1, STORE_LOCAL_MARKER, (str){0}, &key);
+    struct kvs_row local = {.key = buf_str(&key), .value = STR("its marker")};
+    bool found;
+
+    put(&f, "k", "1");
+    store_put(other, 101, STR("k"), STR("2"), (str){0});
+    struct store_checkpoint *a = store_freeze(f.store, NULL, 0), *b = store_freeze(other, &local, 1);
+    CHECK(a->job.gathers);
+    CHECK(b->job.gathers);
+    a->job.with = &b->job;
+    kvs_image_fail(f.image, ERR_NO_SPACE);
+    a->job.run(&a->job);
+    CHECK_EQ(store_checkpoint_done(a), ERR_NO_SPACE);
+    CHECK_EQ(store_checkpoint_done(b), ERR_NO_SPACE);
+    kvs_image_fail(f.image, OK);
+    a = store_freeze(f.store, NULL, 0);
+    b = store_freeze(other, &local, 1);
+    b->job.with = &a->job;
+    b->job.run(&b->job);
+    CHECK_OK(store_checkpoint_done(a));
+    CHECK_OK(store_checkpoint_done(b));
+    store_free(other);
+    reopen(&f);
+    CHECK(is(&f, "k", "1"));
+    other = open_other(&f);
+    CHECK(other_is(other, "2"));
+    CHECK_OK(store_local_get(other, STORE_LOCAL_MARKER, (str){0}, &marker, &found));
+    CHECK(found && str_equal(buf_str(&marker), STR("its marker")));
+    store_free(other);
+    buf_done(&marker);
+    buf_done(&key);
+    done(&f);
+}
+
+TEST(checkpoint, one_that_deletes_ranges_is_not_gathered)
+{
+    struct fixture f = fixture(MIB);
+    put(&f, "k", "1");
+    store_drop_keyspace(f.store, KS);
+    struct store_checkpoint *c = store_freeze(f.store, NULL, 0);
+    CHECK(!c->job.gathers);
+    CHECK_OK(finish(&f, c));
+    done(&f);
+}
+
 TEST_MAIN(RUN(checkpoint, nothing_is_durable_before_the_job_and_all_of_it_after),
           RUN(checkpoint,
               a_row_changed_during_a_checkpoint_stays_dirty_and_the_old_value_is_written),
@@ -163,4 +231,6 @@ TEST_MAIN(RUN(checkpoint, nothing_is_durable_before_the_job_and_all_of_it_after)
           RUN(checkpoint, a_freeze_right_after_the_last_checkpoint_needs_no_tidy_between),
           RUN(checkpoint, local_rows_go_with_the_checkpoint_and_are_read_back),
           RUN(checkpoint, a_dropped_keyspace_is_empty_at_once_and_on_disk_after_a_checkpoint),
-          RUN(checkpoint, dropping_during_a_checkpoint_waits_for_the_next_one))
+          RUN(checkpoint, dropping_during_a_checkpoint_waits_for_the_next_one),
+          RUN(checkpoint, those_of_two_partitions_that_are_gathered_are_one_step),
+          RUN(checkpoint, one_that_deletes_ranges_is_not_gathered))

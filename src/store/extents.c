@@ -19,7 +19,7 @@ void extents_add(struct store_extents *x, str lower, str upper, bool is_rest)
 {
     assert(str_compare(lower, upper) < 0);
     if (x->count == x->cap) {
-        x->cap = x->cap ? 2 * x->cap : 4;
+        x->cap = x->cap ? 2 * x->cap : 1; /* most have one */
         x->at = mem_resize_array(x->at, x->cap, sizeof *x->at);
     }
     u8 *bytes = mem_alloc(lower.len + upper.len);

@@ -84,7 +84,7 @@ static void note_hard_state(struct wal_part *part, const struct wal_segment *s,
                             const struct wal_frame *f, str payload, u64 lsn)
 {
     if (payload.len > part->hard_cap) {
-        part->hard_cap = (u32)round_up(payload.len, 64);
+        part->hard_cap = (u32)round_up(payload.len, 16);
         part->hard = mem_resize(part->hard, part->hard_cap);
     }
     mem_copy(part->hard, payload.at, payload.len);
