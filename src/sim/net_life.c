@@ -189,11 +189,10 @@ void net_host_down(struct host *h, bool silent)
         if (n->ports[i].host == h) n->ports[i].listener = NULL;
     LIST_EACH_SAFE(l, &n->conns) {
         struct conn *c = CONTAINER_OF(l, struct conn, link);
-        for (u32 side = 0; side < 2; side++)
-            if (c->ends[side].host == h && !c->ends[side].gone) {
-                end_down(c, side, silent);
-                break; /* c may be freed; no host dials itself */
-            }
+        bool both = c->ends[0].host == h && c->ends[1].host == h; /* a new node dials the one it was before, at its own address */
+        u32 side = c->ends[0].host == h && !c->ends[0].gone ? 0 : 1;
+        if (both && side == 0 && !c->ends[1].gone) end_down(c, side++, silent); /* the other end keeps it */
+        if (c->ends[side].host == h && !c->ends[side].gone) end_down(c, side, silent);
     }
 }
 
