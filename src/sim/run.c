@@ -162,6 +162,17 @@ static void run_healthy(struct world *w, nanos healed_at, nanos end)
                         (unsigned long long)term_now(w), (unsigned long long)(end / NANOS_SEC));
 }
 
+/* Where clocks broke their bound a read by lease may have returned an old value, until a while after all has healed:
+ * what such reads returned is no evidence. Writes, and what they answered, are; so is the audit. */
+static void forget_reads(struct world *w, nanos healed_at)
+{
+    struct history *h = w->history;
+
+    for (u32 i = 0; i < h->count; i++)
+        if (h->items[i].op == HISTORY_GET && h->items[i].invoked < healed_at + RECOVERY)
+            h->items[i].outcome = HISTORY_FAILED;
+}
+
 static void run_phases(struct world *w)
 {
     const struct sim_options *o = w->options;
@@ -185,6 +196,7 @@ static void run_phases(struct world *w)
                             (unsigned long long)(CONVERGE_MAX / NANOS_SEC), nodes);
     }
     if (!w->stopped) observe_final(w);
+    if (faults_skew_clocks(w)) forget_reads(w, healed_at);
 }
 
 static void write_history(const struct world *w)
