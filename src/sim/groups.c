@@ -38,6 +38,7 @@ void groups_free(struct groups *g)
     if (!g) return;
     for (u32 i = 0; i < g->count; i++) group_free(g->items[i]);
     mem_free(g->items);
+    mem_free(g->kinds);
     mem_free(g);
 }
 
@@ -204,6 +205,7 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
         make_room(g, g->count + 1);
         buf_append_str(&g->bytes, entry);
         g->entries[g->count++] = mine;
+        if (g->part == PART_CORE) groups_on_core_command(g->world->groups, entry, reply);
     } else {
         compare_entry(s, &mine, index);
     }

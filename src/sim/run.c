@@ -290,6 +290,9 @@ void run_seed(const struct sim_options *options, u64 seed, struct run_result *ou
                                .events = w->events,
                                .operations = f.operations,
                                .faults = w->fault_count,
+                               .splits = w->split_count,
+                               .merges = w->merge_count,
+                               .moves = w->move_count,
                                .violations = w->violation_count + f.violations,
                                .undecided = f.undecided,
                                .simulated = w->now};
