@@ -107,19 +107,32 @@ static bool is_refused_by_a_move(const struct world *w, const struct history_ent
     return w->cluster && e->outcome == HISTORY_FAILED && e->returned - e->invoked <= FINISH_MAX;
 }
 
+/* Few are refused: of all of them, as leaders may move just when the first are begun. */
+static bool moves_explain_refusals(const struct world *w, nanos begun_at)
+{
+    const struct history *h = w->history;
+    u32 begun = 0, refused = 0;
+
+    for (u32 i = 0; i < h->count; i++) {
+        begun += h->items[i].invoked >= begun_at;
+        refused += h->items[i].invoked >= begun_at && is_refused_by_a_move(w, &h->items[i]);
+    }
+    return refused * REFUSED_ONE_IN <= begun;
+}
+
 /* Every operation begun a while after healing ends well and soon. */
 static void check_liveness(struct world *w, nanos healed_at)
 {
     const struct history *h = w->history;
-    u32 late = 0, first = 0, begun = 0, refused = 0;
+    bool may_be_refused = moves_explain_refusals(w, healed_at + RECOVERY);
+    u32 late = 0, first = 0;
 
     for (u32 i = 0; i < h->count; i++) {
         const struct history_entry *e = &h->items[i];
         if (e->invoked < healed_at + RECOVERY) continue;
-        begun++;
         if (e->outcome == HISTORY_OK && e->returned - e->invoked <= FINISH_MAX) continue;
         if (e->outcome == HISTORY_FAILED && e->op == HISTORY_CAS) continue; /* lost a race: an answer */
-        if (is_refused_by_a_move(w, e) && ++refused * REFUSED_ONE_IN <= begun) continue;
+        if (may_be_refused && is_refused_by_a_move(w, e)) continue;
         if (late++ == 0) first = i;
     }
     if (late == 0) return;
