@@ -318,7 +318,8 @@ static void incoming_turn(struct part *p)
 {
     struct incoming *in = &p->shipping.in;
 
-    if (!in->waiting || p->checkpoint.running || wal_durable(p->wal) < in->wait_lsn) return;
+    bool writes = p->checkpoint.running && !MUTANT(install_beside_a_checkpoint);
+    if (!in->waiting || writes || wal_durable(p->wal) < in->wait_lsn) return;
     if (is_stale(p, in->index)) {
         replica_id from = in->from;
         u64 snap_id = in->snap_id;

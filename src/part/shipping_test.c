@@ -126,6 +126,36 @@ TEST(shipping, chunks_of_two_snapshots_are_not_mixed)
     fixture_free(x);
 }
 
+/* One operation on the store at a time: both would write rows and marker. */
+TEST(shipping, no_checkpoint_begins_while_a_snapshot_is_installed)
+{
+    struct fixture *x = fixture_new();
+    struct part *p = &x->p;
+
+    p->shipping.in.committing = true;
+    p->apply.applied = 7; /* the marker is behind */
+    p->checkpoint.wanted = true;
+    CHECK_OK(checkpoint_turn(p));
+    CHECK(!p->checkpoint.running);
+    p->shipping.in.committing = false;
+    fixture_free(x);
+}
+
+TEST(shipping, no_snapshot_is_installed_while_a_checkpoint_runs)
+{
+    struct fixture *x = fixture_new();
+    struct part *p = &x->p;
+    struct store_checkpoint running;
+
+    p->shipping.in.waiting = true; /* all of it has come */
+    p->checkpoint.running = &running;
+    CHECK_OK(shipping_turn(p));
+    CHECK(p->shipping.in.waiting && !p->shipping.in.committing);
+    p->checkpoint.running = NULL;
+    p->shipping.in.waiting = false;
+    fixture_free(x);
+}
+
 static bool lacks(struct fixture *x, struct outgoing *o, const u8 *kinds, u32 count, bool last)
 {
     struct buf rows = {0};
@@ -163,6 +193,8 @@ TEST(shipping, the_marker_may_come_in_a_later_chunk_but_before_all_other_rows)
     fixture_free(x);
 }
 
-TEST_MAIN(RUN(shipping, the_marker_may_come_in_a_later_chunk_but_before_all_other_rows),
+TEST_MAIN(RUN(shipping, no_checkpoint_begins_while_a_snapshot_is_installed),
+          RUN(shipping, no_snapshot_is_installed_while_a_checkpoint_runs),
+          RUN(shipping, the_marker_may_come_in_a_later_chunk_but_before_all_other_rows),
           RUN(shipping, chunks_are_taken_in_order_and_once),
           RUN(shipping, chunks_of_two_snapshots_are_not_mixed))

@@ -12,6 +12,7 @@
 static struct lone {
     struct cluster c;
     struct node_config config;
+    u8 incarnation[16]; /* of node 1's disk */
     struct replicas replicas;
     struct replica_row rows[LONE_NOTES];
     struct hosted hosted[LONE_NOTES]; /* ways and replicas, as they become known */
@@ -25,6 +26,7 @@ static struct lone {
     const char *failure;                   /* what the node fails with */
     struct replica_row started[LONE_NOTES];
     u32 started_count, saves;
+    bool started_unsaved; /* before the catalog was saved */
     struct core_command proposed[LONE_NOTES];
     u32 proposed_count;
     struct raft_config target;             /* that members were to change to */
@@ -104,7 +106,7 @@ static inline struct cluster *lone_open(void)
     struct store_options so = {.part = PART_CORE, .keyspace_count = 1, .memory_bytes_max = MIB};
     struct core_command found = {.op = CORE_FOUND, .uuid = {{7}}, .version = QUORATE_LEVEL_MIN, .node_count = 3};
 
-    lone = (struct lone){.config.self = 1, .image = kvs_image_new()};
+    lone = (struct lone){.config.self = 1, .incarnation = {1, 0xAA}, .image = kvs_image_new()};
     lone.kvs = kvs_memory_open(lone.image);
     lone.store = store_new(lone.kvs, &so);
     lone.map = core_new(lone.store);
@@ -145,8 +147,7 @@ struct hosted *cluster_core_hosted(const struct cluster *c) { return (void)c, NU
 node_id cluster_core_leader(const struct cluster *c) { return (void)c, 2; }
 const u8 *cluster_incarnation(const struct cluster *c)
 {
-    static const u8 mine[16] = {1, 0xAA};
-    return (void)c, mine;
+    return (void)c, lone.incarnation;
 }
 
 const struct node_config *node_config_of(const struct node *n) { return (void)n, &lone.config; }
@@ -167,6 +168,7 @@ err node_start_replica(struct node *n, const struct replica_row *row)
 {
     (void)n;
     lone.started[lone.started_count++] = *row;
+    lone.started_unsaved |= lone.replicas.dirty;
     return OK;
 }
 void identity_use_named(const struct node_config *c, struct node_member *m, u32 n) { (void)c, (void)m, (void)n; }

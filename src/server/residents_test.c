@@ -38,6 +38,45 @@ TEST(residents, a_founder_begins_with_the_members_as_founded)
     CHECK_EQ(started(ORDERS)->replica, lone_replica_on(1));
     CHECK_EQ(started(ORDERS)->founders.count, 3);
     CHECK_EQ(started(ORDERS)->founders.next, 4);
+    CHECK(!lone.started_unsaved);
+    lone_close();
+}
+
+/* It was away when the group began to work. */
+TEST(residents, a_founder_that_comes_late_begins_with_the_members_as_founded)
+{
+    struct cluster *c = lone_open();
+
+    LONE_DO(.op = CORE_PART_LEADER, .part = ORDERS, .term = 3, .replica = lone_replica_on(2));
+    residents_turn(c);
+    CHECK_EQ(started(ORDERS)->founders.count, 3);
+    lone_close();
+}
+
+/* What the replica promised was on the other disk. */
+TEST(residents, a_replica_of_another_disk_is_not_started)
+{
+    struct cluster *c = lone_open();
+
+    lone.incarnation[0] = 9;
+    residents_turn(c);
+    CHECK(!started(ORDERS));
+    lone_close();
+}
+
+TEST(residents, an_older_map_is_not_carried_out)
+{
+    struct cluster *c = lone_open();
+    struct core *old = core_copy_of(lone.map);
+
+    lone_join_node_4();
+    lone_begin_move(4, lone_replica_on(1));
+    lone_step(CORE_PART_DONE, 0);
+    residents_turn(c);
+    CHECK(!started(ORDERS));
+    c->copy.core = old; /* from a peer that lags: node 1 is still a member */
+    later(c);
+    CHECK(!started(ORDERS));
     lone_close();
 }
 
@@ -77,6 +116,8 @@ TEST(residents, a_replica_that_comes_while_another_goes_is_started)
     LONE_DO(.op = CORE_KS_DROP, .keyspace = CORE_KEYSPACE_FIRST, .name = STR("orders"));
     later(c);
     CHECK(parts_find(NULL, ORDERS)->retiring);
+    CHECK(replicas_find(&lone.replicas, ORDERS)->deleting); /* also after a crash in the middle */
+    CHECK(!lone.replicas.dirty);
     CHECK(started(core_keyspace_named(lone.map, STR("more"))->parts[0]->id));
     lone_close();
 }
@@ -97,6 +138,8 @@ TEST(residents, a_node_that_was_removed_stops)
 }
 
 TEST_MAIN(RUN(residents, a_founder_begins_with_the_members_as_founded),
+          RUN(residents, a_founder_that_comes_late_begins_with_the_members_as_founded),
+          RUN(residents, a_replica_of_another_disk_is_not_started), RUN(residents, an_older_map_is_not_carried_out),
           RUN(residents, a_founder_that_comes_after_members_have_changed_learns_them_from_the_log),
           RUN(residents, a_replica_that_comes_to_a_running_group_learns_its_members_from_the_log),
           RUN(residents, a_replica_that_comes_while_another_goes_is_started),
