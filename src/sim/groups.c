@@ -237,7 +237,8 @@ static void check_promises(struct seat *s, struct host *h)
     bool known = s->durable > raft_first(r).index; /* else: in the store, behind the marker */
 
     if (part_is_damaged(s->part)) { /* it says itself that it does not know what it lost, and votes no more */
-        if (s->whole && (s->durable || s->term) && !disk_is_doubtful(h->disk))
+        bool taken_in = s->group->is_frozen && part_marker(s->part) == 0; /* and the node died before it heard of it */
+        if (s->whole && !taken_in && (s->durable || s->term) && !disk_is_doubtful(h->disk))
             group_say(s, "finds its log damaged after a crash, though its disk has kept everything");
         forget_promises(s);
         return;
