@@ -5,6 +5,7 @@
 
 #define ASK_AGAIN      (2 * NANOS_SEC)
 #define TRANSFER_AGAIN NANOS_SEC
+#define FREEZE_PATIENCE (5 * NANOS_SEC) /* nothing is written to the right meanwhile */
 
 enum { ASK_NOTHING, ASK_SPLIT, ASK_FREEZE, ASK_MERGE, ASK_CANCEL, ASK_UNFREEZE, ASK_TRANSFER };
 
@@ -103,13 +104,29 @@ static void give_up(struct cluster *c, struct reshape *r, const struct core_part
 
     if (!part_is_frozen(right)) {
         tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
-    } else if (r->is_cancelled || !r->final.index) {
+    } else if (r->is_cancelled || !r->final.index || MUTANT(right_let_go_without_a_word)) {
         if (begin(c, r, ASK_UNFREEZE, &to)) part_unfreeze(right, &to);
         touch(c, m.right);
     } else if (begin(c, r, ASK_CANCEL, &to)) {
         part_merge_cancel(left, &m, &to);
         touch(c, map->id);
     }
+}
+
+/* The right is frozen and one of its members does not come to its end: it is down, or its disk is gone for ever, and as long as
+ * this is under way it is not replaced. Another leader of the left may have asked for the merge already, so the left's log has to
+ * say that there is none before the right goes on. */
+static bool waits_in_vain(struct cluster *c, struct reshape *r, const struct core_part *map, const struct part *right)
+{
+    if (!r->freezing_since) r->freezing_since = c->now;
+    if (!part_frozen_at(right).index || c->now < r->freezing_since + FREEZE_PATIENCE) return false;
+    if (MUTANT(merge_waits_for_ever)) return false;
+    env_log(c->env, LOG_WARN, "partition %llu is not merged: not every replica of partition %llu can be reached",
+            (unsigned long long)map->id, (unsigned long long)map->op.other);
+    r->final = part_frozen_at(right);
+    r->gives_up = true;
+    r->asked = ASK_NOTHING;
+    return true;
 }
 
 void reshape_merge(struct cluster *c, const struct core_part *map, struct part *left)
@@ -128,7 +145,7 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
         give_up(c, r, map, left, h->part);
     } else if (!r->is_frozen) {
         if (r->asked == ASK_TRANSFER) r->asked = ASK_NOTHING;
-        if (!begin(c, r, ASK_FREEZE, &to)) return;
+        if (waits_in_vain(c, r, map, h->part) || !begin(c, r, ASK_FREEZE, &to)) return;
         part_freeze(h->part, map->id, &to);
         touch(c, h->id);
     } else if (begin(c, r, ASK_MERGE, &to)) {
