@@ -494,7 +494,8 @@ void faults_heal(struct world *w, bool keep_one)
     }
     /* One whose disk has lost something is no good for the others' quorum: it is the one. */
     u32 away = f->atlas_used ? f->atlas_node : 1 + (u32)prng_below(p, w->nodes);
-    if (keep_one && w->nodes >= 3 && !w->options->founders && !w->cluster && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
+    bool one_may_go = keep_one && w->nodes >= 3 && !w->options->founders && !w->cluster && chance_one_in(p, 2);
+    if (one_may_go && !observe_others_are_damaged(w, away)) keep_away(w, w->hosts[away - 1]);
     for (u32 i = 0; i < w->nodes; i++)
         if (w->hosts[i]->id != w->avoided) host_start_at(w->hosts[i], w->now);
 }
