@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROW = re.compile(r'^MUTANT_ROW\(\s*(\w+)\s*,\s*(SAFETY|LIVENESS)\s*,\s*"(.*)"\s*\)')
 ROUNDS = [2, 4, 10, 20, 40, 80, 160, 320]  # seeds; then 500 at a time up to the budget
 TESTS = ["live_tests", "raft_tests", "quorum_tests", "wal_tests", "store_tests", "kv_tests", "part_tests", "core_tests",
-         "server_tests"]
+         "server_tests", "wire_peer_tests", "env_tests"]
 TEST_SECONDS_MAX = 120
 PIECE = 10  # seeds of one process of the simulator: what may run in vain on one core when another finds it
 
@@ -85,9 +85,15 @@ def passes(test, environment):
         return None
 
 
+def folder_of(source):
+    """As CMakeLists.txt calls the tests of a source's folder."""
+    parts = source.relative_to(ROOT / "src").parent.parts
+    return parts[0] if parts[0] in ("server", "sim") else "_".join(parts)
+
+
 def run_tests(directory, row):
     """(row, a test that passes without the mutant and fails with it, or None)"""
-    folders = {source.parent.name for source in (ROOT / "src").rglob("*.c")
+    folders = {folder_of(source) for source in (ROOT / "src").rglob("*.c")
                if f"MUTANT({row.name})" in source.read_text() and not source.name.endswith("_test.c")}
     for test in sorted(test for folder in folders for test in directory.glob(f"{folder}_*_test")):
         if passes(test, {"QUORATE_MUTANT": row.name}) is False and passes(test, {}):
@@ -135,6 +141,7 @@ def hunt(pool, binary, table, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these mutants")
+    parser.add_argument("--cluster", action="store_true", help="only those that are run with --cluster")
     parser.add_argument("--seeds", type=int, default=2000, help="budget per mutant (2000)")
     parser.add_argument("--seeds-first", type=int, default=36, help="seeds before the unit tests are asked (36)")
     parser.add_argument("--until", default="60s", help="simulated time per seed (60s)")
@@ -143,7 +150,9 @@ def main():
     options = parser.parse_args()
 
     table = [row for row in rows() if not options.names or row.name in options.names]
-    unknown = set(options.names) - {row.name for row in table}
+    if options.cluster:
+        table = [row for row in table if row.options]
+    unknown = set(options.names) - {row.name for row in rows()}
     if unknown:
         sys.exit(f"no such mutant: {' '.join(sorted(unknown))}")
     binary = build(options.build_dir, options.jobs)

@@ -1,6 +1,7 @@
 #include "env/env.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,10 +40,10 @@ err env_file_replace(struct env *e, const char *path, str bytes)
 
     failed = e->ops->file_truncate(e, f, 0);
     if (!failed) failed = e->ops->file_pwrite(e, f, 0, bytes.at, bytes.len);
-    if (!failed) failed = e->ops->file_sync(e, f);
+    if (!failed && !MUTANT(replaced_before_synced)) failed = e->ops->file_sync(e, f);
     e->ops->file_close(e, f);
     if (!failed) failed = e->ops->file_rename(e, temporary, path);
-    if (!failed) failed = e->ops->dir_sync(e, dir);
+    if (!failed && !MUTANT(replaced_name_not_synced)) failed = e->ops->dir_sync(e, dir);
     return failed;
 }
 

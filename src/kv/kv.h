@@ -143,6 +143,11 @@ u64 kv_key_count(const struct kv *kv); /* of all databases */
 u64 kv_bytes(const struct kv *kv);     /* of their keys and values; by key only, else 0 */
 
 const struct kv_span *kv_span(const struct kv *kv);
+/* Does it end before this place: was it split there? */
+static inline bool kv_span_ends_at(const struct kv_span *span, u16 slot, str key)
+{
+    return span->by_key ? str_equal(span->to, key) : span->slot_last + 1 == slot;
+}
 bool kv_spans_meet(const struct kv_span *a, const struct kv_span *b);
 bool kv_spans_equal(const struct kv_span *a, const struct kv_span *b);
 

@@ -186,6 +186,7 @@ void kv_merge(struct kv *left, const struct kv *right, u64 ver)
     left->clock = u64_max(left->clock, right->clock);
     /* Versions go on above those of both. */
     u64 now = ver + left->ver_base, above = u64_max(left->applied_ver, right->applied_ver);
+    if (MUTANT(merged_versions_go_back)) above = left->applied_ver;
     if (above > now) left->ver_base += above - now;
     left->applied_ver = u64_max(above, now);
     left->generation = u64_max(left->generation, right->generation) + 1;

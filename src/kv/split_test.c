@@ -547,6 +547,31 @@ TEST(split, a_command_about_all_is_for_the_span_it_names)
     }
 }
 
+/* A log's index says nothing about another's: WATCH compares versions. */
+TEST(split, versions_go_on_above_those_of_both_logs)
+{
+    struct set s;
+
+    set_init(&s, 1, false);
+    split_one(&s, 0);
+    char key[16], line[64];
+    u32 i = 0;
+    do snprintf(key, sizeof key, "k%04u", i++);
+    while (!kv_has_key(s.parts[1].f.kv, str_of(key)));
+    s.ver = 1000; /* the right's log is long */
+    snprintf(line, sizeof line, "SET %s 1", key);
+    (void)apply_at(&s, &s.parts[1].f, 0, line);
+    u64 before = s.parts[1].f.kv->applied_ver;
+    CHECK(before >= 1000);
+    s.ver = 5;
+    merge_one(&s, 0);
+    CHECK_EQ(s.count, 1);
+    s.ver = 6;
+    (void)apply_at(&s, &s.parts[0].f, 0, line);
+    CHECK(s.parts[0].f.kv->applied_ver > before);
+    set_done(&s);
+}
+
 /* The expired keys a leader found before the split may stand in a TICK behind it. */
 TEST(split, a_tick_passes_by_keys_that_are_elsewhere)
 {
@@ -577,4 +602,5 @@ TEST_MAIN(RUN(split, the_parts_hold_what_the_whole_holds),
           RUN(split, by_key_ranges_are_read_in_order_over_all_parts),
           RUN(split, a_command_about_all_is_for_the_span_it_names),
           RUN(split, a_request_for_a_key_elsewhere_is_not_covered),
+          RUN(split, versions_go_on_above_those_of_both_logs),
           RUN(split, a_tick_passes_by_keys_that_are_elsewhere))

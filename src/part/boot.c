@@ -262,7 +262,7 @@ static bool connect_to_marker(struct part *p, struct boot_log *b)
     if (reaches && b->before.index == marker.index) term = b->before.term;
     if (reaches && b->count && boot_at(b, 0)->pos.index <= marker.index)
         term = boot_at(b, marker.index - boot_at(b, 0)->pos.index)->pos.term;
-    if (reaches && term == marker.term) return false;
+    if (reaches && (term == marker.term || MUTANT(log_beside_its_marker_kept))) return false;
     boot_clear(b, marker);
     return had;
 }

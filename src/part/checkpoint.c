@@ -82,8 +82,8 @@ static void freeze(struct part *p)
 
 static bool is_due(const struct part *p)
 {
-    if (p->checkpoint.running || p->shipping.in.committing || p->now < p->checkpoint.retry_at)
-        return false;
+    bool installs = p->shipping.in.committing && !MUTANT(checkpoint_beside_an_install);
+    if (p->checkpoint.running || installs || p->now < p->checkpoint.retry_at) return false;
     if (split_holds_checkpoints(p)) return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
     if (cut_wants_checkpoint(p)) return true;

@@ -108,7 +108,8 @@ bool members_accept(struct part *p, node_id from, const struct frame *f, replica
     replica_id to = f->dst_repl ? f->dst_repl : p->options.self;
 
     *sender = f->src_repl ? f->src_repl : from;
-    if (to == p->options.replica && !p->members.silent && is_sender(p, *sender, from)) return true;
+    bool mine = to == p->options.replica || MUTANT(frame_for_another_replica_taken);
+    if (mine && !p->members.silent && is_sender(p, *sender, from)) return true;
     p->stats.frames_not_ours++;
     return false;
 }

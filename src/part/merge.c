@@ -14,6 +14,8 @@ bool merge_is_frozen(const struct part *p) { return p->merge.frozen_at.index != 
 
 bool part_is_frozen(const struct part *p) { return merge_is_frozen(p) || p->merge.absorbed; }
 
+struct log_pos part_frozen_at(const struct part *p) { return p->merge.frozen_at; }
+
 bool part_waits_for_right(const struct part *p) { return p->merge.waits; }
 
 /* ---- proposing: a state that is behind refuses nothing, the log decides ---- */

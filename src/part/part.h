@@ -181,11 +181,10 @@ void part_merge_cancel(struct part *left, const struct part_merge *merge, const 
  * was refilled past the merge: delete it, or what was split off since could not come here. If it is not frozen, or empty
  * (the node died before `gone`), it may be deleted at once. */
 bool part_is_frozen(const struct part *p);
+struct log_pos part_frozen_at(const struct part *p); /* its end, as part_freeze answers it; index 0: it is not frozen */
 bool part_waits_for_right(const struct part *p);
 bool part_is_empty(const struct part *p); /* it has no rows and no marker */
 
-/* Does it end there: was it split at this place? */
-bool span_ends_at(const struct kv_span *span, u16 slot, str key);
 /* A key that has half of its keys below it; nothing is appended if there are too few. Of a kv machine by key. */
 MUST_USE err part_middle(struct part *p, struct buf *key);
 /* Which keys it has now, as applied. Of a kv machine. */

@@ -76,7 +76,7 @@ struct outgoing { /* shipping.c: one snapshot under way to one peer */
         bool last, used;
     } window[4];
     u64 next_seq, acked_seq, acked_bytes;
-    bool read_all;
+    bool read_all, has_marker; /* of the chunks so far */
     nanos last_progress, resend_at;
 };
 
@@ -330,6 +330,7 @@ bool checkpoint_lacks_space(const struct part *p);
 
 /* shipping.c */
 err shipping_turn(struct part *p);
+bool shipping_lacks_marker(const struct part *p, struct outgoing *o, str chunk, bool last); /* of the chunks, in order */
 void shipping_begin(struct part *p, replica_id to);
 err shipping_on_chunk(struct part *p, replica_id from, str body);
 err shipping_on_ack(struct part *p, replica_id from, str body);

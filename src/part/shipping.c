@@ -41,7 +41,7 @@ static void outgoing_reset_chunks(struct outgoing *o)
     }
     buf_done(&o->last_key);
     o->next_seq = o->acked_seq = o->acked_bytes = 0;
-    o->read_all = false;
+    o->read_all = o->has_marker = false;
 }
 
 static void tell(struct part *p, const char *what, replica_id peer, u64 index)
@@ -98,21 +98,24 @@ static str last_key_of(str rows)
     return key;
 }
 
-/* The marker lies before all rows of users: a snapshot without it is not what the checkpoint wrote. */
-static bool has_marker(const struct part *p, str chunk)
+/* The marker lies before all rows of users: a snapshot in which they come without it is not what the checkpoint wrote. It
+ * need not be in the first chunk: the list of extents lies before it, and both grow with the databases. */
+bool shipping_lacks_marker(const struct part *p, struct outgoing *o, str chunk, bool last)
 {
     struct buf marker = {0};
     struct reader r = reader_of(chunk);
-    bool found = false;
+    bool lacks = false;
 
     store_local_key(p->options.id, ROW_MARKER, str_from("", 0), &marker);
-    while (!found && reader_left(&r)) {
+    while (!o->has_marker && !lacks && reader_left(&r)) {
         u32 key_len = reader_u32(&r), value_len = reader_u32(&r);
-        found = str_equal(reader_str(&r, key_len), buf_str(&marker));
+        str key = reader_str(&r, key_len);
+        o->has_marker = str_equal(key, buf_str(&marker));
+        lacks = str_compare(key, buf_str(&marker)) > 0;
         reader_str(&r, value_len);
     }
     buf_done(&marker);
-    return found;
+    return lacks || (last && !o->has_marker);
 }
 
 static err read_chunk(struct part *p, struct outgoing *o, struct sent_chunk *c)
@@ -120,7 +123,7 @@ static err read_chunk(struct part *p, struct outgoing *o, struct sent_chunk *c)
     buf_init(&c->bytes, 0);
     err e = store_snapshot_chunk(o->snapshot, buf_str(&o->last_key),
                                  p->options.snapshot_chunk_bytes, &c->bytes, &c->last);
-    if (!e && o->next_seq == 0 && !has_marker(p, buf_str(&c->bytes))) {
+    if (!e && shipping_lacks_marker(p, o, buf_str(&c->bytes), c->last)) {
         p->host.log(p->host.context, LOG_ERROR, "a snapshot of the store lacks the marker: the node stops before others take it over");
         e = ERR_CORRUPT;
     }
@@ -315,7 +318,8 @@ static void incoming_turn(struct part *p)
 {
     struct incoming *in = &p->shipping.in;
 
-    if (!in->waiting || p->checkpoint.running || wal_durable(p->wal) < in->wait_lsn) return;
+    bool writes = p->checkpoint.running && !MUTANT(install_beside_a_checkpoint);
+    if (!in->waiting || writes || wal_durable(p->wal) < in->wait_lsn) return;
     if (is_stale(p, in->index)) {
         replica_id from = in->from;
         u64 snap_id = in->snap_id;

@@ -126,5 +126,75 @@ TEST(shipping, chunks_of_two_snapshots_are_not_mixed)
     fixture_free(x);
 }
 
-TEST_MAIN(RUN(shipping, chunks_are_taken_in_order_and_once),
+/* One operation on the store at a time: both would write rows and marker. */
+TEST(shipping, no_checkpoint_begins_while_a_snapshot_is_installed)
+{
+    struct fixture *x = fixture_new();
+    struct part *p = &x->p;
+
+    p->shipping.in.committing = true;
+    p->apply.applied = 7; /* the marker is behind */
+    p->checkpoint.wanted = true;
+    CHECK_OK(checkpoint_turn(p));
+    CHECK(!p->checkpoint.running);
+    p->shipping.in.committing = false;
+    fixture_free(x);
+}
+
+TEST(shipping, no_snapshot_is_installed_while_a_checkpoint_runs)
+{
+    struct fixture *x = fixture_new();
+    struct part *p = &x->p;
+    struct store_checkpoint running;
+
+    p->shipping.in.waiting = true; /* all of it has come */
+    p->checkpoint.running = &running;
+    CHECK_OK(shipping_turn(p));
+    CHECK(p->shipping.in.waiting && !p->shipping.in.committing);
+    p->checkpoint.running = NULL;
+    p->shipping.in.waiting = false;
+    fixture_free(x);
+}
+
+static bool lacks(struct fixture *x, struct outgoing *o, const u8 *kinds, u32 count, bool last)
+{
+    struct buf rows = {0};
+
+    for (u32 i = 0; i < count; i++) {
+        struct buf key = {0};
+        store_local_key(2, kinds[i], str_from("", 0), &key);
+        buf_append_u32(&rows, (u32)key.len);
+        buf_append_u32(&rows, 0);
+        buf_append_str(&rows, buf_str(&key));
+        buf_done(&key);
+    }
+    bool lacking = shipping_lacks_marker(&x->p, o, buf_str(&rows), last);
+    buf_done(&rows);
+    return lacking;
+}
+#define LACKS(last, ...) lacks(x, &o, (const u8[]){__VA_ARGS__}, (u32)sizeof((const u8[]){__VA_ARGS__}), last)
+
+/* The list of extents is row 0; a long one leaves the marker no room in the first chunk. */
+TEST(shipping, the_marker_may_come_in_a_later_chunk_but_before_all_other_rows)
+{
+    struct fixture *x = fixture_new();
+    struct outgoing o = {0};
+
+    CHECK(!LACKS(false, 0));
+    CHECK(!LACKS(false, ROW_MARKER, ROW_SESSION));
+    CHECK(!LACKS(true, ROW_SESSION));
+    o = (struct outgoing){0};
+    CHECK(!LACKS(false, 0));
+    CHECK(LACKS(false, ROW_SESSION));
+    o = (struct outgoing){0};
+    CHECK(LACKS(true, 0));
+    o = (struct outgoing){0};
+    CHECK(!LACKS(true, ROW_MARKER));
+    fixture_free(x);
+}
+
+TEST_MAIN(RUN(shipping, no_checkpoint_begins_while_a_snapshot_is_installed),
+          RUN(shipping, no_snapshot_is_installed_while_a_checkpoint_runs),
+          RUN(shipping, the_marker_may_come_in_a_later_chunk_but_before_all_other_rows),
+          RUN(shipping, chunks_are_taken_in_order_and_once),
           RUN(shipping, chunks_of_two_snapshots_are_not_mixed))

@@ -127,11 +127,6 @@ static err make_child(struct part *p, const struct split_body *s, struct log_pos
     return e;
 }
 
-bool span_ends_at(const struct kv_span *span, u16 slot, str key)
-{
-    return span->by_key ? str_equal(span->to, key) : span->slot_last + 1 == slot;
-}
-
 err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct buf *reply,
                 enum part_status *status)
 {
@@ -142,7 +137,7 @@ err split_apply(struct part *p, const struct entry *e, struct log_pos at, struct
 
     if (!kv || !decode(e->body, &s)) return ERR_MALFORMED;
     raft_config_at(p->raft, at.index, &members);
-    if (span_ends_at(kv_span(kv), s.slot, s.key)) { /* done before */
+    if (kv_span_ends_at(kv_span(kv), s.slot, s.key)) { /* done before */
         p->merge.split_done = s.child;
         return OK;
     }

@@ -1054,7 +1054,7 @@ static void check_end(struct sim *s)
 TEST(split, nothing_is_lost_or_done_twice_under_splits_and_merges)
 {
     const char *only = getenv("SPLIT_SEED"), *more = getenv("SPLIT_SEEDS");
-    u64 first = only ? strtoull(only, NULL, 10) : 1, last = only ? first : more ? strtoull(more, NULL, 10) : 12;
+    u64 first = only ? strtoull(only, NULL, 10) : 1, last = only ? first : more ? strtoull(more, NULL, 10) : 24;
     u32 splits = 0, merges = 0, cancels = 0, crashes = 0, wrong = 0, erased = 0, moves = 0;
     for (u64 seed = first; seed <= last; seed++) {
         struct sim *s = sim_new(seed);

@@ -87,9 +87,8 @@ struct cluster {
     struct reshape { /* reshape.c: a split or merge that this node is at work on */
         u64 part, begun; /* the left one's, and the map's epoch when it began; part 0: a free place */
         u8 asked; /* what was asked of a partition and not answered */
-        nanos asked_at;
-        bool is_frozen, gives_up, is_cancelled, is_unfrozen;
-        nanos freezing_since;
+        nanos asked_at, freezing_since;
+        bool is_frozen, gives_up, is_cancelled;
         struct log_pos final; /* of the right */
     } reshapes[RESHAPES_MAX];
 

@@ -315,9 +315,9 @@ static bool hello_fits(struct peers *p, const struct frame *f, const struct hell
     const struct node_config *c = config(p);
     const char *why = NULL;
 
-    if (!mem_equal(h->cluster_id, c->cluster_id, 16))
+    if (!mem_equal(h->cluster_id, c->cluster_id, 16) && !MUTANT(another_cluster_accepted))
         why = "another cluster id";
-    else if (f->dst_node != c->self)
+    else if (f->dst_node != c->self && !MUTANT(another_node_accepted))
         why = "it wants another node id than mine";
     else if (!peer_find(p, f->src_node))
         why = "its node id is not a member";
@@ -386,7 +386,7 @@ static void tell_refused(struct peers *p, struct inbound *in, node_id node)
     struct frame f = {.type = FRAME_JOIN_REPLY, .src_node = config(p)->self, .src_boot = p->boot, .dst_node = node};
     struct join_reply r = {.status = JOIN_REFUSED, .reason = STR("it was removed from the cluster")};
 
-    if (!p->handlers.is_removed(p->handlers.context, node)) return;
+    if (!p->handlers.is_removed(p->handlers.context, node) || MUTANT(removed_node_not_told)) return;
     size_t place = frame_begin(&in->stream.out, &f);
     join_reply_encode(&r, &in->stream.out);
     frame_end(&in->stream.out, place);
@@ -634,7 +634,7 @@ static struct link *link_for(struct peers *p, node_id to, const struct frame *f)
     struct peer *q = peer_find(p, to);
     struct link *protocol = q ? &q->links[0] : NULL, *bulk = q ? &q->links[1] : NULL;
 
-    if (!q || f->type == FRAME_SNAPSHOT_CHUNK) return bulk;
+    if (!q || (f->type == FRAME_SNAPSHOT_CHUNK && !MUTANT(snapshots_before_heartbeats))) return bulk;
     bool waits = protocol->stream.out.len > OVERTAKE_BYTES && bulk->stream.out.len < protocol->stream.out.len;
     /* Support of nodes must not wait for what their groups say, here or where it is read; nor outlive the way that these
      * take. */
@@ -652,7 +652,7 @@ struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool
 
     if (!l || l->state != LINK_UP) return NULL;
     if (f->dst_boot && f->dst_boot != l->peer->boot && !MUTANT(answer_sent_to_a_new_life)) return NULL;
-    if (l->stream.out.len > (may_drop ? QUEUE_DROPPABLE_MAX : QUEUE_MAX)) {
+    if (l->stream.out.len > (may_drop ? QUEUE_DROPPABLE_MAX : QUEUE_MAX) && !MUTANT(peer_queue_without_limit)) {
         p->stats.dropped_full++;
         return NULL;
     }

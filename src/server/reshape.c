@@ -5,7 +5,7 @@
 
 #define ASK_AGAIN      (2 * NANOS_SEC)
 #define TRANSFER_AGAIN NANOS_SEC
-#define FREEZE_MAX     (10 * NANOS_SEC) /* the right refuses its writes meanwhile, and a member that is gone would hold it for ever */
+#define FREEZE_PATIENCE (5 * NANOS_SEC) /* nothing is written to the right meanwhile */
 
 enum { ASK_NOTHING, ASK_SPLIT, ASK_FREEZE, ASK_MERGE, ASK_CANCEL, ASK_UNFREEZE, ASK_TRANSFER };
 
@@ -62,7 +62,7 @@ void reshape_split(struct cluster *c, const struct core_part *map, struct part *
     struct part_waiter to;
 
     if (!r) return;
-    if (span_ends_at(part_span(p), map->op.slot, map->op.key)) {
+    if (kv_span_ends_at(part_span(p), map->op.slot, map->op.key)) {
         done(c, map);
     } else if (r->gives_up) {
         tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
@@ -96,22 +96,37 @@ static void fetch_leadership(struct cluster *c, struct reshape *r, const struct 
     peers_end(c->peers);
 }
 
-/* Unfrozen in any case: a FREEZE may stand in the right's log that is not applied yet. */
 static void give_up(struct cluster *c, struct reshape *r, const struct core_part *map, struct part *left,
                     struct part *right)
 {
     struct part_merge m = {.right = map->op.other, .final = r->final};
     struct part_waiter to;
 
-    if (r->final.index && !r->is_cancelled) {
-        if (begin(c, r, ASK_CANCEL, &to)) part_merge_cancel(left, &m, &to);
-        touch(c, map->id);
-    } else if (!r->is_unfrozen) {
+    if (!part_is_frozen(right)) {
+        tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
+    } else if (r->is_cancelled || !r->final.index || MUTANT(right_let_go_without_a_word)) {
         if (begin(c, r, ASK_UNFREEZE, &to)) part_unfreeze(right, &to);
         touch(c, m.right);
-    } else {
-        tell_core(c, map, CORE_PART_STEP, CORE_STEP_NONE);
+    } else if (begin(c, r, ASK_CANCEL, &to)) {
+        part_merge_cancel(left, &m, &to);
+        touch(c, map->id);
     }
+}
+
+/* The right is frozen and one of its members does not come to its end: it is down, or its disk is gone for ever, and as long as
+ * this is under way it is not replaced. Another leader of the left may have asked for the merge already, so the left's log has to
+ * say that there is none before the right goes on. */
+static bool waits_in_vain(struct cluster *c, struct reshape *r, const struct core_part *map, const struct part *right)
+{
+    if (!r->freezing_since) r->freezing_since = c->now;
+    if (!part_frozen_at(right).index || c->now < r->freezing_since + FREEZE_PATIENCE) return false;
+    if (MUTANT(merge_waits_for_ever)) return false;
+    env_log(c->env, LOG_WARN, "partition %llu is not merged: not every replica of partition %llu can be reached",
+            (unsigned long long)map->id, (unsigned long long)map->op.other);
+    r->final = part_frozen_at(right);
+    r->gives_up = true;
+    r->asked = ASK_NOTHING;
+    return true;
 }
 
 void reshape_merge(struct cluster *c, const struct core_part *map, struct part *left)
@@ -122,7 +137,7 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
     struct part_waiter to;
 
     if (!r || !right_map) return;
-    if (span_ends_at(part_span(left), (u16)(right_map->slot_last + 1), right_map->to)) {
+    if (kv_span_ends_at(part_span(left), (u16)(right_map->slot_last + 1), right_map->to)) {
         done(c, map);
     } else if (!h || !h->part || !raft_is_leader(part_raft(h->part))) {
         fetch_leadership(c, r, right_map);
@@ -130,9 +145,7 @@ void reshape_merge(struct cluster *c, const struct core_part *map, struct part *
         give_up(c, r, map, left, h->part);
     } else if (!r->is_frozen) {
         if (r->asked == ASK_TRANSFER) r->asked = ASK_NOTHING;
-        if (!r->freezing_since) r->freezing_since = c->now;
-        if (c->now > r->freezing_since + FREEZE_MAX) r->gives_up = true;
-        if (r->gives_up || !begin(c, r, ASK_FREEZE, &to)) return;
+        if (waits_in_vain(c, r, map, h->part) || !begin(c, r, ASK_FREEZE, &to)) return;
         part_freeze(h->part, map->id, &to);
         touch(c, h->id);
     } else if (begin(c, r, ASK_MERGE, &to)) {
@@ -160,5 +173,4 @@ void cluster_on_answer(struct cluster *c, const struct part_answer *a)
     if (a->status != PART_DONE) return;
     if (what == ASK_FREEZE && part_final_decode(a->reply, &r->final) == OK) r->is_frozen = true;
     if (what == ASK_CANCEL) r->is_cancelled = true;
-    if (what == ASK_UNFREEZE) r->is_unfrozen = true;
 }

@@ -19,6 +19,7 @@
 #define KEYSPACES_KEPT 3
 #define KEYSPACES_MAX  256
 #define LOST_MAX       64
+#define MERGE_TRIES    16
 
 struct station {
     node_id node;   /* that lives on it, as far as was seen; 0: none yet */
@@ -367,13 +368,19 @@ static void split_at(struct churn *c, const struct core_part *p, u16 slot, str k
     ask(c, &cmd, "split partition", p->id);
 }
 
-static void merge_from(struct churn *c, const struct core *map, const struct core_part *p)
+static const struct core_part *right_of(const struct core *map, const struct core_part *p)
 {
     const struct core_keyspace *k = core_keyspace(map, p->keyspace);
-    const struct core_part *right = NULL;
 
     for (u32 i = 0; k && i + 1 < k->part_count; i++)
-        if (k->parts[i] == p) right = k->parts[i + 1];
+        if (k->parts[i] == p) return k->parts[i + 1];
+    return NULL;
+}
+
+static void merge_from(struct churn *c, const struct core *map, const struct core_part *p)
+{
+    const struct core_part *right = right_of(map, p);
+
     if (!right) return;
     struct core_command cmd = {
         .op = CORE_PART_BEGIN, .kind = CORE_OP_MERGE, .part = p->id, .epoch = p->epoch, .other = right->id};
@@ -396,10 +403,28 @@ static void split(struct churn *c, const struct core *map)
     if (is_inside) split_at(c, p, 0, str_of(key));
 }
 
+static bool is_on(const struct core_part *p, u32 node)
+{
+    bool found = false;
+    for (u32 i = 0; i < p->member_count; i++) found |= p->members[i].node == node;
+    return found;
+}
+
+static bool may_be_merged(const struct core *map, const struct core_part *left)
+{
+    const struct core_part *right = right_of(map, left);
+    bool well = right && right->member_count == left->member_count;
+
+    for (u32 i = 0; well && i < left->member_count; i++) well = is_on(right, left->members[i].node);
+    return well;
+}
+
+/* Mostly two that are on the same nodes; others are refused. */
 static void merge(struct churn *c, const struct core *map)
 {
     const struct core_part *p = any_made_part(c, map);
 
+    for (u32 i = 0; i < MERGE_TRIES && p && !may_be_merged(map, p); i++) p = any_made_part(c, map);
     if (p) merge_from(c, map, p);
 }
 
@@ -445,12 +470,12 @@ static void trouble(struct churn *c, const struct core *map)
     else if (kind < 40 && up) ask_node(c, CORE_NODE_DRAIN, 0, up->id, "drain node");
     else if (kind < 55 && drained) ask_node(c, CORE_NODE_REMOVE, 0, drained->id, "remove node");
     else if (kind < 62 && leaving) ask_node(c, CORE_NODE_UNDRAIN, 0, leaving->id, "undrain node");
-    else if (kind < 75 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c, chance_one_in(p, 3) ? 0 : (u32)prng_between(p, 4, 16));
-    else if (kind < 80) drop_keyspace(c, map);
-    else if (kind < 84) tune(c);
-    else if (kind < 86) roll(w);
-    else if (kind < 92) split(c, map);
-    else if (kind < 96) merge(c, map);
+    else if (kind < 72 && keyspaces_made(map) < KEYSPACES_KEPT) make_keyspace(c, chance_one_in(p, 3) ? 0 : (u32)prng_between(p, 4, 16));
+    else if (kind < 75) drop_keyspace(c, map);
+    else if (kind < 79) tune(c);
+    else if (kind < 81) roll(w);
+    else if (kind < 91) split(c, map);
+    else if (kind < 97) merge(c, map);
     else if (c->lost_count) ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, c->lost[0], "remove lost node");
 }
 
@@ -471,6 +496,24 @@ static node_id forgotten_node(const struct churn *c, const struct core *map)
     return 0;
 }
 
+/* One that was or is being emptied although some partition has more voters than there are other nodes: nodes were lost
+ * since, and the planner asks for one more (`no spare node with room`). NULL: there are enough. */
+static const struct core_node *drained_in_vain(struct world *w, const struct core *map)
+{
+    u32 count, parts, up = 0, most = 0;
+    const struct core_node *const *nodes = core_nodes(map, &count);
+    const struct core_part *const *all = core_parts(map, &parts);
+
+    for (u32 i = 0; i < count; i++) up += nodes[i]->state == CORE_UP;
+    for (u32 i = 0; i < parts; i++) {
+        u32 voters = 0;
+        for (u32 k = 0; k < all[i]->member_count; k++) voters += all[i]->members[k].role == CORE_VOTER;
+        most = voters > most ? voters : most;
+    }
+    const struct core_node *draining = up < most ? any_node_in(w, map, CORE_DRAINING) : NULL;
+    return draining || up >= most ? draining : any_node_in(w, map, CORE_DRAINED);
+}
+
 /* No more trouble: what is lost is removed, what waits may go on. */
 static void calm(struct churn *c, const struct core *map)
 {
@@ -480,6 +523,9 @@ static void calm(struct churn *c, const struct core *map)
         ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, c->lost[0], "remove lost node");
     } else if (forgotten_node(c, map)) {
         ask_node(c, CORE_NODE_REMOVE, CORE_FORCE, forgotten_node(c, map), "remove lost node");
+    } else {
+        const struct core_node *n = drained_in_vain(c->world, map);
+        if (n) ask_node(c, CORE_NODE_UNDRAIN, 0, n->id, "undrain node");
     }
 }
 

@@ -16,6 +16,8 @@
 #define ROWS_MAX 24
 #define WALL_STEP_US_MAX 2000000
 #define LEFT_OUT_ONE_IN 4 /* a kind of fault is missing in one seed of so many */
+#define SKEWED_ONE_IN 8   /* ... but clocks beyond the bound, where old values may be read, are in one of so many only */
+#define SKEW_PPM_MAX 200000
 
 struct fault_row {
     const char *name;
@@ -413,6 +415,7 @@ static const struct fault_row rows[] = {
     {"frames", 0, NULL}, /* duplicated and reordered peer frames: net_character */
     {"ghosts", 0, NULL}, /* frames of former connections and lives: net_character */
     {"drift", 0, NULL},  /* clocks that run fast or slow */
+    {"skew", 0, NULL},   /* monotonic clocks that run faster and slower than leases allow for */
 };
 _Static_assert(ARRAY_LEN(rows) <= ROWS_MAX, "faults.enabled is long enough");
 
@@ -491,7 +494,8 @@ void faults_heal(struct world *w, bool keep_one)
     }
     /* One whose disk has lost something is no good for the others' quorum: it is the one. */
     u32 away = f->atlas_used ? f->atlas_node : 1 + (u32)prng_below(p, w->nodes);
-    if (keep_one && w->nodes >= 3 && !w->options->founders && !w->cluster && chance_one_in(p, 2)) keep_away(w, w->hosts[away - 1]);
+    bool one_may_go = keep_one && w->nodes >= 3 && !w->options->founders && !w->cluster && chance_one_in(p, 2);
+    if (one_may_go && !observe_others_are_damaged(w, away)) keep_away(w, w->hosts[away - 1]);
     for (u32 i = 0; i < w->nodes; i++)
         if (w->hosts[i]->id != w->avoided) host_start_at(w->hosts[i], w->now);
 }
@@ -506,6 +510,8 @@ void faults_plan_restart(struct world *w, struct host *h)
     if (w->faults->over) wait = 50 * NANOS_MS;
     host_start_at(h, w->now + wait);
 }
+
+bool faults_skew_clocks(const struct world *w) { return w->faults->enabled[row_named("skew")]; }
 
 u64 faults_wall_error_us(const struct world *w) { return w->faults->wall_error_us; }
 
@@ -546,6 +552,8 @@ struct faults *faults_new(struct world *w)
         f->enabled[row] = list ? sim_list_has(list, rows[row].name) : drawn;
         f->mean[row] = mean;
     }
+    u32 skew = row_named("skew");
+    if (!list) f->enabled[skew] = chance_one_in(p, SKEWED_ONE_IN);
     f->restart_mean = spread(p, 10 * NANOS_MS, 1200 * NANOS_MS);
     draw_network(f, p);
     nanos slowest_write = chance_one_in(p, 3) ? 20 * NANOS_MS : NANOS_MS;
@@ -563,6 +571,7 @@ struct faults *faults_new(struct world *w)
         h->disk = disk_new(h, &c);
         h->engine = engine_new(h->disk);
         clocks_init(&h->clocks, world_chance(w, CHANCE_CLOCK), drifts ? h->config.drift_ppm : 0, f->wall_error_us);
+        if (f->enabled[skew]) clocks_skew(&h->clocks, world_chance(w, CHANCE_CLOCK), SKEW_PPM_MAX);
     }
     return f;
 }

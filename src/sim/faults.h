@@ -31,5 +31,9 @@ void faults_on_chunk(struct world *w, u32 from, u32 to);
 /* The names of the table, for --help and for checking --faults. */
 const char *faults_name(u32 row); /* NULL: no such row */
 
+/* Monotonic clocks run beyond the bound that leases are proven for: a read may be answered by a leader that is one no
+ * more, and return an old value. Nothing else may break. */
+bool faults_skew_clocks(const struct world *w);
+
 /* Upper bound of every wall clock's distance from the world's time, in microseconds, with all steps. */
 u64 faults_wall_error_us(const struct world *w);

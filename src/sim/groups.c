@@ -38,6 +38,7 @@ void groups_free(struct groups *g)
     if (!g) return;
     for (u32 i = 0; i < g->count; i++) group_free(g->items[i]);
     mem_free(g->items);
+    mem_free(g->kinds);
     mem_free(g);
 }
 
@@ -204,6 +205,7 @@ static void on_apply(void *context, u64 index, u64 term, str entry, str reply)
         make_room(g, g->count + 1);
         buf_append_str(&g->bytes, entry);
         g->entries[g->count++] = mine;
+        if (g->part == PART_CORE) groups_on_core_command(g->world->groups, entry, reply);
     } else {
         compare_entry(s, &mine, index);
     }
@@ -235,7 +237,8 @@ static void check_promises(struct seat *s, struct host *h)
     bool known = s->durable > raft_first(r).index; /* else: in the store, behind the marker */
 
     if (part_is_damaged(s->part)) { /* it says itself that it does not know what it lost, and votes no more */
-        if (s->whole && (s->durable || s->term) && !disk_is_doubtful(h->disk))
+        bool taken_in = s->group->is_frozen && part_marker(s->part) == 0; /* and the node died before it heard of it */
+        if (s->whole && !taken_in && (s->durable || s->term) && !disk_is_doubtful(h->disk))
             group_say(s, "finds its log damaged after a crash, though its disk has kept everything");
         forget_promises(s);
         return;

@@ -1,5 +1,5 @@
-/* Shared by groups.c (what replicas hold), groups_wire.c (what their frames promise), groups_lead.c (who leads) and
- * groups_end.c (the world at rest). */
+/* Shared by groups.c (what replicas hold), groups_wire.c (what their frames promise), groups_lead.c (who leads),
+ * groups_reshape.c (what becomes of partitions) and groups_end.c (the world at rest). */
 #pragma once
 
 #include "base/buf.h"
@@ -74,6 +74,8 @@ struct groups {
     struct group **items; /* owned, by partition */
     u32 count, cap;
     nanos removed_at[WORLD_NODES_MAX + 1]; /* by host: its own map says that it was removed; 0: it does not */
+    u8 *kinds; /* owned; by partition: the operation under way, as the core's log says (groups_reshape.c) */
+    u64 kind_cap;
 };
 
 #define GROUP_DIGEST_EVERY 256
@@ -85,6 +87,9 @@ struct seat *group_seat_known(const struct group *g, replica_id id);
 
 static inline struct host *seat_host(const struct seat *s) { return s->host ? s->group->world->hosts[s->host - 1] : NULL; }
 static inline struct raft *seat_raft(const struct seat *s) { return part_raft(s->part); }
+
+/* The core has carried out a command. */
+void groups_on_core_command(struct groups *g, str bytes, str answer);
 
 /* Does this replica's disk hold the entry, as far as an omniscient observer can tell? */
 bool seat_holds(const struct seat *s, u64 index, u64 term);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "sim/clocks.h"
+#include "sim/faults.h"
 
 bool seat_holds(const struct seat *s, u64 index, u64 term)
 {
@@ -68,6 +69,7 @@ static void check_leases(const struct seat *leader, u64 term)
 {
     const struct group *g = leader->group;
 
+    if (faults_skew_clocks(g->world)) return;
     for (u32 i = 0; i < g->seat_count; i++) {
         struct seat *s = g->seats[i];
         if (!s->on || s == leader) continue;

@@ -25,7 +25,7 @@ struct child { /* one seed under way in its own process */
 };
 
 struct totals {
-    u64 seeds, operations, faults, violations, undecided;
+    u64 seeds, operations, faults, violations, undecided, splits, merges, moves;
     nanos simulated;
 };
 
@@ -88,6 +88,9 @@ static void report(const struct sim_options *o, const struct run_result *r, stru
     t->faults += r->faults;
     t->violations += r->violations;
     t->undecided += r->undecided;
+    t->splits += r->splits;
+    t->merges += r->merges;
+    t->moves += r->moves;
     t->simulated += r->simulated;
     fputs(r->text, stdout);
     if (r->violations) print_replay(o, r->seed);
@@ -223,6 +226,9 @@ int sim_main(int argc, char **argv)
     else if (!run_forked(&o, &t))
         return 2;
     if (t.undecided) printf("%llu keys undecided\n", (unsigned long long)t.undecided);
+    if (o.cluster)
+        printf("%llu partitions split, %llu merged, %llu replicas moved\n", (unsigned long long)t.splits,
+               (unsigned long long)t.merges, (unsigned long long)t.moves);
     printf("%llu seeds, simulated %llus, %llu operations checked, %llu faults, %llu violations\n",
            (unsigned long long)t.seeds, (unsigned long long)(t.simulated / NANOS_SEC),
            (unsigned long long)t.operations, (unsigned long long)t.faults, (unsigned long long)t.violations);

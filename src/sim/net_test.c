@@ -187,6 +187,33 @@ TEST(net, resets_both_ends)
     link_done(&l);
 }
 
+/* A machine that joins as a new node dials the node that it was before, at its own address. */
+TEST(net, forgets_both_ends_of_a_process_that_dialled_itself)
+{
+    struct fixture f;
+    struct listener listener = {0};
+    struct env_event ev;
+
+    for (u32 silent = 0; silent < 2; silent++) {
+        struct stream dialled = {0}, accepted = {0};
+        fixture_init(&f, 1);
+        CHECK_OK(net_listen(f.hosts[2], PORT, &listener));
+        net_dial(f.hosts[2], PORT, &dialled);
+        fixture_run(&f, 10 * NANOS_MS);
+        CHECK(fixture_take(f.hosts[2], ENV_ACCEPTED, &ev));
+        net_accept(f.hosts[2], ev.pending, &accepted);
+        buf_append_u32(&dialled.out, 7);
+        net_flush(f.hosts[2], &dialled);
+        net_host_down(f.hosts[2], silent);
+        CHECK(!dialled.impl);
+        CHECK(!accepted.impl);
+        fixture_run(&f, NANOS_SEC);
+        CHECK_EQ(accepted.in.len, 0);
+        fixture_done(&f);
+        buf_done(&dialled.out);
+    }
+}
+
 TEST(net, sends_nothing_that_a_paused_process_would_have_sent_after_its_death)
 {
     struct link l;
@@ -208,4 +235,5 @@ TEST_MAIN(RUN(net, delivers_bytes_in_order_whatever_their_pieces_and_delays),
           RUN(net, closes_after_the_last_byte_when_asked_to_flush_first),
           RUN(net, refuses_a_dial_to_a_port_where_nobody_listens),
           RUN(net, tells_the_other_end_of_a_killed_process_but_not_of_a_power_cut), RUN(net, resets_both_ends),
+          RUN(net, forgets_both_ends_of_a_process_that_dialled_itself),
           RUN(net, sends_nothing_that_a_paused_process_would_have_sent_after_its_death))

@@ -33,6 +33,7 @@ enum { FLAG_PRE = 1, FLAG_TRANSFER = 2, FLAG_GRANTED = 4, FLAG_REJECTED = 8, FLA
 /* A majority has voted: every one of them was free to, so nobody may answer reads by a lease any more. */
 static void check_leases(struct world *w, node_id candidate, u64 term, nanos at)
 {
+    if (faults_skew_clocks(w)) return;
     for (u32 i = 0; i < w->nodes; i++) {
         struct host *h = w->hosts[i];
         if (!h->up || !h->node || h->in_turn || h->id == candidate) continue;
@@ -50,7 +51,7 @@ static void note_ballot(struct world *w, node_id from, node_id to, u64 term, nan
     bool elected = is_majority(w, b->voters[to]);
 
     b->voters[to] |= (u8)BIT(from);
-    if (!b->by_transfer && term > m->silent_term && at < m->silent_until)
+    if (!b->by_transfer && term > m->silent_term && at < m->silent_until && !faults_skew_clocks(w))
         world_violation(w, "node %u votes for %u in term %llu, %llu us before the end of its silence for leader %u of term %llu",
                         from, to, (unsigned long long)term, (unsigned long long)((m->silent_until - at) / 1000),
                         m->silent_for, (unsigned long long)m->silent_term);

@@ -7,6 +7,7 @@
 
 struct run_result {
     u64 seed, trace_hash, events, operations, faults, violations, undecided;
+    u64 splits, merges, moves;
     nanos simulated;
     char text[RUN_TEXT_MAX]; /* the violations, for people */
 };

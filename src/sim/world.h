@@ -50,6 +50,7 @@ struct world {
 
     bool stopped; /* at the first violation: what follows is noise */
     u64 fault_count;
+    u64 split_count, merge_count, move_count; /* of a cluster's partitions, carried out */
     u32 violation_count;
     char *violations[WORLD_VIOLATIONS_MAX]; /* owned */
 };

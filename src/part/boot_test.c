@@ -1,0 +1,165 @@
+/* What a start makes of the log behind an old damage. */
+#include "part/part_internal.h"
+#include "wal/wal_test_rig.h"
+
+#define PART    2
+#define REPLICA 7 /* it joined: no founder */
+
+struct fixture {
+    struct rig *rig;
+    struct kvs_image *image;
+    struct kvs *kvs;
+    struct store *store;
+    struct part *part;
+};
+
+static void ignore_log(void *context, enum log_level level, const char *line)
+{
+    (void)context, (void)level, (void)line;
+}
+
+static void on_replay(void *context, const struct wal_replayed *r) { part_on_replay(context, r); }
+
+static void never_damaged(void *context, const struct wal_damage *d)
+{
+    (void)context, (void)d;
+    CHECK(false);
+}
+
+/* A replica is there, and has heard of the damage that an earlier start of the node has dealt with, if there is one. Then
+ * the log is read. */
+static void start(struct fixture *x, bool old_damage)
+{
+    struct store_options so = {.part = PART, .memory_bytes_max = MIB, .keyspace_first = 1, .keyspace_count = 1000};
+    struct kv_options ko = {.value_bytes_max = MIB, .keyspace_first = 1, .keyspace_count = 1000};
+    struct part_options po = {.id = PART,
+                              .self = 4,
+                              .replica = REPLICA,
+                              .boot = ++x->rig->config.boot_epoch,
+                              .raft = {.seed = 1,
+                                       .election_timeout_min = 300 * NANOS_MS,
+                                       .election_timeout_max = 600 * NANOS_MS,
+                                       .heartbeat_every = 60 * NANOS_MS,
+                                       .lease = 300 * NANOS_MS,
+                                       .inflight_messages_max = 16,
+                                       .inflight_bytes_max = MIB,
+                                       .append_bytes_max = 16 * KIB,
+                                       .tail_bytes_max = MIB,
+                                       .uncommitted_bytes_max = MIB / 2},
+                              .log_bytes_keep = 2 * KIB,
+                              .checkpoint_dirty_bytes = MIB,
+                              .checkpoint_every = NANOS_SEC,
+                              .dirty_bytes_max = MIB,
+                              .wal_bytes_max = MIB,
+                              .queue_bytes_max = MIB};
+    struct part_host ph = {.context = x, .log = ignore_log};
+    struct env *env = &x->rig->f->env;
+
+    x->kvs = kvs_memory_open(x->image);
+    x->store = store_new(x->kvs, &so);
+    CHECK_OK(part_new(env, x->store, kv_machine_new(kv_new(x->store, &ko)), &po, &ph, &x->part));
+    if (old_damage) part_on_damage(x->part, &(struct wal_damage){.lsn_from = 1, .lsn_to = 2, .accepted = true});
+    CHECK_OK(wal_open(env, &x->rig->config, on_replay, never_damaged, x->part, &x->rig->w));
+}
+
+static void crash(struct fixture *x)
+{
+    part_free(x->part);
+    store_free(x->store);
+    x->kvs->ops->close(x->kvs);
+    rig_crash(x->rig, FAKE_LOSE);
+}
+
+static void write_entry(struct fixture *x, u64 index)
+{
+    struct wal_frame f = {.type = WAL_ENTRY, .part = PART, .repl = REPLICA, .index = index, .term = 1, .flags = 1};
+    str payload = STR("an entry");
+
+    (void)wal_stage(x->rig->w, &f, &payload, 1);
+    CHECK_OK(rig_settle(x->rig));
+}
+
+/* What an install leaves when a crash comes before the log says so: rows and marker of the snapshot. */
+static void put_marker(struct fixture *x, struct log_pos pos)
+{
+    struct buf key = {0}, marker = {0}, config = {0}, state = {0};
+    struct raft_config members = {.next = REPLICA + 1};
+
+    raft_config_found(&members, 1);
+    raft_config_encode(&members, &config);
+    x->part->machine->ops->state_encode(x->part->machine, &state);
+    marker_put(pos, buf_str(&config), NULL, buf_str(&state), &marker);
+    store_local_key(PART, ROW_MARKER, STR(""), &key);
+    struct kvs_row row = {.key = buf_str(&key), .value = buf_str(&marker)};
+    struct store_checkpoint *c = store_freeze(x->store, &row, 1);
+    c->job.run(&c->job);
+    CHECK_OK(store_checkpoint_done(c));
+    buf_done(&key);
+    buf_done(&marker);
+    buf_done(&config);
+    buf_done(&state);
+}
+
+static struct fixture made_and_started_again(bool old_damage)
+{
+    struct fixture x = {.rig = rig_new(3), .image = kvs_image_new()};
+
+    start(&x, false); /* made in the middle of a life: nobody tells it of what was before */
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    write_entry(&x, 1);
+    write_entry(&x, 2);
+    crash(&x);
+    start(&x, old_damage);
+    return x;
+}
+
+static void done(struct fixture *x)
+{
+    crash(x);
+    rig_free(x->rig);
+    kvs_image_free(x->image);
+}
+
+TEST(boot, a_replica_finds_its_entries_again)
+{
+    struct fixture x = made_and_started_again(false);
+
+    CHECK_EQ(x.part->boot.count, 2);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK_EQ(raft_last(part_raft(x.part)).index, 2);
+    CHECK(!part_is_damaged(x.part));
+    done(&x);
+}
+
+/* The hole lies before all of its own: none of it was lost, and it has promised to keep it. */
+TEST(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again)
+{
+    struct fixture x = made_and_started_again(true);
+
+    CHECK(!x.part->boot.damaged);
+    CHECK_EQ(x.part->boot.count, 2);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK_EQ(raft_last(part_raft(x.part)).index, 2);
+    CHECK(!part_is_damaged(x.part));
+    done(&x);
+}
+
+TEST(boot, entries_that_are_not_the_markers_are_dropped)
+{
+    struct fixture x = {.rig = rig_new(3), .image = kvs_image_new()};
+
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    for (u64 index = 1; index <= 3; index++) write_entry(&x, index); /* of term 1 */
+    put_marker(&x, (struct log_pos){.term = 2, .index = 2});
+    crash(&x);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK_EQ(raft_last(part_raft(x.part)).index, 2);
+    CHECK_EQ(raft_last(part_raft(x.part)).term, 2);
+    done(&x);
+}
+
+TEST_MAIN(RUN(boot, a_replica_finds_its_entries_again),
+          RUN(boot, entries_that_are_not_the_markers_are_dropped),
+          RUN(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again))
