@@ -1,6 +1,7 @@
 /* `quorate ks`: keyspaces. */
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "cli/pin.h"
 #include "cli/verbs.h"
 #include "core/core.h"
 
@@ -98,6 +99,7 @@ static int ks_pin(struct verb_call *call)
 {
     char path[300];
 
+    if (call->word_count == 2) return pin_directory(call);
     if (!path_of(call, path, sizeof path, "/pin")) return 2;
     return call_command(call, path, "", "leaders of %s follow the pin as they can\n",
                         call->words[0]);
@@ -112,8 +114,9 @@ static const struct verb verbs[] = {
     {"set", "NAME name=value...", "change settings: replicas, durability, value-bytes-max", 1, 1,
      VERB_ROWS | VERB_POSTS | VERB_RISK, ks_set},
     {"drop", "NAME", "delete it with everything in it", 1, 1, VERB_POSTS, ks_drop},
-    {"pin", "NAME node=N [group=ID]", "prefer a node for its leaders; node=0 takes the pin away", 1,
-     1, VERB_ROWS | VERB_POSTS, ks_pin},
+    {"pin", "NAME node=N [group=ID]", "prefer a node for its leaders; node=0 takes the pin away; NAME PREFIX node=N|group=ID: "
+     "the keys with this prefix get groups of their own there (partitions=range)", 1,
+     2, VERB_ROWS | VERB_POSTS, ks_pin},
 };
 
 const struct noun ks_noun = {
@@ -122,6 +125,7 @@ const struct noun ks_noun = {
     "  quorate ks create orders partitions=hash:32\n"
     "  quorate ks create events partitions=range replicas=3\n"
     "  quorate ks list\n"
+    "  quorate ks pin events user: node=2\n"
     "  quorate ks set orders value-bytes-max=32MB\n"
     "  quorate ks drop orders --dry-run\n"};
 

@@ -49,6 +49,7 @@ static bool may_merge(const struct planner *p, const struct seen_part *a, const 
     const u64 *settings = p->core->cluster.settings;
     u64 load = settings[CORE_SPLIT_LOAD];
 
+    if (a->part->prefer_node != b->part->prefer_node) return false; /* a directory's end */
     if (!is_quiet(a) || !is_quiet(b) || !are_together(a->part, b->part)) return false;
     if (a->voters != a->part->member_count || b->voters != b->part->member_count) return false;
     if (load && a->fact->load + b->fact->load > load / 4) return false;
