@@ -3,9 +3,9 @@
  * with its neighbours, and what it is split into is marked as well. */
 #include "cli/pin.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { CUT_TRIES = 300, CUT_PAUSE_MS = 200 };
 enum { KEY_MAX = 256 };
@@ -68,7 +68,6 @@ static u32 group_with(const struct json *j, str key)
 /* Sees to it that a group begins at this key. The exit status. */
 static int cut_at(struct verb_call *call, const struct bound *b)
 {
-    const struct timespec pause = {.tv_nsec = CUT_PAUSE_MS * 1000000L};
     str key = str_from(b->key, b->len);
     char word[3 * KEY_MAX + 1], body[3 * KEY_MAX + 8], path[64];
     u64 asked = 0;
@@ -92,7 +91,7 @@ static int cut_at(struct verb_call *call, const struct bound *b)
         } else if (!is_busy) {
             asked = 0; /* it was given up: once more */
         }
-        nanosleep(&pause, NULL);
+        (void)poll(NULL, 0, CUT_PAUSE_MS);
     }
     return refuse("no group begins there within a minute (quorate group list shows what is under way): ", b->key);
 }
