@@ -511,6 +511,11 @@ static void give_back(struct gateway *g, struct gateway_request *r)
     rcbuf_unref(entry);
 }
 
+static bool is_moved(const struct gateway_request *r)
+{
+    return r->entry && r->moved && r->moved(r);
+}
+
 static void settle(struct gateway *g, u64 number, u8 status, u64 index, str bytes)
 {
     struct slot *s = slot_of(g, number);
@@ -529,7 +534,7 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
         fail(g, r, disk_full);
     } else if (status == PART_EXPIRED && certain && r->kind != GATEWAY_WAIT) { /* a WAIT's slice ends, not it */
         time_out(g, r, true);
-    } else if (status == PART_WRONG_PLACE && certain && r->entry && r->moved && r->moved(r)) {
+    } else if ((status == PART_WRONG_PLACE || status == PART_NOT_LEADER) && certain && is_moved(r)) {
         give_back(g, r);
     } else if (r->state ==
                REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
@@ -637,8 +642,14 @@ void gateway_fail_all(struct gateway *g)
 {
     if (!g) return;
     take_back(g);
-    for (struct list *l; (l = list_first(&g->waiting));)
-        time_out(g, CONTAINER_OF(l, struct gateway_request, link), true);
+    for (struct list *l; (l = list_first(&g->waiting));) {
+        struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
+        bool certain = !is_write(r) || !r->in_log_maybe;
+        if (certain && is_moved(r))
+            give_back(g, r);
+        else
+            time_out(g, r, true);
+    }
 }
 
 static void refuse_unnumbered(struct gateway *g, struct gateway_request *r)

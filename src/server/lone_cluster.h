@@ -229,6 +229,7 @@ err replicas_save(struct replicas *r)
 
 /* ---- in place of parts.c and the partitions ---- */
 
+bool gateway_is_idle(const struct gateway *g) { return (void)g, true; }
 static struct list lone_worked;
 struct list *parts_worked(struct parts *ps)
 {

@@ -11,6 +11,8 @@
 
 #define PASS_EVERY (20 * NANOS_MS) /* while the map keeps changing */
 #define SAVE_AFTER (500 * NANOS_MS)
+#define ANSWERS_WAIT (2 * NANOS_SEC)
+#define ANSWERS_LOOK (100 * NANOS_MS)
 #define GONE_WAITS (15 * NANOS_SEC)
 #define LOOK_AGAIN (200 * NANOS_MS) /* at what waits for another replica here */
 
@@ -254,6 +256,15 @@ static bool was_merged_away(struct cluster *c, const struct core *map, struct ho
     return c->now < h->gone_at + GONE_WAITS || is_waited_for(c);
 }
 
+/* Requests are on their way to it: most are refused for certain, and go where the map says by now. */
+static bool awaits_answers(struct cluster *c, struct hosted *h)
+{
+    if (!h->gateway || gateway_is_idle(h->gateway)) return false;
+    if (!h->gone_at) h->gone_at = c->now;
+    c->residents.look_again_at = u64_min(c->residents.look_again_at, c->now + ANSWERS_LOOK);
+    return c->now < h->gone_at + ANSWERS_WAIT;
+}
+
 static void forget_gone(struct cluster *c, const struct core *map)
 {
     u64 next = core_cluster(map)->next_part;
@@ -265,7 +276,7 @@ static void forget_gone(struct cluster *c, const struct core *map)
             continue;
         } else if (h->part) {
             retire(c, h);
-        } else if (!h->store && !replicas_find(c->replicas, h->id)) {
+        } else if (!h->store && !replicas_find(c->replicas, h->id) && !awaits_answers(c, h)) {
             parts_forget(c->parts, h);
             i--;
         }
