@@ -355,10 +355,10 @@ void node_free(struct node *n)
     joiner_free(n->joiner);
     redis_door_free(n->redis);
     admin_door_free(n->admin);
+    parts_free(n->parts); /* its gateways hold requests of the cluster's */
     cluster_free(n->cluster);
     peers_free(n->peers);
     support_free(n->support);
-    parts_free(n->parts);
     replicas_done(&n->replicas);
     wal_free(n->wal);
     if (n->kvs) n->kvs->ops->close(n->kvs);

@@ -29,10 +29,17 @@ static void note_vote(struct seat *s, replica_id to, u64 term)
     s->said_term = u64_max(s->said_term, term);
 }
 
+/* In the turn that freed it its last frames leave, too. */
+static bool is_freed(const struct seat *s)
+{
+    const struct hosted *h = parts_find(node_parts(seat_host(s)->node), s->group->part);
+    return !h || h->part != s->part;
+}
+
 /* While leader and follower are in the same term, what the follower acknowledges is in the leader's log. */
 static void check_acknowledged(const struct seat *s, const struct seat *leader, u64 term, u64 match)
 {
-    if (!leader || !leader->on || !s->on || seat_host(leader)->in_turn) return;
+    if (!leader || !leader->on || !s->on || seat_host(leader)->in_turn || is_freed(s)) return;
     const struct raft *f = seat_raft(s), *l = seat_raft(leader);
     if (!raft_is_leader(l) || raft_term(l) != term || raft_term(f) != term || match <= raft_first(f).index) return;
     u64 here = raft_term_at(f, match), there = raft_term_at(l, match);
