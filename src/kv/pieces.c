@@ -354,22 +354,14 @@ static u32 piece_at_label(const struct kv_db *d, u64 label)
     return low;
 }
 
-/* Whole pieces; but where very many rows were deleted a piece may be walked over in several goes here. */
-static err visit_piece(const struct kv *kv, const struct kv_db *d, u32 at, store_visit_fn visit, void *context)
+/* All rows of it: a cursor names no place within a piece. */
+static err visit_piece(const struct kv *kv, const struct kv_db *d, u32 at, struct kv_counting *c)
 {
-    struct buf from = {0}, next = {0};
-    bool more = true;
-    err e = OK;
+    struct buf next = {0};
+    bool more;
+    err e = store_scan_keys(kv->store, d->pieces[at].keyspace, start_of_piece(kv, d, at), end_of_piece(kv, d, at),
+                            UINT64_MAX, kv_count_and_visit, c, &next, &more);
 
-    buf_append_str(&from, start_of_piece(kv, d, at));
-    while (more && !e) {
-        e = store_scan_keys(kv->store, d->pieces[at].keyspace, buf_str(&from), end_of_piece(kv, d, at), UINT64_MAX, visit,
-                            context, &next, &more);
-        buf_clear(&from);
-        buf_append_str(&from, buf_str(&next));
-        buf_clear(&next);
-    }
-    buf_done(&from);
     buf_done(&next);
     return e;
 }
@@ -380,7 +372,7 @@ err pieces_scan(const struct kv *kv, const struct kv_db *d, u64 cursor, struct k
     if (cursor >= d->label_end) return OK;
     u32 at = piece_at_label(d, cursor);
     do {
-        err e = visit_piece(kv, d, at, kv_count_and_visit, c);
+        err e = visit_piece(kv, d, at, c);
         if (e) return e;
     } while (++at < d->piece_count && !c->stopped && c->seen < c->count);
     if (at < d->piece_count) *next = d->pieces[at].label;
