@@ -71,12 +71,13 @@ void part_free(struct part *p)
     mem_free(p);
 }
 
-/* A replica that joins, on a node where others have rows of this partition's ids: the log from its beginning knows
- * nothing of that. */
+/* A replica that joins, or a founding one that comes late, on a node where others have rows of this partition's ids: the log from
+ * its beginning knows nothing of that. */
 static bool needs_snapshot(const struct part *p)
 {
-    return part_is_empty(p) && p->joins && store_block_is_shared(p->store) &&
-           !MUTANT(joins_beside_the_child_by_log);
+    bool is_new = part_is_empty(p) && (p->joins || raft_last(p->raft).index == 0);
+
+    return is_new && store_block_is_shared(p->store) && !MUTANT(joins_beside_the_child_by_log);
 }
 
 static err on_raft_frame(struct part *p, replica_id from, str body)

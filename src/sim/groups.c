@@ -266,9 +266,13 @@ static void note_promises(struct seat *s, struct host *h)
     const struct raft_hard_state *hs = raft_hard_state(r);
     const struct wal *wal = node_wal(h->node);
 
+    bool is_replaced = s->durable > raft_first(r).index && raft_term_at(r, s->durable) != s->durable_term;
+
     if (raft_durable(r) > raft_first(r).index) {
         s->durable = raft_durable(r);
         s->durable_term = raft_term_at(r, s->durable);
+    } else if (is_replaced) { /* by a later leader's, which is not durable yet */
+        s->durable = s->durable_term = 0;
     }
     if (s->seen_term && wal_durable(wal) >= s->seen_lsn) {
         s->term = s->seen_term;
