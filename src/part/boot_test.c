@@ -11,6 +11,7 @@ struct fixture {
     struct kvs *kvs;
     struct store *store;
     struct part *part;
+    const struct raft_config *founders; /* NULL: it joined */
 };
 
 static void ignore_log(void *context, enum log_level level, const char *line)
@@ -52,6 +53,11 @@ static void start(struct fixture *x, bool old_damage)
                               .dirty_bytes_max = MIB,
                               .wal_bytes_max = MIB,
                               .queue_bytes_max = MIB};
+    if (x->founders) {
+        po.replica = po.self;
+        po.members = x->founders;
+        po.fresh = true;
+    }
     struct part_host ph = {.context = x, .log = ignore_log};
     struct env *env = &x->rig->f->env;
 
@@ -160,6 +166,59 @@ TEST(boot, entries_that_are_not_the_markers_are_dropped)
     done(&x);
 }
 
+/* One entry, from the leader of term 1 on node 1. */
+static void append_one(struct fixture *x)
+{
+    struct rcbuf *data = rcbuf_from(STR("an entry"));
+    struct raft_entry entry = {.pos = {1, 1}, .kind = RAFT_COMMAND, .data = data};
+    struct raft_message m = {
+        .kind = RAFT_APPEND, .from = 1, .to = 4, .term = 1, .sent_at = 1, .entries = &entry, .count = 1};
+    struct frame f = {.type = FRAME_RAFT, .part = PART, .src_repl = 1, .dst_repl = 4};
+    struct buf body = {0};
+
+    raft_message_encode(&m, &body);
+    CHECK_OK(part_on_frame(x->part, 1, &f, buf_str(&body)));
+    buf_done(&body);
+    rcbuf_unref(data);
+}
+
+/* The upper half of this partition came to the node before the founding replica did, with rows of its block. */
+static struct store *child_with_rows_of_it(struct fixture *x)
+{
+    struct store_options so = {.part = 9, .memory_bytes_max = MIB, .keyspace_first = 5000, .keyspace_count = 1000};
+    struct store *child = store_new(x->kvs, &so);
+    struct store_extents has = {.generation = 1};
+
+    store_extents_add_slots(&has, 1, 8000, 16383);
+    store_set_extents(child, &has, false);
+    store_put(child, 1, STR("foo"), STR("the child's"), (str){0});
+    struct store_checkpoint *c = store_freeze(child, NULL, 0);
+    c->job.run(&c->job);
+    CHECK_OK(store_checkpoint_done(c));
+    return child;
+}
+
+TEST(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child)
+{
+    for (u32 beside = 0; beside < 2; beside++) {
+        struct raft_config founders = {0};
+        struct fixture x = {.rig = rig_new(3), .image = kvs_image_new(), .founders = &founders};
+        struct store *child = NULL;
+
+        raft_config_found(&founders, 1);
+        raft_config_found(&founders, 2);
+        raft_config_found(&founders, 4);
+        start(&x, false);
+        if (beside) child = child_with_rows_of_it(&x);
+        CHECK_OK(part_boot(x.part, x.rig->w));
+        append_one(&x);
+        CHECK_EQ(raft_last(x.part->raft).index, beside ? 0 : 1);
+        store_free(child);
+        done(&x);
+    }
+}
+
 TEST_MAIN(RUN(boot, a_replica_finds_its_entries_again),
           RUN(boot, entries_that_are_not_the_markers_are_dropped),
-          RUN(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again))
+          RUN(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again),
+          RUN(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child))
