@@ -65,6 +65,13 @@ static u32 group_with(const struct json *j, str key)
     return 0;
 }
 
+/* It was decided on an older map, or something else is under way: the next look will show it. */
+static bool may_come_right(const struct verb_call *call)
+{
+    str error = json_get_str(&call->answer, 0, "error");
+    return str_equal(error, STR("STALE")) || str_equal(error, STR("UNDERWAY"));
+}
+
 /* Sees to it that a group begins at this key. The exit status. */
 static int cut_at(struct verb_call *call, const struct bound *b)
 {
@@ -85,9 +92,10 @@ static int cut_at(struct verb_call *call, const struct bound *b)
         if (!is_busy && asked != id) {
             snprintf(path, sizeof path, "/v1/groups/%lu/split", id);
             if (call->dry_run) printf("group %lu would be split at %s\n", id, b->key);
-            if (!post(call, path, body)) return call->status;
+            bool done = post(call, path, body);
+            if (!done && !may_come_right(call)) return call->status;
             if (call->dry_run) return 0;
-            asked = id;
+            asked = done ? id : 0;
         } else if (!is_busy) {
             asked = 0; /* it was given up: once more */
         }
