@@ -318,6 +318,55 @@ def a_node_joins_and_another_is_drained_and_removed(directory):
         expect(not lost, f"lost after the drain: {lost[:10]}")
 
 
+def a_node_that_stays_away_is_replaced(directory):
+    with start(os.path.join(directory, "replace")) as cluster:
+        one = cluster.node(1)
+        done("settings", "replace-after=10s", node=one)
+        number = make_keyspace(one, "orders", "partitions=hash:6")
+        with one.client() as c:
+            c.call("SELECT", str(number))
+            for i in range(300):
+                c.call("SET", f"k{i}", f"v{i}")
+        four = Joiner(cluster, 4)
+        cluster.nodes.append(four)
+        four.start()
+
+        def placement():
+            """Group: its members as (node, replica); None while something moves or somebody is missing."""
+            groups = asked("group", "list", node=one)["groups"]
+            if any(g.get("operation") or len(g["members"]) != 3 for g in groups):
+                return None
+            return {g["id"]: sorted((m["node"], m["replica"]) for m in g["members"]) for g in groups}
+
+        def at_rest():
+            before = placement()
+            time.sleep(1.5)  # the planner looks again
+            return before and before == placement() and before
+        wait_until(lambda: 4 in up(one), 30, "node 4 is up")
+        wait_until(lambda: any(n == 4 for members in (placement() or {}).values() for n, _ in members), 60, "node 4 is used")
+        wait_until(lambda: "nothing has to be moved" in done("rebalance", "status", node=one), 60, "the four are balanced", every=0.5)
+        before = wait_until(at_rest, 60, "the four are at rest", every=0.5)
+
+        cluster.node(3).kill9()
+        time.sleep(4)  # less than replace-after
+        cluster.node(3).start()
+        time.sleep(12)  # more than it
+        after = wait_until(at_rest, 30, "at rest after the short absence", every=0.5)
+        expect(after == before, f"something moved although node 3 came back in time: {before} {after}")
+
+        cluster.node(3).kill9()
+        gone_at = time.monotonic()
+        wait_until(lambda: (p := at_rest()) and not any(n == 3 for members in p.values() for n, _ in members), 90,
+                   lambda: f"node 3 is not replaced: {placement()}", every=0.5)
+        took = time.monotonic() - gone_at
+        expect(took >= 10, f"replaced after {took:.1f} s already")
+        print(f"    six groups and the cluster's own were whole again {took:.1f} s after the death, replace-after=10s", flush=True)
+        with four.client() as c:
+            c.call("SELECT", str(number))
+            lost = [i for i in range(300) if c.call("GET", f"k{i}") != f"v{i}".encode()]
+        expect(not lost, f"lost: {lost[:10]}")
+
+
 # ---- backup ----
 
 CHAIN = 8  # keys of one writer, written one after another, each when the one before is acknowledged
@@ -660,6 +709,7 @@ CASES = [
     ("a range of keys splits, moves and merges", a_range_of_keys_splits_moves_and_merges),
     ("a directory of keys is pinned", a_directory_of_keys_is_pinned),
     ("a node joins, another is drained and removed, nothing is lost", a_node_joins_and_another_is_drained_and_removed),
+    ("a node that stays away is replaced, one that comes back is not", a_node_that_stays_away_is_replaced),
     ("backups under load are one cut and restore elsewhere", backups_under_load_are_consistent_and_restore_elsewhere),
     ("groups that were split are backed up whole", groups_that_were_split_are_backed_up_whole),
     ("a damaged backup is noticed", a_damaged_backup_is_noticed),
