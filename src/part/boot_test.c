@@ -1,4 +1,4 @@
-/* What a start makes of the log behind an old damage. */
+/* What a start makes of the log behind an old damage, or beside the rows of a child; and what a child begins with. */
 #include "part/part_internal.h"
 #include "wal/wal_test_rig.h"
 
@@ -218,7 +218,58 @@ TEST(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child)
     }
 }
 
+struct child_rows {
+    u32 markers, extents, sessions;
+};
+
+static void count_row(void *context, u64 part, u8 kind, str sub, str value)
+{
+    struct child_rows *n = context;
+
+    (void)sub, (void)value;
+    CHECK_EQ(part, 9);
+    n->markers += kind == ROW_MARKER;
+    n->extents += kind == STORE_LOCAL_EXTENTS;
+    n->sessions += kind == ROW_SESSION;
+}
+
+/* A request that ran before the split, its answer lost, is tried again at the child. */
+TEST(boot, a_split_gives_the_child_all_sessions)
+{
+    struct raft_config founders = {0};
+    struct fixture x = {.rig = rig_new(3), .image = kvs_image_new(), .founders = &founders};
+    struct entry open = {.op = ENTRY_SESSION_OPEN, .hlc = 1}, split = {.op = ENTRY_SPLIT};
+    struct buf body = {0}, reply = {0};
+    struct child_rows rows = {0};
+    enum part_status status = PART_DONE;
+
+    raft_config_found(&founders, 1);
+    raft_config_found(&founders, 4);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    for (u8 i = 1; i <= 3; i++) {
+        memset(open.session.bytes, i, sizeof open.session.bytes);
+        CHECK(session_open(x.part->sessions, &open, 60000));
+    }
+    buf_append_u64(&body, 9);
+    buf_append_u32(&body, 5000);
+    buf_append_u32(&body, 1000);
+    buf_append_u16(&body, 8000);
+    buf_append_u16(&body, 0);
+    split.body = buf_str(&body);
+    CHECK_OK(split_apply(x.part, &split, (struct log_pos){1, 1}, &reply, &status));
+    CHECK_EQ(status, PART_DONE);
+    split_add_rows(x.part, count_row, &rows);
+    CHECK_EQ(rows.markers, 1);
+    CHECK_EQ(rows.extents, 1);
+    CHECK_EQ(rows.sessions, 3);
+    buf_done(&body);
+    buf_done(&reply);
+    done(&x);
+}
+
 TEST_MAIN(RUN(boot, a_replica_finds_its_entries_again),
           RUN(boot, entries_that_are_not_the_markers_are_dropped),
           RUN(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again),
-          RUN(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child))
+          RUN(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child),
+          RUN(boot, a_split_gives_the_child_all_sessions))
