@@ -183,6 +183,11 @@ void part_change_members(struct part *p, const struct raft_config *target,
                     str_from(text, strlen(text)));
         return;
     }
+    if (merge_is_in_log(p)) {
+        str why = STR("its log still begins before a split or merge; ask again");
+        part_answer(p, from, PART_REFUSED, 0, why);
+        return;
+    }
     if (p->members.waiting)
         settle(p, PART_LOST, 0, ""); /* it was cut off: another leader came between */
     p->members.waiter = *from;

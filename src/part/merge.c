@@ -295,6 +295,13 @@ u64 merge_log_floor(const struct part *p)
     return p->merge.at;
 }
 
+/* Who joined now would be sent it, and has no right neighbour to take in: it would wait for ever, as a voter and even as the leader.
+ * Another leader than the one that carried it out may not have cut its log yet. */
+bool merge_is_in_log(const struct part *p)
+{
+    return p->merge.at && raft_first(p->raft).index < p->merge.at && !MUTANT(joins_before_the_log_is_cut);
+}
+
 bool merge_holds_snapshots(const struct part *p)
 {
     return p->merge.waits || p->checkpoint.marker.index < p->merge.at;

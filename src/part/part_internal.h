@@ -291,6 +291,7 @@ err merge_apply_cancel(struct part *p, const struct entry *e, struct buf *reply,
 void merge_on_checkpoint(struct part *p, u64 index);
 void merge_release(struct part *p, u64 right); /* its rows are another's, durably */
 u64 merge_log_floor(const struct part *p);     /* the log's beginning is to come so far; 0: it may stay */
+bool merge_is_in_log(const struct part *p);
 bool merge_holds_snapshots(const struct part *p);
 void merge_turn(struct part *p);
 bool merge_has_state(const struct part *p);
