@@ -195,11 +195,12 @@ static bool is_due(const struct cluster *c, u64 epoch)
     return c->now >= c->controller.plan_by || c->controller.dirty || epoch != c->controller.planned_epoch;
 }
 
+/* Nothing is forgotten here: who heard of this leader before it has taken its first turn has told it already, and will not again. */
 static void begin_leading(struct cluster *c, u64 term)
 {
     c->controller.leads = true;
     c->controller.term = term;
-    forget_groups(c);
+    if (MUTANT(new_core_leader_forgets_reports)) forget_groups(c);
     c->controller.is_unwritten = true;
     c->controller.said[0] = 0;
     c->controller.plan_by = c->controller.next_at = c->now + SETTLE;
@@ -212,6 +213,7 @@ void controller_turn(struct cluster *c)
     u64 epoch = cluster_epoch(c);
 
     if (!cluster_leads_core(c) || !epoch || map != cluster_own_core(c)) {
+        if (c->controller.leads) forget_groups(c);
         c->controller.leads = false;
         return;
     }
