@@ -361,7 +361,7 @@ static bool take_group(struct backup *b, struct backup_group *g, struct progress
 
 static void put_keyspaces(const struct backup *b, struct buf *out)
 {
-    static const char *const settings[] = {"partitions", "consistency", "durability"};
+    static const char *const settings[] = {"partitions", "consistency", "durability", "level"};
     static const char *const numbers[] = {"id", "replicas", "value-bytes-max"};
     const struct json *j = &b->keyspaces;
     u32 all = json_get(j, 0, "keyspaces"), put = 0;

@@ -74,7 +74,7 @@ static u64 keyspace_number(struct verb_call *call, str name, bool *found)
 
 static bool create(struct restore *r, u32 k)
 {
-    static const char *const settings[] = {"partitions", "consistency", "durability", "replicas",
+    static const char *const settings[] = {"partitions", "consistency", "durability", "level", "replicas",
                                            "value-bytes-max"};
     const struct json *j = &r->manifest;
     char name[256], plain[80], value[300];

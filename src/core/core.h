@@ -67,6 +67,7 @@ enum core_keyspace_setting {
     CORE_CONSISTENCY,
     CORE_DURABILITY,
     CORE_VALUE_BYTES_MAX,
+    CORE_LEVEL, /* how its reads are answered unless they ask: consistency/level.h, as a number */
     CORE_KEYSPACE_SETTINGS
 };
 

@@ -1,6 +1,7 @@
 /* Settings are rows of a table: a name, what it may be, what it is unless said. A name or value
  * that does not fit is refused with what would. docs/formats/core.md lists them; the numbers are
  * the wire's. */
+#include "consistency/level.h"
 #include "core/core_internal.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@ struct setting {
     const char *const *words; /* instead of numbers */
     bool fixed;               /* only at creation */
     bool is_partitions;       /* hash:N or range */
+    bool is_level;            /* a word of consistency/level.h */
 };
 
 static const char *const consistency_words[] = {"linearizable", NULL};
@@ -18,21 +20,22 @@ static const char *const durability_words[] = {"disk", "memory", NULL};
 static const char *const paused_words[] = {"no", "yes", NULL};
 
 static const struct setting cluster_settings[CORE_CLUSTER_SETTINGS] = {
-    [CORE_REPLACE_AFTER_S] = {"replace-after", 10, 30 * 86400, 300, NULL, false, false},
-    [CORE_MOVES_PER_NODE] = {"moves-per-node", 1, 64, 2, NULL, false, false},
-    [CORE_MOVES_AT_ONCE] = {"moves-at-once", 1, 1000, 64, NULL, false, false},
-    [CORE_PAUSED] = {"paused", 0, 1, 0, paused_words, false, false},
-    [CORE_SPLIT_BYTES] = {"split-bytes", 1 << 20, 1ULL << 40, 1ULL << 30, NULL, false, false},
-    [CORE_MERGE_BYTES] = {"merge-bytes", 0, 1ULL << 38, 128ULL << 20, NULL, false, false},
-    [CORE_SPLIT_LOAD] = {"split-load", 0, 1000 * 1000 * 1000, 0, NULL, false, false},
+    [CORE_REPLACE_AFTER_S] = {"replace-after", 10, 30 * 86400, 300, NULL, false, false, false},
+    [CORE_MOVES_PER_NODE] = {"moves-per-node", 1, 64, 2, NULL, false, false, false},
+    [CORE_MOVES_AT_ONCE] = {"moves-at-once", 1, 1000, 64, NULL, false, false, false},
+    [CORE_PAUSED] = {"paused", 0, 1, 0, paused_words, false, false, false},
+    [CORE_SPLIT_BYTES] = {"split-bytes", 1 << 20, 1ULL << 40, 1ULL << 30, NULL, false, false, false},
+    [CORE_MERGE_BYTES] = {"merge-bytes", 0, 1ULL << 38, 128ULL << 20, NULL, false, false, false},
+    [CORE_SPLIT_LOAD] = {"split-load", 0, 1000 * 1000 * 1000, 0, NULL, false, false, false},
 };
 
 static const struct setting keyspace_settings[CORE_KEYSPACE_SETTINGS] = {
-    [CORE_REPLICAS] = {"replicas", 1, CORE_VOTERS_MAX, 3, NULL, false, false},
-    [CORE_PARTITIONS] = {"partitions", 0, CORE_HASH_PARTS_MAX, 1, NULL, true, true},
-    [CORE_CONSISTENCY] = {"consistency", 0, 0, 0, consistency_words, true, false},
-    [CORE_DURABILITY] = {"durability", 0, 1, 0, durability_words, false, false},
-    [CORE_VALUE_BYTES_MAX] = {"value-bytes-max", 1024, 1ULL << 29, 16ULL << 20, NULL, false, false},
+    [CORE_REPLICAS] = {"replicas", 1, CORE_VOTERS_MAX, 3, NULL, false, false, false},
+    [CORE_PARTITIONS] = {"partitions", 0, CORE_HASH_PARTS_MAX, 1, NULL, true, true, false},
+    [CORE_CONSISTENCY] = {"consistency", 0, 0, 0, consistency_words, true, false, false},
+    [CORE_DURABILITY] = {"durability", 0, 1, 0, durability_words, false, false, false},
+    [CORE_VALUE_BYTES_MAX] = {"value-bytes-max", 1024, 1ULL << 29, 16ULL << 20, NULL, false, false, false},
+    [CORE_LEVEL] = {"level", 0, UINT64_MAX, LEVEL_LEASE, NULL, false, false, true},
 };
 
 static void defaults(const struct setting *table, u32 count, u64 *values)
@@ -63,6 +66,8 @@ static void describe(const struct setting *s, char *out, size_t size)
     out[0] = 0;
     if (s->is_partitions) {
         snprintf(out, size, "hash:1 to hash:%llu, or range", (unsigned long long)s->most);
+    } else if (s->is_level) {
+        snprintf(out, size, "%s", LEVEL_WORDS);
     } else if (s->words) {
         for (u32 i = 0; s->words[i]; i++) add_word(out, size, " or ", s->words[i]);
     } else {
@@ -81,8 +86,18 @@ static bool parse_number(const struct setting *s, str text, u64 *out)
     return true;
 }
 
+static bool parse_level(str text, u64 *out)
+{
+    struct level l;
+
+    if (!level_parse(text, &l)) return false;
+    *out = level_to_u64(l);
+    return true;
+}
+
 static bool parse(const struct setting *s, str text, u64 *out)
 {
+    if (s->is_level) return parse_level(text, out);
     if (s->is_partitions) {
         if (str_equal(text, STR("range"))) {
             *out = 0;
@@ -169,7 +184,11 @@ bool core_keyspace_settings_take(struct core_call *call, u64 values[CORE_KEYSPAC
 
 static void print_value(const struct setting *s, u64 value, struct buf *out)
 {
-    if (s->is_partitions && value == 0)
+    struct level l;
+
+    if (s->is_level && level_from_u64(value, &l))
+        level_print(l, out);
+    else if (s->is_partitions && value == 0)
         buf_append_text(out, "range");
     else if (s->is_partitions)
         buf_printf(out, "hash:%llu", (unsigned long long)value);

@@ -62,7 +62,7 @@ TEST(v1, creates_a_keyspace_and_lists_it)
     CHECK_STR(str_of(body),
               "{\"epoch\":2,\"keyspace\":{\"name\":\"orders\",\"id\":16,\"replicas\":3,"
               "\"partitions\":\"hash:8\",\"consistency\":\"linearizable\",\"durability\":\"disk\","
-              "\"value-bytes-max\":16777216,\"groups\":8,\"led\":0,\"accepted-risk\":false,"
+              "\"value-bytes-max\":16777216,\"level\":\"lease\",\"groups\":8,\"led\":0,\"accepted-risk\":false,"
               "\"changed\":2}}\n");
     CHECK_EQ(ask(w, "GET", "/v1/keyspaces", "", &body), 200);
     CHECK(strstr(body, "\"name\":\"core\""));
