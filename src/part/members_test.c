@@ -41,6 +41,14 @@ static nanos no_time(struct env *env)
     return NANOS_SEC;
 }
 
+static u64 no_clock(const struct machine *m)
+{
+    return (void)m, 0;
+}
+
+static const struct machine_ops machine_ops = {.clock_hlc = no_clock};
+static struct machine machine = {&machine_ops};
+
 static const struct env_ops env_ops = {.mono = no_time};
 
 static void ignore_log(void *context, enum log_level level, const char *line)
@@ -79,6 +87,7 @@ static struct fixture *fixture_new(node_id self, replica_id replica)
                                  .answer = take_answer};
     x->env.ops = &env_ops;
     p->env = &x->env;
+    p->machine = &machine;
     x->incarnation_of_3[0] = 9;
     members_init(p);
     p->raft = raft_new(&p->options.raft);

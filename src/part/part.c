@@ -21,6 +21,7 @@ err part_new(struct env *env, struct store *store, struct machine *machine,
     fifo_init(&p->submit.pending, sizeof(struct pending));
     fifo_init(&p->read.ready, sizeof(struct queued));
     fifo_init(&p->read.waits, sizeof(struct queued));
+    fifo_init(&p->follow.reads, sizeof(struct queued));
     buf_init(&p->apply.reply, 0);
     buf_init(&p->read.reply, 0);
     p->joins = !options->members || options->members->count == 0;
@@ -58,6 +59,7 @@ void part_free(struct part *p)
     drop_queued(&p->submit.queue);
     drop_queued(&p->read.ready);
     drop_queued(&p->read.waits);
+    drop_queued(&p->follow.reads);
     fifo_done(&p->submit.pending);
     fifo_done(&p->log.staged);
     fifo_done(&p->log.held);
@@ -109,6 +111,8 @@ err part_on_frame(struct part *p, node_id from, const struct frame *f, str body)
     if (p->merge.absorbed || !members_accept(p, from, f, &sender)) return OK;
     switch (f->type) {
     case FRAME_RAFT: return on_raft_frame(p, sender, body);
+    case FRAME_READ_INDEX: follow_on_asked(p, sender, f); return OK;
+    case FRAME_READ_INDEX_REPLY: return follow_on_index(p, sender, f, body);
     case FRAME_SNAPSHOT_CHUNK: return shipping_on_chunk(p, sender, body);
     case FRAME_SNAPSHOT_ACK: return shipping_on_ack(p, sender, body);
     default: return ERR_MALFORMED;
@@ -218,6 +222,7 @@ err part_turn(struct part *p, bool *more)
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     bool held = read_holds_apply(p);
     if (!e) e = read_turn(p);
+    if (!e && !p->shipping.in.committing) e = follow_turn(p);
     if (p->read.walking) *more = true;
     if (held && !read_holds_apply(p)) *more = true; /* what it held back can be applied now */
     if (!e) e = checkpoint_turn(p);
@@ -245,6 +250,7 @@ nanos part_deadline(const struct part *p)
         at = u64_min(at, u64_max(p->checkpoint.last_at + p->options.checkpoint_every,
                                  p->checkpoint.retry_at));
     if (raft_is_leader(p->raft)) at = u64_min(at, p->submit.next_expiry_at);
+    at = u64_min(at, follow_deadline(p));
     if (p->submit.queue.count || p->read.ready.count || p->read.waits.count)
         at = u64_min(at, p->now + 10 * NANOS_MS);
     return at;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "consistency/cost.h"
 #include "kv/kv.h"
 #include "live/live.h"
 #include "part/machine.h"
@@ -24,7 +25,7 @@ struct part_waiter {
     u64 number; /* 0: nobody */
 };
 
-enum part_kind { PART_WRITE = 1, PART_READ, PART_WATCH, PART_WAIT };
+enum part_kind { PART_WRITE = 1, PART_READ, PART_WATCH, PART_WAIT, PART_INDEX /* a replica's, inside */ };
 
 enum part_status {
     PART_DONE = 0,     /* reply holds the answer */
@@ -41,6 +42,7 @@ enum part_status {
      * a try of unknown outcome (PART_LOST, or no answer) keeps its session and number: the other partition has the
      * sessions of this one and knows whether it ran. */
     PART_WRONG_PLACE,
+    PART_STALE, /* a stale:MS read: the state here is older, or nobody knows how old; reply says so */
 };
 
 struct part_answer {
@@ -49,7 +51,9 @@ struct part_answer {
     enum part_status status;
     node_id leader;
     u64 index;
-    str reply; /* borrowed for the call */
+    u64 hlc;                 /* of the state as of the answer: who has seen this sees nothing older */
+    const struct cost *cost; /* borrowed for the call; NULL: not asked for */
+    str reply;               /* borrowed for the call */
 };
 
 struct part_request {
@@ -59,7 +63,10 @@ struct part_request {
     u64 after; /* READ, WATCH: the connection's latest write under way: see it and nothing later */
     nanos deadline;
     u64 index;    /* WAIT */
-    u32 replicas; /* WAIT */
+    u32 replicas; /* WAIT; INDEX: the replica that asks */
+    struct level level; /* READ. Of another replica than the leader it is asked only if level_is_leaders() is false */
+    u64 floor;          /* READ: a state with a lower hlc does not do; 0: any does */
+    bool wants_cost;
 };
 
 /* What the partition asks of its node. */
@@ -261,7 +268,7 @@ bool part_is_damaged(const struct part *p);
 bool part_is_full(const struct part *p);
 
 struct part_stats {
-    u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,
+    u64 proposed, applied, answered, reads_lease, reads_index, reads_near, duplicates, ticks, checkpoints,
         snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions;
     u64 frames_not_ours; /* for another replica, or of one that the members do not know so */
     u64 config_index, config_changes;

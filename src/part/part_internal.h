@@ -55,6 +55,8 @@ struct held { /* log.c: messages that may leave when everything staged before th
 struct pending { /* submit.c: one per proposed index, in order */
     struct part_waiter waiter;
     u64 index, term;
+    bool wants_cost;
+    nanos queued_at, proposed_at;
 };
 
 struct queued { /* submit.c: requests not yet proposed or read */
@@ -63,6 +65,8 @@ struct queued { /* submit.c: requests not yet proposed or read */
     u64 ceiling;    /* reads: the end of the log at admission; its connection's later writes are beyond */
     bool ticked;    /* reads: a TICK was proposed for it */
     u64 read_round; /* reads: needs this ReadIndex confirmation; 0: the lease is enough */
+    bool confirmed; /* reads: by such a round, not by the lease */
+    nanos arrived;
 };
 
 struct outgoing { /* shipping.c: one snapshot under way to one peer */
@@ -144,9 +148,25 @@ struct part {
         struct buf reply;
         /* The read at the front has run in part: it goes on at this time of its own, in this state. */
         bool walking;
+        bool walk_follows; /* it is one of follow.c's */
         struct part_waiter walker;
         u64 walk_us, walk_applied;
     } read;
+
+    struct {               /* follow.c */
+        struct fifo reads; /* struct queued: those that any replica may answer */
+        u64 round;         /* the latest asked of the leader */
+        bool asking;       /* it is not answered yet */
+        bool refresh;      /* one is wanted, though no read waits for it */
+        replica_id asked;
+        nanos began, ask_again_at; /* of that round, by our clock */
+        struct fresh_mark {
+            nanos at; /* all that was acknowledged before it ... */
+            u64 index; /* ... is at or below this */
+        } marks[8], fresh; /* answered but not applied yet, oldest first; the newest that is applied. at 0: none */
+        u32 mark_count;
+        nanos keep_every, keep_until; /* stale reads came lately: ask so often without being asked */
+    } follow;
 
     struct { /* checkpoint.c */
         struct store_checkpoint *running;
@@ -260,6 +280,11 @@ u64 submit_barrier(struct part *p, u64 hlc); /* a TICK of no keys with this stam
 u64 submit_last_hlc(const struct part *p);
 void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
                  str reply);
+void part_answer_cost(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
+                      const struct cost *cost, str reply);
+/* What every cost says: who serves, and where its group is. */
+struct cost part_cost(const struct part *p, struct level level, u64 index);
+u32 part_us(nanos from, nanos to); /* in microseconds; 0 if from is later */
 
 /* An entry of split.c or merge.c. _ok: false, and nobody is answered: not leader, or no room. */
 void submit_operation(struct part *p, u8 op, str body, const struct part_waiter *from);
@@ -303,6 +328,11 @@ err apply_turn(struct part *p, bool *more);
 
 /* read.c */
 void read_admit(struct part *p, const struct queued *q);
+/* Run a read on the applied state at this time, into p->read.reply. *need_tick: it met what expired since. */
+enum read_result { READ_DONE, READ_GOES_ON, READ_NEEDS_TICK, READ_WRONG_PLACE, READ_OUT_OF_ORDER };
+err read_state(struct part *p, struct queued *q, u64 now_us, enum read_result *result);
+void read_finish(struct part *p, struct queued *q, enum part_status status, const struct cost *cost, str reply);
+extern const char read_too_long_text[];
 err read_turn(struct part *p);
 err read_run_at(struct part *p, u64 applied); /* reads whose target is exactly reached */
 bool read_holds_apply(struct part *p); /* a read at the applied index still waits for its confirmation */
@@ -310,6 +340,16 @@ void read_on_confirmed(struct part *p, const struct raft_read_done *done);
 void read_on_leadership_end(struct part *p);
 void wait_turn(struct part *p);
 void reads_refuse_all(struct part *p, enum part_status status);
+
+/* follow.c */
+void follow_admit(struct part *p, struct part_request *req);
+err follow_turn(struct part *p);
+bool follow_holds_apply(const struct part *p); /* a walk over many keys has begun */
+void follow_on_asked(struct part *p, replica_id from, const struct frame *f);
+void follow_answer_index(struct part *p, const struct queued *q, bool refused);
+err follow_on_index(struct part *p, replica_id from, const struct frame *f, str body);
+void follow_refuse_all(struct part *p, enum part_status status);
+nanos follow_deadline(const struct part *p);
 
 /* cut.c */
 bool cut_holds_writes(const struct part *p);

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-static const char walk_too_long[] =
+const char read_too_long_text[] =
     "-TOOBIG there are more keys than can be walked over in the time of one request; use SCAN\r\n";
 
 void read_admit(struct part *p, const struct queued *q)
@@ -16,11 +16,26 @@ void read_admit(struct part *p, const struct queued *q)
     *place = *q;
 }
 
-static void finish(struct part *p, struct queued *q, enum part_status status, str reply)
+void read_finish(struct part *p, struct queued *q, enum part_status status, const struct cost *cost, str reply)
 {
     struct rcbuf *entry = q->req.entry;
-    part_answer(p, &q->req.from, status, 0, reply);
+    part_answer_cost(p, &q->req.from, status, 0, q->req.wants_cost ? cost : NULL, reply);
     rcbuf_unref(entry);
+}
+
+static void finish(struct part *p, struct queued *q, enum part_status status, str reply)
+{
+    if (q->req.kind == PART_INDEX) {
+        follow_answer_index(p, q, true);
+    } else if (!q->req.wants_cost) {
+        read_finish(p, q, status, NULL, reply);
+    } else {
+        struct cost c = part_cost(p, (struct level){q->confirmed ? LEVEL_QUORUM : LEVEL_LEASE, 0}, p->apply.applied);
+        c.waited_us = part_us(q->arrived, env_mono(p->env));
+        c.trips = q->confirmed;
+        c.flushes = q->ticked;
+        read_finish(p, q, status, &c, reply);
+    }
 }
 
 /* A TICK of this time that also removes what the command met expired. */
@@ -54,49 +69,42 @@ static void pause_walk(struct part *p, const struct queued *q, u64 now_us)
     p->read.walker = q->req.from;
     p->read.walk_us = now_us;
     p->read.walk_applied = p->apply.applied;
-    *(struct queued *)fifo_push_front(&p->read.ready) = *q;
 }
 
-/* Run one read on the applied state and answer it. A key whose time ran out after the last applied
- * entry must not be served and must not come back: such a read proposes a TICK of its time and runs
- * again behind it. A read behind its connection's own write needs none: it reads at that write's
- * time. */
-static err run_read(struct part *p, struct queued *q)
+err read_state(struct part *p, struct queued *q, u64 now_us, enum read_result *result)
 {
     struct entry e;
     bool need_tick = false;
-    u64 clock_us = hlc_us(machine_clock_hlc(p));
-    bool at_clock = q->req.after || q->ticked;
-    u64 now_us = at_clock ? clock_us : u64_max(env_wall_us(p->env), clock_us);
-    if (goes_on(p, q)) now_us = p->read.walk_us;
+    const struct machine_ops *ops = p->machine->ops;
     struct buf *reply = &p->read.reply;
 
+    if (goes_on(p, q)) now_us = p->read.walk_us;
     err failed = entry_decode(rcbuf_str(q->req.entry), &e);
     if (failed) return failed;
-    if ((merge_is_frozen(p) || !machine_covers(p, &e)) && !MUTANT(span_not_checked_on_read)) {
-        finish(p, q, PART_WRONG_PLACE, str_from("", 0));
-        return OK;
-    }
-    if (q->req.after && !session_has_run(p->sessions, &e.session, q->req.after)) {
-        finish(p, q, PART_OUT_OF_ORDER, str_from("", 0));
-        return OK;
-    }
+    *result = READ_WRONG_PLACE;
+    if ((merge_is_frozen(p) || !machine_covers(p, &e)) && !MUTANT(span_not_checked_on_read)) return OK;
+    *result = READ_OUT_OF_ORDER;
+    if (q->req.after && !session_has_run(p->sessions, &e.session, q->req.after)) return OK;
     buf_clear(reply);
     if (q->req.kind == PART_WATCH)
-        failed = p->machine->ops->watch(p->machine, &e, now_us, reply);
+        failed = ops->watch(p->machine, &e, now_us, reply);
     else
-        failed = p->machine->ops->read(p->machine, &e, now_us, q->req.from.number, reply,
-                                       &need_tick);
+        failed = ops->read(p->machine, &e, now_us, q->req.from.number, reply, &need_tick);
     if (failed) return failed;
-    if (p->machine->ops->read_goes_on(p->machine)) {
-        pause_walk(p, q, now_us);
-        return OK;
-    }
-    if (!need_tick) {
-        finish(p, q, PART_DONE, buf_str(reply));
-        if (reply->cap > MIB) buf_done(reply);
-        return OK;
-    }
+    *result = need_tick ? READ_NEEDS_TICK : READ_DONE;
+    if (!ops->read_goes_on(p->machine)) return OK;
+    pause_walk(p, q, now_us);
+    *result = READ_GOES_ON;
+    return OK;
+}
+
+/* It met what is over by our clock, but not by the last entry applied: once more behind a TICK of its time. */
+static void read_behind_tick(struct part *p, struct queued *q, u64 now_us)
+{
+    struct entry e;
+
+    err bad = entry_decode(rcbuf_str(q->req.entry), &e);
+    assert(!bad); /* it was read just now */
     q->target = submit_tick_under_way(p, now_us);
     if (!q->target) q->target = propose_tick(p, &e, now_us);
     q->read_round = 0;
@@ -106,7 +114,45 @@ static err run_read(struct part *p, struct queued *q)
         read_admit(p, q);
     else
         finish(p, q, p->disk_full ? PART_DISK_FULL : PART_OVERLOADED, str_from("", 0));
+}
+
+/* Run one read on the applied state and answer it. A key whose time ran out after the last applied
+ * entry must not be served and must not come back: such a read proposes a TICK of its time and runs
+ * again behind it. A read behind its connection's own write needs none: it reads at that write's
+ * time. */
+static err run_read(struct part *p, struct queued *q)
+{
+    u64 clock_us = hlc_us(machine_clock_hlc(p));
+    bool at_clock = q->req.after || q->ticked;
+    u64 now_us = at_clock ? clock_us : u64_max(env_wall_us(p->env), clock_us);
+    enum read_result result;
+
+    if (q->req.kind == PART_INDEX) {
+        follow_answer_index(p, q, merge_is_frozen(p));
+        return OK;
+    }
+    err e = read_state(p, q, now_us, &result);
+    if (e) return e;
+    switch (result) {
+    case READ_DONE:
+        finish(p, q, PART_DONE, buf_str(&p->read.reply));
+        if (p->read.reply.cap > MIB) buf_done(&p->read.reply);
+        break;
+    case READ_GOES_ON:
+        p->read.walk_follows = false;
+        *(struct queued *)fifo_push_front(&p->read.ready) = *q;
+        break;
+    case READ_NEEDS_TICK: read_behind_tick(p, q, now_us); break;
+    case READ_WRONG_PLACE: finish(p, q, PART_WRONG_PLACE, str_from("", 0)); break;
+    case READ_OUT_OF_ORDER: finish(p, q, PART_OUT_OF_ORDER, str_from("", 0)); break;
+    }
     return OK;
+}
+
+/* The lease is not believed, or there is none. */
+static bool needs_round(const struct queued *q, bool lease)
+{
+    return !lease || (q->req.level.kind == LEVEL_QUORUM && !MUTANT(quorum_read_by_lease));
 }
 
 /* The reads at the front that have reached their target; those behind one that has not keep their
@@ -116,13 +162,15 @@ static err run_reached(struct part *p, u64 applied, bool lease)
     struct queued *q;
 
     while ((q = fifo_first(&p->read.ready)) && q->target <= applied) {
-        if (!lease && (!q->read_round || q->read_round > p->read.confirmed_round)) return OK;
+        bool round = needs_round(q, lease);
+        if (round && (!q->read_round || q->read_round > p->read.confirmed_round)) return OK;
         struct queued read = *q;
         fifo_pop(&p->read.ready);
-        if (lease)
-            p->stats.reads_lease++;
-        else
+        read.confirmed = round;
+        if (round)
             p->stats.reads_index++;
+        else
+            p->stats.reads_lease++;
         err e = run_read(p, &read);
         if (e || p->read.walking) return e;
     }
@@ -134,6 +182,7 @@ static err run_reached(struct part *p, u64 applied, bool lease)
 bool read_holds_apply(struct part *p)
 {
     const struct queued *q = fifo_first(&p->read.ready);
+    if (follow_holds_apply(p)) return true;
     return q && q->target <= p->apply.applied && raft_is_leader(p->raft) && !MUTANT(confirmed_read_runs_late);
 }
 
@@ -185,8 +234,10 @@ void reads_refuse_all(struct part *p, enum part_status status)
 {
     struct queued *q;
 
-    p->read.walking = false;
-    p->machine->ops->read_forget(p->machine);
+    if (!follow_holds_apply(p)) {
+        p->read.walking = false;
+        p->machine->ops->read_forget(p->machine);
+    }
     while ((q = fifo_first(&p->read.ready))) {
         struct queued read = *q;
         fifo_pop(&p->read.ready);
@@ -208,7 +259,7 @@ static void expire_reads(struct part *p)
         fifo_pop(&p->read.ready);
         if (p->now >= q.req.deadline && p->read.walking && i == 0) {
             p->read.walking = false;
-            finish(p, &q, PART_DONE, str_of(walk_too_long));
+            finish(p, &q, PART_DONE, str_of(read_too_long_text));
         } else if (p->now >= q.req.deadline) {
             finish(p, &q, PART_EXPIRED, str_from("", 0));
         } else {
@@ -250,7 +301,7 @@ err read_turn(struct part *p)
     if (e) return e;
     struct queued *q = fifo_first(&p->read.ready);
     if (q && p->now >= q->req.deadline) expire_reads(p);
-    if (!lease && p->read.ready.count && p->read.confirmed_round == p->read.next_round)
-        ask_round(p);
+    q = fifo_first(&p->read.ready);
+    if (q && needs_round(q, lease) && p->read.confirmed_round == p->read.next_round) ask_round(p);
     return OK;
 }

@@ -11,15 +11,33 @@
 void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
                  str reply)
 {
+    part_answer_cost(p, to, status, index, NULL, reply);
+}
+
+void part_answer_cost(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
+                      const struct cost *cost, str reply)
+{
     if (!to->number) return;
     struct part_answer a = {.part = p->options.id,
                             .to = *to,
                             .status = status,
                             .leader = p->raft ? part_leader(p) : 0,
                             .index = index,
+                            .hlc = machine_clock_hlc(p),
+                            .cost = cost,
                             .reply = reply};
     p->stats.answered++;
     p->host.answer(p->host.context, &a);
+}
+
+struct cost part_cost(const struct part *p, struct level level, u64 index)
+{
+    return (struct cost){.level = level, .served_by = p->options.self, .term = raft_term(p->raft), .index = index};
+}
+
+u32 part_us(nanos from, nanos to)
+{
+    return to > from ? (u32)u64_min((to - from) / 1000, UINT32_MAX) : 0;
 }
 
 static u64 request_bytes(const struct part_request *r)
@@ -27,8 +45,18 @@ static u64 request_bytes(const struct part_request *r)
     return sizeof(struct queued) + (r->entry ? r->entry->len : 0);
 }
 
+/* Any replica may answer it. */
+static bool is_near(const struct part_request *r)
+{
+    return r->kind == PART_READ && !level_is_leaders(r->level) && !r->after;
+}
+
 void part_submit(struct part *p, struct part_request *req)
 {
+    if (is_near(req)) {
+        follow_admit(p, req);
+        return;
+    }
     if (p->submit.queue_bytes + request_bytes(req) > p->options.queue_bytes_max) {
         struct part_waiter from = req->from;
         rcbuf_unref(req->entry);
@@ -37,6 +65,7 @@ void part_submit(struct part *p, struct part_request *req)
     }
     struct queued *q = fifo_push(&p->submit.queue);
     q->req = *req;
+    q->arrived = req->wants_cost ? env_mono(p->env) : 0;
     p->submit.queue_bytes += request_bytes(req);
     p->stats.queue_bytes = p->submit.queue_bytes;
 }
@@ -69,6 +98,7 @@ void submit_refuse_all(struct part *p, enum part_status status)
         part_answer(p, &lost.waiter, behind_its_end ? status : PART_LOST, 0, str_from("", 0));
     }
     reads_refuse_all(p, status);
+    follow_refuse_all(p, status);
 }
 
 /* Strictly greater than every stamp before it, this leader's and the log's. */
@@ -95,8 +125,9 @@ void submit_on_became_leader(struct part *p)
     }
 }
 
-static void remember(struct part *p, const struct part_waiter *w, u64 index, u64 term)
+static void remember(struct part *p, const struct pending *who, u64 index, u64 term)
 {
+    const struct part_waiter *w = &who->waiter;
     struct pending *last = p->submit.pending.count
                                ? fifo_at(&p->submit.pending, p->submit.pending.count - 1)
                                : NULL;
@@ -104,12 +135,14 @@ static void remember(struct part *p, const struct part_waiter *w, u64 index, u64
     if (!w->number) return;
     if (MUTANT(reply_before_commit)) part_answer(p, w, PART_DONE, index, STR("+OK\r\n"));
     struct pending *n = fifo_push(&p->submit.pending);
-    *n = (struct pending){.waiter = *w, .index = index, .term = term};
+    *n = *who;
+    n->index = index;
+    n->term = term;
+    n->proposed_at = who->wants_cost ? env_mono(p->env) : 0;
 }
 
 /* Propose a batch. ERR_FULL: none was taken, the requests stay queued. */
-static err propose(struct part *p, struct raft_proposal *batch, const struct part_waiter *waiters,
-                   u32 count)
+static err propose(struct part *p, struct raft_proposal *batch, const struct pending *who, u32 count)
 {
     u64 first = raft_last(p->raft).index + 1, term = raft_term(p->raft);
     struct raft_event ev = {.kind = RAFT_PROPOSE, .proposals = batch, .count = count};
@@ -118,7 +151,7 @@ static err propose(struct part *p, struct raft_proposal *batch, const struct par
     if (e) return e;
     p->stats.proposed += count;
     for (u32 i = 0; i < count; i++) {
-        remember(p, &waiters[i], first + i, term);
+        remember(p, &who[i], first + i, term);
         rcbuf_unref(batch[i].data); /* the core holds its own */
     }
     return OK;
@@ -144,8 +177,9 @@ static err propose_own(struct part *p, u8 op, u64 hlc, str body, const struct pa
     buf_done(&bytes);
     entry_stamp(data->data, data->len, hlc, 0);
     struct raft_proposal proposal = {.kind = RAFT_COMMAND, .data = data};
+    struct pending who = {.waiter = *from};
     *index = raft_last(p->raft).index + 1;
-    err failed = propose(p, &proposal, from, 1);
+    err failed = propose(p, &proposal, &who, 1);
     if (failed) rcbuf_unref(data);
     return failed;
 }
@@ -204,7 +238,7 @@ u64 submit_barrier(struct part *p, u64 hlc)
 static err propose_some(struct part *p, bool *progress)
 {
     struct raft_proposal batch[PROPOSALS_PER_BATCH];
-    struct part_waiter waiters[PROPOSALS_PER_BATCH];
+    struct pending who[PROPOSALS_PER_BATCH];
     u32 count = 0;
     size_t bytes = 0, room = wal_room(p->wal);
     u64 now_us = env_wall_us(p->env);
@@ -218,10 +252,10 @@ static err propose_some(struct part *p, bool *progress)
         entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, now_us),
                     prng_next(&p->submit.seeds));
         batch[count] = (struct raft_proposal){.kind = RAFT_COMMAND, .data = q->req.entry};
-        waiters[count++] = q->req.from;
+        who[count++] = (struct pending){.waiter = q->req.from, .wants_cost = q->req.wants_cost, .queued_at = q->arrived};
     }
     if (!count) return OK;
-    err e = propose(p, batch, waiters, count);
+    err e = propose(p, batch, who, count);
     if (e == ERR_FULL) p->checkpoint.wanted = raft_tail_bytes(p->raft) + bytes > p->options.raft.tail_bytes_max;
     if (e) return e == ERR_FULL || e == ERR_STALE ? OK : e;
     for (u32 i = 0; i < count; i++) queue_pop(p);
@@ -331,6 +365,37 @@ err submit_turn(struct part *p, bool *more)
     return OK;
 }
 
+/* Who has it on disk when it is answered: at least a majority. */
+static struct cost write_cost(struct part *p, const struct pending *n)
+{
+    struct cost c = part_cost(p, (struct level){LEVEL_LEASE, 0}, n->index);
+    const struct raft_config *members = raft_config(p->raft);
+
+    c.queued_us = part_us(n->queued_at, n->proposed_at);
+    c.replicated_us = part_us(n->proposed_at, env_mono(p->env));
+    c.trips = raft_config_count(members, RAFT_VOTER) > 1;
+    for (u32 i = 0; i < members->count && c.node_count < COST_NODES_MAX; i++) {
+        const struct raft_member *m = &members->members[i];
+        struct raft_peer_status s;
+        bool has = m->id == p->options.replica
+                       ? raft_durable(p->raft) >= n->index
+                       : raft_peer_status(p->raft, m->id, &s) && s.match >= n->index;
+        if (has) c.nodes[c.node_count++] = m->node;
+    }
+    c.flushes = c.node_count;
+    return c;
+}
+
+static void answer_done(struct part *p, const struct pending *n, enum part_status status, str reply)
+{
+    if (LIKELY(!n->wants_cost)) {
+        part_answer(p, &n->waiter, status, n->index, reply);
+        return;
+    }
+    struct cost c = write_cost(p, n);
+    part_answer_cost(p, &n->waiter, status, n->index, &c, reply);
+}
+
 void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply)
 {
     struct pending *n;
@@ -339,7 +404,7 @@ void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status
         struct pending done = *n;
         fifo_pop(&p->submit.pending);
         if (done.index == index && done.term == term) {
-            part_answer(p, &done.waiter, status, index, reply);
+            answer_done(p, &done, status, reply);
         } else {
             part_answer(p, &done.waiter, PART_LOST, 0, str_from("", 0));
         }

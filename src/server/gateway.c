@@ -16,6 +16,7 @@
 #define GRACE       (150 * NANOS_MS) /* the partition expires what it queues; we wait a little longer */
 #define IS_OTHER    (1ull << 63)
 #define RETRY_AFTER (20 * NANOS_MS)
+#define NEAR_PATIENCE (300 * NANOS_MS) /* twice what a replica lets a read wait */
 #define WAIT_SLICE  NANOS_SEC
 #define LARGE_BYTES MIB
 #define LARGE_BYTES_PER_SECOND (16 * MIB) /* what a busy machine moves at least, through all three nodes */
@@ -44,6 +45,7 @@ struct gateway {
     u32 *free_others, free_count;
     struct list waiting; /* REQUEST_WAITING, oldest first */
     struct list sent;    /* REQUEST_SENT, oldest first */
+    struct list near;    /* REQUEST_SENT, to a replica whether it leads or not */
     u64 serial, pass;
     struct gateway_request *returned; /* the latest one that came back */
     node_id target;                   /* the leader requests go to now; 0: none */
@@ -82,6 +84,7 @@ struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot)
                             2 * node_config_of(n)->value_bytes_max);
     list_init(&g->waiting);
     list_init(&g->sent);
+    list_init(&g->near);
     g->earliest = NANOS_NEVER;
     return g;
 }
@@ -91,6 +94,7 @@ void gateway_free(struct gateway *g)
     if (!g) return;
     LIST_EACH(l, &g->waiting) rcbuf_unref(CONTAINER_OF(l, struct gateway_request, link)->entry);
     LIST_EACH(l, &g->sent) rcbuf_unref(CONTAINER_OF(l, struct gateway_request, link)->entry);
+    LIST_EACH(l, &g->near) rcbuf_unref(CONTAINER_OF(l, struct gateway_request, link)->entry);
     mem_free(g->writes);
     mem_free(g->others);
     mem_free(g->free_others);
@@ -189,7 +193,7 @@ bool gateway_is_full(const struct gateway *g)
 bool gateway_is_idle(const struct gateway *g)
 {
     return list_is_empty((const struct list *)&g->waiting) &&
-           list_is_empty((const struct list *)&g->sent);
+           list_is_empty((const struct list *)&g->sent) && list_is_empty((const struct list *)&g->near);
 }
 
 /* Read once a turn. */
@@ -221,6 +225,28 @@ static void set_session(struct gateway *g, struct gateway_request *r)
     r->first_hlc = hlc_from_us(wall_us(g));
 }
 
+/* ---- requests on their way, as their connection's order counts them ---- */
+
+static void take_off(struct gateway_request *r)
+{
+    if (!r->order) return;
+    r->order->flying++;
+    if (r->at && r->level.kind != LEVEL_LOCAL && r->level.kind != LEVEL_STALE) {
+        r->counted = true;
+        r->order->near++;
+    }
+}
+
+static void land(struct gateway_request *r)
+{
+    if (r->state == REQUEST_SENT && r->order) {
+        r->order->flying--;
+        r->order->near -= r->counted;
+    }
+    r->counted = false;
+    r->at = 0;
+}
+
 static void complete(struct gateway *g, struct gateway_request *r,
                      const struct gateway_reply *reply)
 {
@@ -231,7 +257,8 @@ static void complete(struct gateway *g, struct gateway_request *r,
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);
     if (r->number) slot_release(g, r->number);
-    g->look_again |= is_write(r) && !list_is_empty(&g->waiting);
+    g->look_again |= (is_write(r) || r->counted || level_has_memory(r->level)) && !list_is_empty(&g->waiting);
+    land(r);
     r->state = 0;
     r->entry = NULL;
     rcbuf_unref(entry);
@@ -283,7 +310,8 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout + moving_time(g, r);
     g->earliest = u64_min(g->earliest, r->deadline);
     r->state = REQUEST_WAITING;
-    r->sent = r->in_log_maybe = false;
+    r->sent = r->in_log_maybe = r->to_leader = r->counted = false;
+    r->at = 0;
     r->have = 0;
     r->serial = ++g->serial;
     r->after = r->order ? r->order->last_write : 0;
@@ -325,6 +353,7 @@ void gateway_cancel(struct gateway *g, struct gateway_request *r)
     }
     rcbuf_unref(r->entry);
     r->entry = NULL;
+    land(r);
     r->state = 0;
 }
 
@@ -339,7 +368,13 @@ static nanos deadline_at_leader(struct gateway *g, const struct gateway_request 
     return r->kind == GATEWAY_WAIT ? u64_min(r->deadline, g->now + WAIT_SLICE) : r->deadline;
 }
 
-static bool send_to_peer(struct gateway *g, struct gateway_request *r)
+/* What the request must come after, as far as whom it is sent to has to know. */
+static u64 after_of(struct gateway *g, const struct gateway_request *r)
+{
+    return is_write(r) || r->at ? 0 : pending_before(g, r);
+}
+
+static bool send_to_peer(struct gateway *g, struct gateway_request *r, node_id to)
 {
     nanos deadline = deadline_at_leader(g, r);
     struct frame f = {.type = FRAME_FORWARD,
@@ -347,11 +382,14 @@ static bool send_to_peer(struct gateway *g, struct gateway_request *r)
                       .req = r->number,
                       .deadline_ms = (u32)((deadline - u64_min(deadline, g->now)) / NANOS_MS)};
     struct forward fw = {.kind = (u8)r->kind,
-                         .after = is_write(r) ? 0 : pending_before(g, r),
+                         .wants_cost = r->wants_cost,
+                         .level = level_to_u64(r->level),
+                         .floor = r->floor,
+                         .after = after_of(g, r),
                          .index = r->index,
                          .replicas = r->replicas,
                          .entry = r->entry ? rcbuf_str(r->entry) : str_from("", 0)};
-    struct buf *out = peers_begin(node_peers(g->node), g->target, &f, false);
+    struct buf *out = peers_begin(node_peers(g->node), to, &f, false);
 
     if (!out) return false;
     forward_encode(&fw, out);
@@ -365,10 +403,13 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
     struct part_request req = {.kind = (enum part_kind)r->kind,
                                .from = {node_config_of(g->node)->self, g->boot, r->number},
                                .entry = r->entry ? rcbuf_ref(r->entry) : NULL,
-                               .after = is_write(r) ? 0 : pending_before(g, r),
+                               .after = after_of(g, r),
                                .deadline = deadline_at_leader(g, r),
                                .index = r->index,
-                               .replicas = r->replicas};
+                               .replicas = r->replicas,
+                               .level = r->level,
+                               .floor = r->floor,
+                               .wants_cost = r->wants_cost};
     part_submit(g->hosted->part, &req);
 }
 
@@ -384,6 +425,30 @@ static u64 seq_before(const struct gateway_request *first, const struct gateway_
     return a.seq < b.seq && a.seq >= b.acked ? a.seq : 0; /* below acked everything counts as run */
 }
 
+/* A replica that need not lead may be asked: not while the connection's own write is under way, which only
+ * the leader can put before the read. */
+static bool may_go_near(struct gateway *g, const struct gateway_request *r)
+{
+    bool orderless = r->level.kind == LEVEL_LOCAL || r->level.kind == LEVEL_STALE;
+
+    if (r->kind != GATEWAY_READ || level_is_leaders(r->level) || r->to_leader) return false;
+    if (level_has_memory(r->level) && r->order && r->order->lost) return false;
+    return orderless || !pending_before(g, r);
+}
+
+/* What different replicas answer comes in no order: a connection's requests do not overlap there, but for `follower` reads
+ * of this node's own replica, which keeps theirs. */
+static bool overlaps(struct gateway *g, const struct gateway_request *r)
+{
+    const struct gateway_order *o = r->order;
+
+    if (!o || r->kind == GATEWAY_WAIT || MUTANT(near_reads_overlap)) return false;
+    if (!may_go_near(g, r)) return o->near > 0;
+    if (level_has_memory(r->level)) return o->flying > 0;
+    if (r->level.kind != LEVEL_FOLLOWER) return false;
+    return o->flying != o->near || (o->near && !(o->near_here && g->hosted->part));
+}
+
 /* A connection's write that no entry can name as the one before, because the two are of different
  * sessions, must be answered before the next request is sent; and what is behind a request held back
  * stays behind it. */
@@ -391,7 +456,7 @@ static bool must_hold(struct gateway *g, struct gateway_request *r)
 {
     struct slot *s = r->after && r->kind != GATEWAY_WAIT ? slot_of(g, r->after) : NULL;
     const struct gateway_request *first = s ? s->req : NULL;
-    bool hold = r->order && r->order->held_in == g->pass;
+    bool hold = (r->order && r->order->held_in == g->pass) || overlaps(g, r);
 
     if (first && !hold) {
         if (is_write(r) && !r->owned_session)
@@ -440,19 +505,45 @@ static bool order_is_broken(const struct gateway_request *r)
            r->order->last_write != r->after;
 }
 
-/* Hand a request to the leader. false: the way to it is full or gone, keep the rest waiting. */
-static bool offer(struct gateway *g, struct gateway_request *r)
+/* Send it to that node. false: the way to it is full or gone. */
+static bool hand_over(struct gateway *g, struct gateway_request *r, node_id to, struct list *list)
 {
-    bool here = g->target == node_config_of(g->node)->self;
+    bool here = to == node_config_of(g->node)->self;
 
-    if (is_write(r)) refresh(g, r);
-    if (!here && !send_to_peer(g, r)) return false;
+    if (!here && !send_to_peer(g, r, to)) return false;
     r->state = REQUEST_SENT;
     r->sent = true;
+    r->sent_at = g->now;
+    take_off(r);
     list_remove(&r->link);
-    list_push(&g->sent, &r->link);
+    list_push(list, &r->link);
     if (here) send_to_self(g, r);
     return true;
+}
+
+/* Hand a request to the leader. false: keep the rest waiting. */
+static bool offer(struct gateway *g, struct gateway_request *r)
+{
+    if (is_write(r)) refresh(g, r);
+    r->floor = 0; /* the leader has it all */
+    return hand_over(g, r, g->target, &g->sent);
+}
+
+/* Ask a replica. false: none is in reach, the leader has to do. */
+static bool offer_near(struct gateway *g, struct gateway_request *r)
+{
+    node_id at = may_go_near(g, r) ? nearby_replica(g->node, g->hosted) : 0;
+
+    if (!at) return false;
+    r->at = at;
+    if (level_has_memory(r->level) && r->order) r->floor = r->order->seen_hlc;
+    if (r->order) r->order->near_here = at == node_config_of(g->node)->self && (r->order->near_here || !r->order->near);
+    bool sent = hand_over(g, r, at, &g->near);
+    if (sent)
+        g->stats.near++;
+    else
+        r->at = 0;
+    return sent;
 }
 
 /* Back among the waiting, which are kept in the order of submission. What comes back is older than
@@ -467,6 +558,8 @@ static void wait_again(struct gateway *g, struct gateway_request *r)
         at = at->next;
     list_remove(&r->link);
     list_insert_before(at, &r->link);
+    if (r->at) r->sent = false; /* to the leader it is a new one; the connection's later writes were held back */
+    land(r);
     r->state = REQUEST_WAITING;
     g->returned = r;
     g->stats.retried++;
@@ -482,8 +575,21 @@ static void take_back(struct gateway *g)
     }
 }
 
+/* Those whom the replica does not answer: the leader is to. */
+static void take_back_near(struct gateway *g, node_id peer, nanos sent_before)
+{
+    LIST_EACH_SAFE(l, &g->near)
+    {
+        struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
+        if ((peer && r->at != peer) || r->sent_at > sent_before) continue;
+        r->to_leader = true;
+        wait_again(g, r);
+    }
+}
+
 void gateway_on_peer_lost(struct gateway *g, node_id peer)
 {
+    if (peer != node_config_of(g->node)->self) take_back_near(g, peer, NANOS_NEVER);
     if (peer == g->target && peer != node_config_of(g->node)->self) take_back(g);
 }
 
@@ -516,8 +622,25 @@ static bool is_moved(const struct gateway_request *r)
     return r->entry && r->moved && r->moved(r);
 }
 
-static void settle(struct gateway *g, u64 number, u8 status, u64 index, str bytes)
+static const char never_seen[] =
+    "-SESSION this connection's token names a state that the keyspace does not have: it is another cluster's, or what it saw "
+    "was lost; begin with a new one\r\n";
+
+/* What the connection has seen by now. false: less than it had seen before, from the one who has it all. */
+static bool note_seen(struct gateway_request *r, u64 hlc)
 {
+    if (!r->order) return true;
+    bool behind = level_has_memory(r->level) && !r->at && hlc < r->order->seen_hlc;
+    r->order->seen_hlc = u64_max(r->order->seen_hlc, hlc);
+    r->order->lost = false;
+    return !behind;
+}
+
+static void settle(struct gateway *g, const struct part_answer *a, node_id from)
+{
+    u64 number = a->to.number, index = a->index;
+    enum part_status status = a->status;
+    str bytes = a->reply;
     struct slot *s = slot_of(g, number);
     if (!s) return; /* answered already, by the first of two sends */
 
@@ -526,9 +649,17 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
         if (status != PART_LOST) slot_release(g, number);
         return;
     }
-    struct gateway_reply reply = {.bytes = bytes, .index = index};
+    struct cost cost;
+    struct gateway_reply reply = {.bytes = bytes, .index = index, .failed = status == PART_STALE};
+    if (a->cost && r->wants_cost) {
+        cost = *a->cost;
+        if (from != node_config_of(g->node)->self) cost.trips++;
+        reply.cost = &cost;
+    }
     bool certain = !is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
-    if (status == PART_DONE && wait_is_over(g, r, bytes)) {
+    if (status == PART_DONE && !note_seen(r, a->hlc)) {
+        fail(g, r, never_seen);
+    } else if ((status == PART_DONE && wait_is_over(g, r, bytes)) || status == PART_STALE) {
         complete(g, r, &reply);
     } else if (status == PART_DISK_FULL && certain) {
         fail(g, r, disk_full);
@@ -539,22 +670,26 @@ static void settle(struct gateway *g, u64 number, u8 status, u64 index, str byte
     } else if (r->state ==
                REQUEST_SENT) { /* not done by that replica, or lost with it: offer it again */
         if (status == PART_LOST) r->in_log_maybe = true;
+        bool near = r->at;
+        r->to_leader |= near && status != PART_WRONG_PLACE;
         wait_again(g, r);
-        if (status != PART_DONE) g->retry_at = g->now + RETRY_AFTER;
+        if (status != PART_DONE && !(near && status == PART_NOT_LEADER)) g->retry_at = g->now + RETRY_AFTER;
     }
 }
 
 void gateway_on_answer(struct gateway *g, const struct part_answer *a)
 {
     if (a->to.boot != g->boot) return;
-    settle(g, a->to.number, (u8)a->status, a->index, a->reply);
+    settle(g, a, node_config_of(g->node)->self);
 }
 
 err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str body)
 {
     struct forward_reply fr;
+    struct cost cost;
 
     err e = forward_reply_decode(body, &fr);
+    if (!e && fr.cost.len) e = cost_decode(fr.cost, &cost);
     if (e) return e;
     if (!g->hosted->part && fr.status == PART_NOT_LEADER) {
         g->hosted->leader_hint = fr.leader == from ? 0 : fr.leader;
@@ -562,7 +697,13 @@ err gateway_on_reply(struct gateway *g, node_id from, const struct frame *f, str
     } else if (!g->hosted->part && fr.status == PART_DONE) {
         g->hosted->leader_hint = from;
     }
-    settle(g, f->req, fr.status, fr.index, fr.reply);
+    struct part_answer a = {.to = {.number = f->req},
+                            .status = fr.status,
+                            .index = fr.index,
+                            .hlc = fr.hlc,
+                            .cost = fr.cost.len ? &cost : NULL,
+                            .reply = fr.reply};
+    settle(g, &a, from);
     return OK;
 }
 
@@ -630,7 +771,9 @@ static void expire(struct gateway *g)
         g->earliest = NANOS_NEVER;
         expire_list(g, &g->waiting);
         expire_list(g, &g->sent);
+        expire_list(g, &g->near);
     }
+    if (g->now > NEAR_PATIENCE) take_back_near(g, 0, g->now - NEAR_PATIENCE);
     for (u64 n = g->base; n < g->next && n < g->base + 1024;
          n++) { /* orphans at the base hold `acked` back */
         struct slot *s = &g->writes[n & (g->writes_cap - 1)];
@@ -642,6 +785,7 @@ void gateway_fail_all(struct gateway *g)
 {
     if (!g) return;
     take_back(g);
+    take_back_near(g, 0, NANOS_NEVER);
     for (struct list *l; (l = list_first(&g->waiting));) {
         struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
         bool certain = !is_write(r) || !r->in_log_maybe;
@@ -681,7 +825,8 @@ static void offer_waiting(struct gateway *g)
             refuse_unnumbered(g, r);
         else if (order_is_broken(r) || is_late(g, r))
             time_out(g, r, true);
-        else if (way_open && g->target && (!r->sent || g->now >= g->retry_at) && !must_hold(g, r))
+        else if ((!r->sent || g->now >= g->retry_at || r->to_leader) && !must_hold(g, r) && !offer_near(g, r) &&
+                 way_open && g->target)
             way_open = offer(g, r);
     }
 }

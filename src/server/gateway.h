@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/types.h"
+#include "consistency/cost.h"
 
 struct gateway;
 
@@ -24,11 +25,17 @@ enum gateway_kind {
 struct gateway_order {
     u64 last_write; /* the gateway's number of this connection's latest write */
     u64 held_in;    /* the gateway's pass in which one of its requests was held back */
+    u64 seen_hlc;   /* the latest state it has seen or made: `sequential` and `session` reads see no older one */
+    u32 flying;     /* sent and not answered */
+    u32 near;       /* of these, at a replica that need not lead, and bound to the order */
+    bool near_here; /* all of those at this node's own */
+    bool lost;      /* what it has seen before is not known: its next such read is the leader's */
 };
 
 struct gateway_reply {
     str bytes;   /* RESP in the request's form (WATCH: binary); borrowed for the call */
     u64 index;   /* a write's log index, for WAIT; 0 otherwise */
+    const struct cost *cost; /* if it was wanted and somebody served it; borrowed */
     bool failed; /* NOQUORUM, UNKNOWN, OVERLOADED: bytes is that error */
     struct rcbuf *moved; /* failed, not done, because `moved` said so: the entry, ready for another gateway; borrowed */
 };
@@ -41,6 +48,8 @@ struct gateway_request { /* embedded in the door's own request object, which mus
                        is */
     u64 index;      /* WAIT */
     u32 replicas;   /* WAIT */
+    struct level level; /* READ */
+    bool wants_cost;
     void (*done)(struct gateway_request *req, const struct gateway_reply *reply);
     /* The partition refuses the request because its keys are not there. Does the map say the same? NULL: not known;
      * then, and while it does not, the request is offered again until its time is up. */
@@ -50,6 +59,11 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     u64 number, after, serial, first_hlc;
     u32 state, have; /* have: of a WAIT, what was last counted */
     bool sent, in_log_maybe, owned_session;
+    bool to_leader; /* a read that other replicas may answer, but none could */
+    bool counted;   /* in its order's `near` */
+    node_id at;     /* the replica that was asked; 0: whoever leads */
+    nanos sent_at;  /* to it */
+    u64 floor;      /* the hlc its state must have reached */
     struct list link;
 };
 
@@ -69,6 +83,6 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req);
 bool gateway_is_full(const struct gateway *g);
 
 struct gateway_stats {
-    u64 requests, forwarded, retried, noquorum, unknown, overloaded, inflight, inflight_bytes;
+    u64 requests, forwarded, retried, near, noquorum, unknown, overloaded, inflight, inflight_bytes;
 };
 const struct gateway_stats *gateway_stats(const struct gateway *g);

@@ -25,11 +25,14 @@ static void answer_peer(struct node *n, const struct part_answer *a)
     struct frame f = {
         .type = FRAME_FORWARD_REPLY, .part = a->part, .req = a->to.number, .dst_boot = a->to.boot};
     struct forward_reply r = {
-        .status = (u8)a->status, .leader = a->leader, .index = a->index, .reply = a->reply};
-    struct buf *out = peers_begin(n->peers, a->to.node, &f, false);
+        .status = (u8)a->status, .leader = a->leader, .index = a->index, .hlc = a->hlc, .reply = a->reply};
+    struct buf *out = peers_begin(n->peers, a->to.node, &f, false), cost = {0};
 
     if (!out) return; /* its gateway asks again, or answers UNKNOWN */
+    if (a->cost) cost_encode(a->cost, &cost);
+    r.cost = buf_str(&cost);
     forward_reply_encode(&r, out);
+    buf_done(&cost);
     peers_end(n->peers);
 }
 
@@ -121,7 +124,8 @@ static err on_forward(struct node *n, struct hosted *h, node_id from, const stru
 
     err e = forward_decode(body, &fw);
     if (e) return e;
-    if (fw.kind < PART_WRITE || fw.kind > PART_WAIT) return ERR_MALFORMED;
+    struct level level;
+    if (fw.kind < PART_WRITE || fw.kind > PART_WAIT || !level_from_u64(fw.level, &level)) return ERR_MALFORMED;
     if (fw.kind != PART_WAIT) {
         struct entry checked;
         if (entry_decode(fw.entry, &checked)) return ERR_MALFORMED;
@@ -140,7 +144,10 @@ static err on_forward(struct node *n, struct hosted *h, node_id from, const stru
                                .after = fw.after,
                                .deadline = n->now + (nanos)f->deadline_ms * NANOS_MS,
                                .index = fw.index,
-                               .replicas = fw.replicas};
+                               .replicas = fw.replicas,
+                               .level = level,
+                               .floor = fw.floor,
+                               .wants_cost = fw.wants_cost};
     part_submit(h->part, &req);
     return OK;
 }

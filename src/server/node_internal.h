@@ -69,6 +69,9 @@ MUST_USE err node_start_replica(struct node *n, const struct replica_row *row);
 void node_open_gateway(struct node *n, struct hosted *h);
 MUST_USE err node_set_members(struct node *n, const struct node_member *members, u32 count);
 
+/* nearby.c: the node to ask for what any replica may answer; 0: none but the leader. */
+node_id nearby_replica(struct node *n, struct hosted *h);
+
 /* gateway.c, for the node. */
 struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot);
 void gateway_free(struct gateway *g);

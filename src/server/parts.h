@@ -24,6 +24,7 @@ struct hosted {
     struct store *store;
     struct gateway *gateway;
     node_id leader_hint; /* without a replica: who leads it, as far as anybody said; 0: nobody */
+    u32 near_turn; /* without a replica: whom to ask next, of those who have one */
     bool founded;
     u64 requests, load; /* reports.c: counted so far, and per second */
     bool is_large;      /* a range that is to be split: where is told at middle_at again */

@@ -683,6 +683,15 @@ bool peers_is_connected(const struct peers *p, node_id to)
     return q && q->links[0].state == LINK_UP;
 }
 
+nanos peers_silence(const struct peers *p, node_id of)
+{
+    const struct peer *q = peer_find(p, of);
+    nanos now = node_now(p->node);
+
+    if (!q || !q->heard_at || q->links[0].state != LINK_UP) return NANOS_NEVER;
+    return now - u64_min(now, q->heard_at);
+}
+
 const u8 *peers_incarnation(const struct peers *p, node_id of)
 {
     const struct peer *q = peer_find(p, of);

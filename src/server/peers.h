@@ -46,6 +46,7 @@ struct join_reply;
 void peers_answer_join(struct peers *p, u64 ticket, const struct join_reply *r);
 const u8 *peers_incarnation(const struct peers *p, node_id of); /* 16 bytes; NULL: not met yet */
 bool peers_is_connected(const struct peers *p, node_id to);
+nanos peers_silence(const struct peers *p, node_id of); /* since it was last heard; NANOS_NEVER: never, or not connected */
 
 void peers_send_status(struct peers *p, const struct status *s, u64 map_epoch);
 bool peers_all_met(const struct peers *p);   /* a HELLO of every other member has come */

@@ -93,6 +93,7 @@ static void make_of_map(struct keyspace_routes *k, const struct core_keyspace *f
     if (!from) return; /* dropped: the name stays, to be told */
     k->is_range = from->settings[CORE_PARTITIONS] == 0;
     k->name = from->name;
+    if (!level_from_u64(from->settings[CORE_LEVEL], &k->level)) k->level = (struct level){0}; /* strongest */
     for (u32 i = 0, near = 0; i < k->count; i++) {
         const struct core_part *p = from->parts[i];
         k->items[i] = (struct route){.part = p->id, .slot_first = p->slot_first};

@@ -32,6 +32,7 @@ struct keyspace_routes {
     struct hosted *only; /* the partition, where there is one only and it is known here */
     u32 count;
     bool is_range;
+    struct level level; /* of its reads, unless they ask for another */
     struct route *items;
     u16 near[CORE_SLOTS / 64]; /* the route of each 64th slot: begin to look there */
     struct core_text name;

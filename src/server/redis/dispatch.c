@@ -257,6 +257,7 @@ void redis_submit_data(struct client *c, const struct kv_command *cmd, const str
     struct slot *s = redis_slot_push(c, request_bytes);
     s->is_lookup = !is_write && cmd->first_key == 1 && cmd->last_key == 1;
     if (answers_briefly(cmd, argv, argc)) redis_slot_expect_short(s);
+    if (UNLIKELY(c->explains || c->price)) redis_price_want(s);
     struct rcbuf *entry = redis_command_entry(c->door, is_write, header, c->db, argv, argc);
     if (UNLIKELY(redis_is_whole(cmd)) && routes_map(c->door->routes)) {
         struct rcbuf *whole = redis_entry_for(c->door, rcbuf_str(entry), h->id);

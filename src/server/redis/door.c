@@ -13,7 +13,7 @@ static const struct door_command *const families[] = {
     redis_connection_commands,  redis_client_command_rows, redis_server_commands,
     redis_config_commands,      redis_info_commands,       redis_debug_commands,
     redis_transaction_commands, redis_session_commands,    redis_wait_commands,
-    redis_introspect_commands,  redis_cluster_commands,
+    redis_introspect_commands,  redis_cluster_commands,    redis_level_commands,
 };
 
 static void index_commands(struct redis_door *d)

@@ -122,6 +122,11 @@ bool node_knows_map(const struct node *n)
     (void)n;
     return true;
 }
+const struct identity *node_identity(const struct node *n)
+{
+    static const struct identity id = {.cluster_id = {0xc1, 0x05, 0x7e, 0x12}};
+    return (void)n, &id;
+}
 nanos node_now(const struct node *n)
 {
     return ((struct fixture *)(void *)n)->now;

@@ -158,6 +158,7 @@ static void ask(struct gather *g, struct gather_ask *a, struct hosted *h, u64 pa
     a->order = redis_order_of(c, part);
     a->order->under_way++;
     a->req.kind = g->rule->kind;
+    a->req.level = g->slot->req.level;
     a->req.entry = g->entry.len ? redis_entry_for(c->door, buf_str(&g->entry), part) : NULL;
     a->req.moved = g->entry.len ? is_moved : NULL;
     a->req.index = index;

@@ -44,6 +44,7 @@ struct client_order *redis_order_of(struct client *c, u64 part)
     if (LIKELY(c->home.part == part) || MUTANT(one_order_for_all_partitions)) return &c->home;
     if (c->home.part == 0) {
         c->home.part = part;
+        c->home.order.lost = c->has_seen;
         return &c->home;
     }
     if (!c->orders) c->orders = mem_zalloc(sizeof *c->orders);
@@ -53,6 +54,7 @@ struct client_order *redis_order_of(struct client *c, u64 part)
     if (c->orders->count >= ORDERS_KEPT) forget_idle(c);
     struct client_order *order = mem_zalloc(sizeof *order);
     order->part = part;
+    order->order.lost = true; /* it may be the child of one it knows, or one it forgot */
     order->next = *first;
     *first = order;
     c->orders->count++;
@@ -74,6 +76,25 @@ u32 redis_orders_written(struct client *c, struct client_order **out, u32 max)
         }
     }
     return count;
+}
+
+u32 redis_orders_seen(struct client *c, struct client_order **out, u32 max)
+{
+    u32 count = 0;
+
+    if (c->home.order.seen_hlc && max) out[count++] = &c->home;
+    for (u32 b = 0; c->orders && b < BUCKETS; b++)
+        for (struct client_order *order = c->orders->buckets[b]; order && count < max; order = order->next)
+            if (order->order.seen_hlc) out[count++] = order;
+    return count;
+}
+
+void redis_order_note_seen(struct client *c, u64 part, u64 hlc)
+{
+    struct gateway_order *order = &redis_order_of(c, part)->order;
+
+    order->seen_hlc = u64_max(order->seen_hlc, hlc);
+    order->lost = false;
 }
 
 void redis_orders_done(struct client *c)

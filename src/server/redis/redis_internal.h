@@ -57,6 +57,8 @@ struct slot {
     bool asked;    /* the gateway has it */
     bool ready;
     bool silent; /* CLIENT REPLY OFF or SKIP */
+    u8 price;        /* enum price_form: with its reply */
+    nanos asked_at;  /* if a price is wanted */
     bool late;   /* its time was up when it was sent */
     bool is_write, is_lookup;
     u8 inline_len;
@@ -97,6 +99,10 @@ struct client_order {
 
 /* Stays where it is while something of it is under way. */
 struct client_order *redis_order_of(struct client *c, u64 part);
+/* Those in which the connection has seen or made something, as far as it still knows. */
+u32 redis_orders_seen(struct client *c, struct client_order **out, u32 max);
+/* Another connection had seen this. */
+void redis_order_note_seen(struct client *c, u64 part, u64 hlc);
 /* Those in which the connection has written; what does not fit counts as forgotten. */
 u32 redis_orders_written(struct client *c, struct client_order **out, u32 max);
 void redis_orders_done(struct client *c);
@@ -177,6 +183,11 @@ struct client {
     const char *last_command;
     nanos created_at, seen_at;
     u8 db, proto;
+    struct level level, at; /* of its reads, if has_level; of the request being dispatched, if has_at */
+    bool has_level, has_at;
+    bool price;    /* CLIENT PRICE ON */
+    bool explains; /* the request being dispatched is Q.EXPLAIN's */
+    bool has_seen; /* it took a token over */
     bool reply_off, reply_skip_next, reply_skip;
     bool no_evict, no_touch;
     bool asked_map;        /* it knows slots and nodes: MOVED tells it something */
@@ -269,6 +280,14 @@ struct key_walk { /* the keys among the arguments: at, at + step ... last; at 0:
     u32 at, last, step;
 };
 void redis_keys_begin(struct key_walk *k, const struct kv_command *cmd, const str *argv, u32 argc);
+
+/* --- price.c: the level of reads, and what a reply says it took --- */
+
+enum price_form { PRICE_NONE, PRICE_WRAPPED /* Q.EXPLAIN */, PRICE_ATTRIBUTE /* CLIENT PRICE ON */ };
+
+struct level redis_client_level(const struct client *c);
+void redis_price_want(struct slot *s); /* if its connection or command does */
+void redis_price_finish(struct slot *s, const struct gateway_reply *reply);
 
 /* --- dispatch.c: from arguments to a handler or an entry --- */
 
@@ -437,7 +456,9 @@ void redis_door_db_stats(const struct hosted *h, u8 db, struct kv_db_stats *out)
 extern const struct door_command redis_connection_commands[], redis_client_command_rows[],
     redis_server_commands[], redis_config_commands[], redis_info_commands[], redis_debug_commands[],
     redis_transaction_commands[], redis_session_commands[], redis_wait_commands[],
-    redis_introspect_commands[], redis_cluster_commands[];
+    redis_introspect_commands[], redis_cluster_commands[], redis_level_commands[];
+void redis_cmd_client_level(struct call *call);
+void redis_cmd_client_price(struct call *call);
 extern const struct door_command
     redis_object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */
 

@@ -61,7 +61,8 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes)
     struct slot *s = slot_take(c->door);
 
     s->client = c;
-    s->req = (struct gateway_request){0};
+    s->req = (struct gateway_request){.level = redis_client_level(c)};
+    s->price = PRICE_NONE;
     s->finish = NULL;
     s->gather = NULL;
     s->request_bytes = request_bytes;
@@ -188,7 +189,7 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
 
     s->order->last_index = u64_max(s->order->last_index, reply->index);
     come_back(s);
-    if (UNLIKELY(reply->moved) && !s->finish && redis_slot_ask_elsewhere(s, reply->moved)) return;
+    if (UNLIKELY(reply->moved) && (!s->finish || s->price) && redis_slot_ask_elsewhere(s, reply->moved)) return;
     note_time_out(s, reply);
     if (s->finish) {
         routes_look(s->client->door->routes); /* it may ask another partition */

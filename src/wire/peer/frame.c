@@ -161,6 +161,9 @@ err status_decode(str body, struct status *out)
 void forward_encode(const struct forward *f, struct buf *out)
 {
     buf_append_u8(out, f->kind);
+    buf_append_u8(out, f->wants_cost);
+    buf_append_u64(out, f->level);
+    buf_append_u64(out, f->floor);
     buf_append_u64(out, f->after);
     buf_append_u64(out, f->index);
     buf_append_u32(out, f->replicas);
@@ -172,6 +175,9 @@ err forward_decode(str body, struct forward *out)
     struct reader r = reader_of(body);
 
     out->kind = reader_u8(&r);
+    out->wants_cost = reader_u8(&r) != 0;
+    out->level = reader_u64(&r);
+    out->floor = reader_u64(&r);
     out->after = reader_u64(&r);
     out->index = reader_u64(&r);
     out->replicas = reader_u32(&r);
@@ -184,6 +190,9 @@ void forward_reply_encode(const struct forward_reply *f, struct buf *out)
     buf_append_u8(out, f->status);
     buf_append_u32(out, f->leader);
     buf_append_u64(out, f->index);
+    buf_append_u64(out, f->hlc);
+    buf_append_u8(out, (u8)f->cost.len);
+    buf_append_str(out, f->cost);
     buf_append_str(out, f->reply);
 }
 
@@ -194,7 +203,24 @@ err forward_reply_decode(str body, struct forward_reply *out)
     out->status = reader_u8(&r);
     out->leader = reader_u32(&r);
     out->index = reader_u64(&r);
+    out->hlc = reader_u64(&r);
+    out->cost = reader_str(&r, reader_u8(&r));
     out->reply = reader_str(&r, reader_left(&r));
+    return reader_end(&r);
+}
+
+void read_index_reply_encode(const struct read_index_reply *ri, struct buf *out)
+{
+    buf_append_u8(out, ri->refused);
+    buf_append_u64(out, ri->index);
+}
+
+err read_index_reply_decode(str body, struct read_index_reply *out)
+{
+    struct reader r = reader_of(body);
+
+    out->refused = reader_u8(&r) != 0;
+    out->index = reader_u64(&r);
     return reader_end(&r);
 }
 

@@ -6,7 +6,7 @@
 #include "base/err.h"
 
 #define FRAME_HEADER_BYTES 64
-#define FRAME_VERSION      1
+#define FRAME_VERSION      2
 
 enum frame_type {
     FRAME_HELLO = 1,
@@ -25,6 +25,8 @@ enum frame_type {
     FRAME_MIDDLE = 14,   /* part; body: a key that halves it, for who leads the core */
     FRAME_PING = 16, /* support between nodes: live/live.h */
     FRAME_PONG = 17,
+    FRAME_READ_INDEX = 18, /* replica -> its leader; req: the round. Body empty */
+    FRAME_READ_INDEX_REPLY = 19,
 };
 
 struct frame {
@@ -71,6 +73,9 @@ MUST_USE err status_decode(str body, struct status *out);
 
 struct forward { /* a client's command on its way to the leader */
     u8 kind;     /* enum part_kind */
+    bool wants_cost;
+    u64 level;   /* of a read: level_to_u64 */
+    u64 floor;   /* a hybrid time: the state must not be older; 0: any */
     u64 after;   /* the connection's latest write under way; 0: none */
     u64 index;
     u32 replicas;
@@ -83,10 +88,19 @@ struct forward_reply {
     u8 status; /* enum part_status */
     u32 leader;
     u64 index;
+    u64 hlc;  /* of the state that answered */
+    str cost; /* cost_encode; empty: not asked for */
     str reply;
 };
 void forward_reply_encode(const struct forward_reply *f, struct buf *out);
 MUST_USE err forward_reply_decode(str body, struct forward_reply *out);
+
+struct read_index_reply { /* of the round in req */
+    bool refused;
+    u64 index; /* all that was acknowledged before the round began is at or below */
+};
+void read_index_reply_encode(const struct read_index_reply *r, struct buf *out);
+MUST_USE err read_index_reply_decode(str body, struct read_index_reply *out);
 
 struct ping { /* and PONG, which alone has `withdrawn` */
     nanos sent_at, lease;

@@ -17,6 +17,7 @@ static void decode_all(str body)
     struct snapshot_chunk c;
     struct snapshot_ack a;
     struct ping p;
+    struct read_index_reply i;
     struct join_request j;
     struct join_reply k;
     struct map_pull m;
@@ -28,6 +29,7 @@ static void decode_all(str body)
     any |= forward_reply_decode(body, &r) == OK && r.reply.len <= body.len;
     any |= snapshot_chunk_decode(body, &c) == OK && c.rows.len <= body.len;
     any |= snapshot_ack_decode(body, &a) == OK;
+    any |= read_index_reply_decode(body, &i) == OK;
     any |= ping_decode(body, &p) == OK;
     any |= pong_decode(body, &p) == OK;
     any |= join_request_decode(body, &j) == OK && j.rack.len <= body.len;

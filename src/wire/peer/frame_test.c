@@ -133,12 +133,28 @@ TEST(frame, bodies_come_back_and_trailing_bytes_are_refused)
     buf_done(&b);
 }
 
+TEST(frame, an_index_to_read_at_comes_back)
+{
+    struct read_index_reply r = {.refused = true, .index = 77}, r2;
+    struct buf b = {0};
+
+    read_index_reply_encode(&r, &b);
+    CHECK_OK(read_index_reply_decode(buf_str(&b), &r2));
+    CHECK(r2.refused && r2.index == 77);
+    for (size_t cut = 0; cut < b.len; cut++)
+        CHECK_EQ(read_index_reply_decode(str_from(buf_bytes(&b), cut), &r2), ERR_MALFORMED);
+    buf_done(&b);
+}
+
 TEST(frame, forwards_and_chunks_carry_the_rest_as_their_payload)
 {
     struct buf b = {0};
-    struct forward f = {.kind = 1, .after = 12, .index = 3, .replicas = 2, .entry = STR("entry")},
+    struct forward f = {.kind = 1, .wants_cost = true, .level = 3, .floor = 7, .after = 12,
+                        .index = 3, .replicas = 2, .entry = STR("entry")},
                    f2;
-    struct forward_reply r = {.status = 6, .leader = 1, .index = 4, .reply = STR("+OK\r\n")}, r2;
+    struct forward_reply r = {.status = 6, .leader = 1, .index = 4, .hlc = 9, .cost = STR("cost"),
+                              .reply = STR("+OK\r\n")},
+                         r2;
     struct snapshot_chunk c = {.term = 1,
                                .snap_id = 2,
                                .index = 3,
@@ -149,12 +165,13 @@ TEST(frame, forwards_and_chunks_carry_the_rest_as_their_payload)
 
     forward_encode(&f, &b);
     CHECK_OK(forward_decode(buf_str(&b), &f2));
-    CHECK(f2.after == 12 && f2.replicas == 2);
+    CHECK(f2.after == 12 && f2.replicas == 2 && f2.wants_cost && f2.level == 3 && f2.floor == 7);
     CHECK_STR(f2.entry, "entry");
     buf_clear(&b);
     forward_reply_encode(&r, &b);
     CHECK_OK(forward_reply_decode(buf_str(&b), &r2));
-    CHECK(r2.status == 6 && r2.index == 4);
+    CHECK(r2.status == 6 && r2.index == 4 && r2.hlc == 9);
+    CHECK_STR(r2.cost, "cost");
     CHECK_STR(r2.reply, "+OK\r\n");
     buf_clear(&b);
     snapshot_chunk_encode(&c, &b);
@@ -196,4 +213,5 @@ TEST_MAIN(RUN(frame, a_join_and_its_answer_come_back),
           RUN(frame, waits_for_its_last_byte), RUN(frame, any_flipped_bit_is_noticed),
           RUN(frame, a_length_over_the_limit_is_refused_before_it_is_waited_for),
           RUN(frame, bodies_come_back_and_trailing_bytes_are_refused),
+          RUN(frame, an_index_to_read_at_comes_back),
           RUN(frame, forwards_and_chunks_carry_the_rest_as_their_payload))

@@ -358,6 +358,7 @@ static void exec_submit(struct call *call, struct transaction *t)
         buf_clear(&t->watches);
     }
     struct slot *s = redis_slot_push(c, t->commands.len + t->watches.len);
+    s->req.level = (struct level){0}; /* what it watched was the leader's word, so is this */
     if (t->local_count) {
         keep_plan(s, t);
         s->finish = finish_exec;

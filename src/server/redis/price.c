@@ -1,0 +1,100 @@
+/* What a request got and took, told with its reply: `Q.EXPLAIN` wraps the reply, `CLIENT PRICE ON` puts a RESP3 attribute
+ * before it. Nothing is measured for others. */
+#include "server/redis/redis_internal.h"
+
+#include "server/node_internal.h"
+
+struct level redis_client_level(const struct client *c)
+{
+    if (c->has_at) return c->at;
+    if (c->has_level) return c->level;
+    if (c->readonly) return (struct level){.kind = LEVEL_FOLLOWER};
+    return c->keyspace->level;
+}
+
+static void put_level(struct resp_writer *w, const char *name, struct level l, bool is_write)
+{
+    struct buf text = {0};
+
+    level_print(l, &text);
+    resp_bulk_text(w, name);
+    resp_bulk(w, is_write ? STR("linearizable") : buf_str(&text));
+    buf_done(&text);
+}
+
+static void put_number(struct resp_writer *w, const char *name, u64 value)
+{
+    resp_bulk_text(w, name);
+    resp_integer(w, (i64)value);
+}
+
+static void put_nodes(struct resp_writer *w, const struct cost *cost)
+{
+    resp_bulk_text(w, "on-disk-at");
+    resp_array(w, cost->in_memory ? 0 : cost->node_count);
+    for (u32 i = 0; i < cost->node_count && !cost->in_memory; i++) resp_integer(w, (i64)cost->nodes[i]);
+}
+
+enum { FIELDS = 15 };
+
+static void put_fields(struct slot *s, const struct cost *cost, struct resp_writer *w)
+{
+    nanos now = env_mono(s->client->door->env);
+
+    put_level(w, "asked", s->req.level, false);
+    put_level(w, "delivered", cost->level, s->is_write);
+    put_number(w, "served-by", cost->served_by);
+    put_number(w, "group", s->order->part);
+    put_number(w, "term", cost->term);
+    put_number(w, "index", cost->index);
+    resp_bulk_text(w, "stale-us");
+    if (cost->stale_us == COST_UNKNOWN)
+        resp_bulk_text(w, "unknown");
+    else
+        resp_integer(w, (i64)cost->stale_us);
+    put_number(w, "round-trips", cost->trips);
+    put_number(w, "flushes", cost->flushes);
+    put_nodes(w, cost);
+    resp_bulk_text(w, "durability");
+    resp_bulk_text(w, !s->is_write ? "none" : cost->in_memory ? "memory" : "disk");
+    put_number(w, "queued-us", cost->queued_us);
+    put_number(w, "replicated-us", cost->replicated_us);
+    put_number(w, "waited-us", cost->waited_us);
+    put_number(w, "total-us", (now - u64_min(now, s->asked_at)) / 1000);
+}
+
+void redis_price_finish(struct slot *s, const struct gateway_reply *reply)
+{
+    struct client *c = s->client;
+    struct buf out = {0};
+    struct resp_writer w = {&out, c->proto};
+
+    if (!reply->cost || reply->bytes.len == 0) { /* nobody served it */
+        redis_slot_answer(s, reply->bytes);
+        return;
+    }
+    if (s->price == PRICE_ATTRIBUTE) {
+        buf_printf(&out, "|%d\r\n", FIELDS);
+        put_fields(s, reply->cost, &w);
+        buf_append_str(&out, reply->bytes);
+    } else {
+        resp_map(&w, FIELDS + 1);
+        resp_bulk_text(&w, "reply");
+        buf_append_str(&out, reply->bytes);
+        put_fields(s, reply->cost, &w);
+    }
+    redis_slot_answer(s, buf_str(&out));
+    buf_done(&out);
+}
+
+void redis_price_want(struct slot *s)
+{
+    struct client *c = s->client;
+    u8 form = c->explains ? PRICE_WRAPPED : c->price && c->proto >= 3 ? PRICE_ATTRIBUTE : PRICE_NONE;
+
+    s->price = form;
+    if (form == PRICE_NONE) return;
+    s->req.wants_cost = true;
+    s->asked_at = env_mono(c->door->env);
+    s->finish = redis_price_finish;
+}
