@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 static bool only(const struct history *h, const u32 *places, u32 count, enum history_op a, enum history_op b)
 {
     bool has_a = false;
@@ -26,23 +28,83 @@ static bool is_counter(const struct history *h, const u32 *places, u32 count)
     return true;
 }
 
+/* Writes and linearizable reads. */
+static void check_linearizable(const struct history *h, const u32 *places, u32 count, struct findings *f)
+{
+    if (count == 0) return;
+    if (is_counter(h, places, count))
+        check_counter(h, places, count, f);
+    else if (only(h, places, count, HISTORY_APPEND, HISTORY_GET))
+        check_append(h, places, count, f);
+    else if (register_applies(h, places, count))
+        check_register(h, places, count, f);
+    else
+        check_wgl(h, places, count, f);
+}
+
+/* Weaker reads constrain nothing that linearizable operations may do. */
 static void check_key(const struct history *h, const u32 *places, u32 count, struct findings *f)
 {
-    f->operations += count;
-    if (is_counter(h, places, count)) {
-        check_counter(h, places, count, f);
-    } else if (only(h, places, count, HISTORY_APPEND, HISTORY_GET)) {
-        check_append(h, places, count, f);
-    } else if (register_applies(h, places, count)) {
-        u32 before = f->violations;
-        check_register(h, places, count, f);
-        if (f->violations == before) check_session(h, places, count, f);
-    } else {
-        check_wgl(h, places, count, f);
+    u32 *strong = mem_zalloc_array(count + 1, sizeof *strong);
+    u32 strong_count = 0, before = f->violations;
+    bool is_register = register_applies(h, places, count);
+
+    for (u32 i = 0; i < count; i++) {
+        f->operations[h->items[places[i]].level.kind]++;
+        if (!history_is_weak(&h->items[places[i]])) strong[strong_count++] = places[i];
+    }
+    check_linearizable(h, strong, strong_count, f);
+    if (strong_count < count) {
+        check_local(h, places, count, f);
+        check_stale(h, places, count, f);
+    }
+    if (f->violations == before && (is_register || strong_count < count)) check_session(h, places, count, f);
+    mem_free(strong);
+}
+
+/* ---- over the keys of a part ---- */
+
+struct member {
+    u64 part;
+    u32 place;
+};
+
+static int by_part(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    if (x->part != y->part) return x->part < y->part ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void check_part(const struct history *h, const u32 *places, u32 count, struct findings *f)
+{
+    for (u32 i = 0; i < count; i++) {
+        if (!level_has_memory(h->items[places[i]].level)) continue;
+        check_sequential(h, places, count, f);
+        return;
     }
 }
 
-void check_history(const struct history *h, struct findings *f)
+static void check_parts(const struct history *h, struct findings *f)
+{
+    struct member *members = mem_zalloc_array(h->count + 1, sizeof *members);
+    u32 *places = mem_zalloc_array(h->count + 1, sizeof *places);
+
+    for (u32 i = 0; i < h->count; i++) {
+        const struct history_entry *e = &h->items[i];
+        members[i] = (struct member){e->part ? (u64)e->part << 32 : e->key, i};
+    }
+    qsort(members, h->count, sizeof *members, by_part);
+    for (u32 i = 0; i < h->count; i++) places[i] = members[i].place;
+    for (u32 from = 0, end; from < h->count; from = end) {
+        for (end = from + 1; end < h->count && members[end].part == members[from].part;) end++;
+        check_part(h, places + from, end - from, f);
+    }
+    mem_free(members);
+    mem_free(places);
+}
+
+static void check_keys(const struct history *h, struct findings *f)
 {
     u32 texts = history_text_count(h);
     u32 *start = mem_zalloc_array((size_t)texts + 2, sizeof *start);
@@ -57,4 +119,12 @@ void check_history(const struct history *h, struct findings *f)
     }
     mem_free(start);
     mem_free(places);
+}
+
+void check_history(const struct history *h, struct findings *f)
+{
+    u32 before = f->violations;
+
+    check_keys(h, f);
+    if (f->violations == before) check_parts(h, f); /* else it would mostly say the same again */
 }

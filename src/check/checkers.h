@@ -1,5 +1,6 @@
-/* One checker per file. Each looks at the operations of one key: `places` are their indexes in the
- * history, ascending. */
+/* One checker per file. Each looks at the operations of one key, or of one part: `places` are their indexes in
+ * the history, ascending. Operations of levels that are not its own it passes over, except those of the first four,
+ * which are given linearizable ones only. */
 #pragma once
 
 #include "check/findings.h"
@@ -8,8 +9,8 @@ typedef void (*checker_fn)(const struct history *h, const u32 *places, u32 count
 
 /* GET and SET, every SET with a value of its own: linearizable? O(n log n). register.c */
 void check_register(const struct history *h, const u32 *places, u32 count, struct findings *f);
-/* What one process sees of such a register, in its program order (also inside a pipeline, where
- * operations overlap): its own writes, and never an older value after a newer one. session.c */
+/* What one session sees of a key in its program order: its own writes, and never an older value after a newer
+ * one. session.c */
 void check_session(const struct history *h, const u32 *places, u32 count, struct findings *f);
 /* INCR (by 1) and GET. counter.c */
 void check_counter(const struct history *h, const u32 *places, u32 count, struct findings *f);
@@ -18,8 +19,15 @@ void check_append(const struct history *h, const u32 *places, u32 count, struct 
 /* Any operations on one value, by search with memory; small histories only. wgl.c */
 void check_wgl(const struct history *h, const u32 *places, u32 count, struct findings *f);
 
+/* Reads of any level: only what was written, by a write that did not fail. local.c */
+void check_local(const struct history *h, const u32 *places, u32 count, struct findings *f);
+/* Reads of level stale:MS: at most MS and f->slack old. stale.c */
+void check_stale(const struct history *h, const u32 *places, u32 count, struct findings *f);
+/* Operations on all keys of one part: one order of writes along which all sessions read. sequential.c */
+void check_sequential(const struct history *h, const u32 *places, u32 count, struct findings *f);
+
 /* Is this key's history of the form that check_register wants? */
 bool register_applies(const struct history *h, const u32 *places, u32 count);
 
-/* Split by key and give each key to the checker its operations call for. */
+/* Split by key and part and give each to the checkers its operations call for. */
 void check_history(const struct history *h, struct findings *f);

@@ -8,9 +8,14 @@
 struct findings {
     u32 violations;
     u32 undecided; /* keys whose search ran into its limit */
-    u64 operations; /* looked at */
+    u64 operations[LEVEL_KINDS]; /* looked at; writes count as linearizable */
+    nanos slack; /* given by the asker: how much more than its bound a stale read may be, for clocks that differ */
     struct buf text; /* the violations, for people; bounded */
 };
+
+u64 findings_operations(const struct findings *f);
+/* "linearizable: 120 operations, stale: 7 operations, 0 violations" */
+void findings_summary(const struct findings *f, struct buf *out);
 
 void findings_init(struct findings *f);
 void findings_done(struct findings *f);

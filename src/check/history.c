@@ -119,6 +119,32 @@ void history_close(struct history *h, u32 place, enum history_outcome outcome, u
     e->returned = outcome == HISTORY_UNKNOWN ? NANOS_NEVER : at;
 }
 
+void history_set_level(struct history *h, u32 place, struct level level)
+{
+    assert(place < h->count);
+    assert(level_is_linearizable(level) || h->items[place].op == HISTORY_GET);
+    h->items[place].level = level;
+}
+
+void history_set_session(struct history *h, u32 place, u32 session)
+{
+    assert(place < h->count && session < h->texts->count);
+    h->items[place].session = session;
+}
+
+void history_set_part(struct history *h, u32 place, u32 part)
+{
+    assert(place < h->count && part < h->texts->count);
+    h->items[place].part = part;
+}
+
+u64 history_who(const struct history_entry *e)
+{
+    return e->session ? (u64)e->session << 32 : e->process;
+}
+
+bool history_is_weak(const struct history_entry *e) { return !level_is_linearizable(e->level); }
+
 /* A merge sort: stable, and qsort is not. */
 void history_sort(struct history *h)
 {

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/types.h"
+#include "consistency/level.h"
 
 #define HISTORY_NULL 0
 
@@ -34,6 +35,9 @@ struct history_entry {
     u32 process;
     u16 op, outcome;
     u32 key, value, expect, result;
+    u32 session;        /* whose program order it is part of; NULL: its process's */
+    u32 part;           /* keys of one part share one log; NULL: the key's own */
+    struct level level; /* of a read; writes are linearizable */
     nanos invoked, returned;
 };
 
@@ -54,6 +58,16 @@ bool history_number(const struct history *h, u32 id, i64 *out);
 /* Add an open operation; returns its place. */
 u32 history_open(struct history *h, u32 process, enum history_op op, u32 key, u32 value, u32 expect, nanos at);
 void history_close(struct history *h, u32 place, enum history_outcome outcome, u32 result, nanos at);
+
+/* More about an operation that is open: a weaker level is for GETs only. */
+void history_set_level(struct history *h, u32 place, struct level level);
+void history_set_session(struct history *h, u32 place, u32 session);
+void history_set_part(struct history *h, u32 place, u32 part);
+
+/* A number for whose program order the operation is part of: the session's, else the process's. */
+u64 history_who(const struct history_entry *e);
+/* A read that is not linearizable? */
+bool history_is_weak(const struct history_entry *e);
 
 /* Put the operations in the order of their invocation (stable): places change. */
 void history_sort(struct history *h);

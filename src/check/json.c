@@ -46,6 +46,13 @@ void history_write_entry(const struct history *h, const struct history_entry *e,
     if (e->value) write_text(h, out, "value", e->value);
     if (e->op == HISTORY_CAS) write_text(h, out, "expect", e->expect);
     if (e->outcome == HISTORY_OK && e->op != HISTORY_SET) write_text(h, out, "result", e->result);
+    if (e->session) write_text(h, out, "session", e->session);
+    if (e->part) write_text(h, out, "part", e->part);
+    if (e->level.kind != LEVEL_LEASE) {
+        buf_append_text(out, ",\"level\":\"");
+        level_print(e->level, out);
+        buf_append_u8(out, '"');
+    }
     buf_printf(out, ",\"invoke\":%llu", (unsigned long long)e->invoked);
     if (e->outcome != HISTORY_UNKNOWN) buf_printf(out, ",\"return\":%llu", (unsigned long long)e->returned);
     buf_printf(out, ",\"outcome\":\"%s\"}\n", outcomes[e->outcome]);
@@ -208,6 +215,12 @@ static const char *set_field(struct history *h, struct line *l, str name, str va
         e->expect = id;
     } else if (str_equal(name, STR("result"))) {
         e->result = id;
+    } else if (str_equal(name, STR("session"))) {
+        e->session = id;
+    } else if (str_equal(name, STR("part"))) {
+        e->part = id;
+    } else if (str_equal(name, STR("level"))) {
+        if (!is_null && !level_parse(value, &e->level)) return "level is " LEVEL_WORDS;
     } else if (str_equal(name, STR("invoke"))) {
         if (!is_number) return "invoke is a number";
         e->invoked = (nanos)number;
@@ -241,7 +254,11 @@ static const char *parse_line(struct history *h, struct parser *p, struct buf *n
     if (e->outcome != HISTORY_UNKNOWN && !l.has_return) return "an operation with an outcome needs its return";
     if (e->outcome == HISTORY_UNKNOWN) e->returned = NANOS_NEVER;
     if (e->returned < e->invoked) return "it returns before it is invoked";
+    if (history_is_weak(e) && e->op != HISTORY_GET) return "writes are linearizable: only a get has such a level";
     u32 place = history_open(h, e->process, e->op, e->key, e->value, e->expect, e->invoked);
+    history_set_level(h, place, e->level);
+    history_set_session(h, place, e->session);
+    history_set_part(h, place, e->part);
     if (e->outcome != HISTORY_UNKNOWN) history_close(h, place, e->outcome, e->result, e->returned);
     return NULL;
 }

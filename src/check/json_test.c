@@ -47,6 +47,31 @@ TEST(json, takes_numbers_booleans_and_unknown_fields)
     history_done(&h);
 }
 
+TEST(json, keeps_levels_sessions_and_parts)
+{
+    static const char text[] =
+        "{\"process\":1,\"op\":\"get\",\"key\":\"k\",\"session\":7,\"part\":\"p3\",\"level\":\"STALE:20\",\"result\":null,"
+        "\"invoke\":1,\"return\":2,\"outcome\":\"ok\"}\n"
+        "{\"op\":\"set\",\"key\":\"k\",\"value\":\"v\",\"level\":null,\"invoke\":1}\n";
+    struct history h, again;
+    struct buf out = {0};
+    u32 line;
+
+    CHECK_OK(read_text(&h, text, &line));
+    history_write(&h, &out);
+    buf_append_u8(&out, 0);
+    CHECK_OK(read_text(&again, (const char *)buf_bytes(&out), &line));
+    CHECK_EQ(again.count, 2);
+    CHECK_EQ(again.items[0].level.kind, LEVEL_STALE);
+    CHECK_EQ(again.items[0].level.ms, 20);
+    CHECK_STR(history_text(&again, again.items[0].session), "7");
+    CHECK_STR(history_text(&again, again.items[0].part), "p3");
+    CHECK(!history_is_weak(&again.items[1]));
+    buf_done(&out);
+    history_done(&h);
+    history_done(&again);
+}
+
 TEST(json, names_the_line_that_is_wrong)
 {
     static const char *const bad[] = {
@@ -56,6 +81,8 @@ TEST(json, names_the_line_that_is_wrong)
         "{\"op\":\"get\",\"key\":\"k\",\"invoke\":1}\n{\"op\":\"get\",\"key\":\"k\",\"invoke\":1,\"outcome\":\"ok\"}",
         "{\"op\":\"get\",\"key\":\"k\",\"invoke\":1}\n{\"op\":\"get\",\"invoke\":1}",
         "{\"op\":\"get\",\"key\":\"k\",\"invoke\":1}\n{\"op\":\"get\",\"key\":\"k",
+        "{\"op\":\"get\",\"key\":\"k\",\"invoke\":1}\n{\"op\":\"get\",\"key\":\"k\",\"level\":\"fresh\",\"invoke\":1}",
+        "{\"op\":\"get\",\"key\":\"k\",\"invoke\":1}\n{\"op\":\"del\",\"key\":\"k\",\"level\":\"local\",\"invoke\":1}",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct history h;
@@ -67,4 +94,4 @@ TEST(json, names_the_line_that_is_wrong)
 }
 
 TEST_MAIN(RUN(json, reads_what_it_writes), RUN(json, takes_numbers_booleans_and_unknown_fields),
-          RUN(json, names_the_line_that_is_wrong))
+          RUN(json, keeps_levels_sessions_and_parts), RUN(json, names_the_line_that_is_wrong))

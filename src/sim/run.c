@@ -305,7 +305,7 @@ void run_seed(const struct sim_options *options, u64 seed, struct run_result *ou
     *out = (struct run_result){.seed = seed,
                                .trace_hash = w->trace_hash,
                                .events = w->events,
-                               .operations = f.operations,
+                               .operations = findings_operations(&f),
                                .faults = w->fault_count,
                                .splits = w->split_count,
                                .merges = w->merge_count,

@@ -26,8 +26,13 @@ class History:
             self.processes += 1
             return self.processes
 
-    def add(self, process, op, key, invoked, returned, outcome, value=None, result=None):
+    def add(self, process, op, key, invoked, returned, outcome, value=None, result=None, level=None, session=None,
+            part=None):
+        """level: the words of `CLIENT LEVEL`, of a read; None: linearizable. session: operations of the same one, over
+        several processes, are one program order. part: keys of the same one share a partition's log."""
         line = {"process": process, "op": op, "key": key}
+        line.update({name: word for name, word in (("level", level), ("session", session), ("part", part))
+                     if word is not None})
         if value is not None:
             line["value"] = value
         if outcome == "ok" and op != "set":
