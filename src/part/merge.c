@@ -48,6 +48,7 @@ void merge_propose(struct part *p, u8 op, str body, u64 asked, const struct part
     } else {
         wait_for(p, from);
         p->merge.asked = asked;
+        p->merge.asked_split = op == ENTRY_SPLIT;
     }
 }
 
@@ -319,6 +320,13 @@ static bool all_have(const struct part *p, u64 index)
     return raft_durable(p->raft) >= index;
 }
 
+/* Has what was asked for been applied? The right of a merge may be the child of a split before. */
+static bool was_done(const struct part *p)
+{
+    if (p->merge.asked_split) return p->merge.split_done == p->merge.asked;
+    return p->merge.merged == p->merge.asked || (MUTANT(merge_done_by_its_split) && p->merge.split_done == p->merge.asked);
+}
+
 /* What freeze and merge are answered for. */
 void merge_turn(struct part *p)
 {
@@ -339,8 +347,7 @@ void merge_turn(struct part *p)
         buf_append_u64(&reply, at.term);
         settle(p, PART_DONE, at.index, buf_str(&reply));
         buf_done(&reply);
-    } else if (p->merge.asked && (p->merge.merged == p->merge.asked || p->merge.split_done == p->merge.asked) &&
-               raft_first(p->raft).index >= p->merge.at && !p->merge.right && !p->split.child) {
+    } else if (p->merge.asked && was_done(p) && raft_first(p->raft).index >= p->merge.at && !p->merge.right && !p->split.child) {
         settle(p, PART_DONE, p->merge.at, str_from("", 0));
     }
 }

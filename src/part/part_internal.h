@@ -208,6 +208,7 @@ struct part {
         bool waits;               /* apply stands before a MERGE */
         bool looks_back;          /* the state was just loaded */
         u64 asked;
+        bool asked_split;
         struct part_waiter waiter;
     } merge;
 
