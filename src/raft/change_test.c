@@ -237,7 +237,7 @@ TEST(change, a_leader_that_leaves_does_not_count_itself_and_hands_over_at_the_en
     CHECK_EQ(raft_commit(f.r), last);
     CHECK(!raft_is_leader(f.r));
     CHECK(f.out->events & RAFT_CONFIG_COMMITTED);
-    CHECK_EQ(sent(&f, RAFT_APPEND, 2)->commit, last);
+    CHECK(sent(&f, RAFT_APPEND, 2)->commit < last); /* it has not applied it, and will not tell any more: the next leader does */
     CHECK(sent(&f, RAFT_TIMEOUT_NOW, 2) || sent(&f, RAFT_TIMEOUT_NOW, 3));
     tick_after(&f, NANOS_SEC);
     CHECK_EQ(raft_role(f.r), RAFT_FOLLOWER);

@@ -47,6 +47,13 @@ void commit_on_applied(struct raft *r, u64 index)
     k->applied = u64_max(k->applied, index);
 }
 
+void commit_on_told(struct raft *r, struct log_pos pos)
+{
+    if (r->election.role == RAFT_LEADER) return; /* it commits by counting its own term's, and by nothing else */
+    if (tail_term_at(&r->tail, pos.index) != pos.term && !MUTANT(told_commit_not_matched)) return;
+    if (pos.index <= r->tail.last.index) commit_follow(r, pos.index);
+}
+
 void commit_appended(struct raft *r, u64 leader_term)
 {
     assert(leader_term >= r->marks.accepted_term);

@@ -223,6 +223,10 @@ TEST(fortify, followers_learn_what_is_committed_before_the_group_goes_quiet)
     CHECK_EQ(raft_commit(f.r), before + 1);
     CHECK(raft_deadline(f.r) != NANOS_NEVER);
     tick_after(&f, 60 * MS);
+    CHECK_EQ(sent(&f, RAFT_APPEND, 3)->commit, before); /* not before this leader's own state has it */
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_APPLIED, .index = before + 1}));
+    CHECK(raft_deadline(f.r) != NANOS_NEVER);
+    tick_after(&f, 60 * MS);
     CHECK_EQ(sent(&f, RAFT_APPEND, 3)->commit, before + 1);
     receive(&f, fortifies(2, &f, 7));
     CHECK(raft_deadline(f.r) != NANOS_NEVER);

@@ -204,6 +204,7 @@ static void dispatch(struct raft *r, const struct raft_event *ev)
     case RAFT_PERSISTED: commit_on_persisted(r, ev->pos); break;
     case RAFT_SAVED: election_on_saved(r, ev->saved_term); break;
     case RAFT_APPLIED: commit_on_applied(r, ev->index); break;
+    case RAFT_COMMITTED: commit_on_told(r, ev->pos); break;
     case RAFT_READ: read_begin(r, ev->context); break;
     case RAFT_COMPACT: snapshot_on_compact(r, ev->index); break;
     case RAFT_RESTORED: snapshot_on_restored(r, ev); break;

@@ -124,7 +124,8 @@ enum raft_event_kind {
     RAFT_PERSISTED, /* pos: the last entry staged that is durable with all staged before it */
     RAFT_SAVED,     /* saved_term: the hard state of that term is durable. Report every save: nothing
                        is applied in a term that is not saved */
-    RAFT_APPLIED,   /* index */
+    RAFT_APPLIED,   /* index. A leader tells the others of no commit beyond it */
+    RAFT_COMMITTED, /* pos: an entry that its leader said is committed; known from now on if the log has that very entry */
     RAFT_READ,      /* context: a linearizable read wants a read index */
     RAFT_COMPACT,   /* index: entries <= index may go from the tail (a durable snapshot has them) */
     RAFT_RESTORED,  /* pos, config: the host installed a snapshot durably; the log restarts there

@@ -260,6 +260,7 @@ u64 replicate_uncommitted_bytes(const struct raft *r);
 void commit_boot(struct raft *r, u64 applied);
 void commit_on_persisted(struct raft *r, struct log_pos pos);
 void commit_on_applied(struct raft *r, u64 index);
+void commit_on_told(struct raft *r, struct log_pos pos);
 void commit_appended(struct raft *r, u64 leader_term);
 void commit_truncated(struct raft *r, u64 from);
 void commit_restored(struct raft *r, u64 index, bool kept_suffix);

@@ -138,6 +138,13 @@ static bool takes_entries(const struct raft *r, const struct progress *p)
     return p->disk_full && replicate_is_read_only(r) && r->now >= p->wait_until;
 }
 
+/* Nobody is told of more than our own state shows: else another replica's, read by who may read it there, would be
+ * ahead of what we answer next. */
+static u64 commit_to_tell(const struct raft *r)
+{
+    return MUTANT(commit_told_before_applied) ? r->marks.commit : u64_min(r->marks.commit, r->marks.applied);
+}
+
 static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
 {
     const struct progress *p = &r->leading.peers[slot];
@@ -146,10 +153,10 @@ static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
     /* {0,0} claims nothing; the term of what was compacted away is not known here. */
     if (prev_index >= r->tail.base.index)
         m->prev = (struct log_pos){tail_term_at(&r->tail, prev_index), prev_index};
-    m->commit = r->marks.commit;
+    m->commit = commit_to_tell(r);
     m->sent_at = r->now;
     m->round = r->reads.round;
-    m->life = p->may_heal ? p->life : 0;
+    m->life = p->may_heal && m->commit == r->marks.commit ? p->life : 0; /* only all of it heals */
     fortify_ask(r, slot, m);
     return m;
 }
