@@ -34,6 +34,15 @@ static void note_applied(struct part *p)
     memmove(p->follow.marks, p->follow.marks + done, p->follow.mark_count * sizeof p->follow.marks[0]);
 }
 
+/* What the leader answered is committed: no need to wait until it says so in an APPEND. */
+static void learn_commit(struct part *p)
+{
+    if (!p->follow.mark_count || raft_is_leader(p->raft)) return;
+    const struct fresh_mark *newest = &p->follow.marks[p->follow.mark_count - 1];
+    struct raft_event ev = {.kind = RAFT_COMMITTED, .pos = {newest->term, newest->index}};
+    if (newest->index > raft_commit(p->raft)) log_step_or_fail(p, &ev);
+}
+
 /* A leader under its lease needs to ask nobody. */
 static bool leads_now(struct part *p)
 {
@@ -109,7 +118,7 @@ void follow_on_asked(struct part *p, replica_id from, const struct frame *f)
                                .deadline = p->now + ASK_AGAIN,
                                .replicas = from},
                        .target = p->apply.applied,
-                       .ceiling = p->apply.applied};
+                       .ceiling = raft_last(p->raft).index};
 
     if (!raft_is_leader(p->raft) && !MUTANT(follower_gives_index))
         follow_answer_index(p, &q, true);
@@ -122,7 +131,7 @@ void follow_on_asked(struct part *p, replica_id from, const struct frame *f)
 void follow_answer_index(struct part *p, const struct queued *q, bool refused)
 {
     struct frame f = {.type = FRAME_READ_INDEX_REPLY, .req = q->req.from.number, .may_overtake = true};
-    struct read_index_reply r = {.refused = refused, .index = refused ? 0 : p->apply.applied};
+    struct read_index_reply r = {.refused = refused, .index = p->apply.applied, .term = p->apply.applied_term};
     struct buf *out = members_begin(p, q->req.replicas, &f);
 
     if (!out) return; /* it asks again */
@@ -130,9 +139,9 @@ void follow_answer_index(struct part *p, const struct queued *q, bool refused)
     p->host.peer_end(p->host.context);
 }
 
-static void on_answered(struct part *p, u64 index)
+static void on_answered(struct part *p, u64 index, u64 term)
 {
-    struct fresh_mark mark = {.at = p->follow.began, .index = index};
+    struct fresh_mark mark = {.at = p->follow.began, .index = index, .term = term};
 
     if (p->follow.mark_count == ARRAY_LEN(p->follow.marks)) p->follow.mark_count--; /* apply is slow: keep the oldest */
     p->follow.marks[p->follow.mark_count++] = mark;
@@ -158,7 +167,7 @@ err follow_on_index(struct part *p, replica_id from, const struct frame *f, str 
     }
     p->follow.asking = false;
     p->follow.ask_again_at = 0;
-    on_answered(p, r.index);
+    on_answered(p, r.index, r.term);
     return OK;
 }
 
@@ -211,8 +220,8 @@ static void answer_stale(struct part *p, struct queued *q)
     else
         snprintf(old, sizeof old, "%llu ms old", (unsigned long long)(age / NANOS_MS));
     int len = snprintf(text, sizeof text,
-                       "-STALE the state of this replica is %s, at most %u ms was asked for, and its leader does not answer; "
-                       "ask another node, for a larger bound, or AT local\r\n",
+                       "-STALE the state of the replica that was asked is %s, at most %u ms was asked for, and the leader "
+                       "does not answer; ask another node, for a larger bound, or AT local\r\n",
                        old, q->req.level.ms);
     answer(p, q, PART_STALE, str_from(text, (size_t)len));
 }
@@ -269,7 +278,7 @@ static err serve(struct part *p, struct queued *q, bool *goes_on)
 static void to_leader_here(struct part *p, struct queued *q)
 {
     p->submit.queue_bytes -= read_bytes(&q->req);
-    q->target = q->ceiling = p->apply.applied;
+    q->target = p->apply.applied;
     q->read_round = 0;
     q->confirmed = false;
     q->ceiling = raft_last(p->raft).index;
@@ -328,6 +337,7 @@ err follow_turn(struct part *p)
 
     if (!p->follow.reads.count && !keeps_fresh(p)) return OK;
     bool leads = leads_now(p);
+    learn_commit(p);
     note_applied(p);
     for (size_t n = p->follow.reads.count; n > 0 && !goes_on; n--) {
         struct queued q = *(struct queued *)fifo_first(&p->follow.reads);
@@ -354,7 +364,8 @@ nanos follow_deadline(const struct part *p)
     nanos at = NANOS_NEVER;
 
     if (p->follow.reads.count) at = p->now + 10 * NANOS_MS;
-    if (keeps_fresh(p) && !raft_is_leader(p->raft))
-        at = u64_min(at, p->follow.asking ? p->follow.ask_again_at : u64_max(next_keep(p), p->follow.ask_again_at));
-    return at;
+    if (!keeps_fresh(p) || raft_is_leader(p->raft)) return at;
+    nanos next = p->follow.asking ? p->follow.ask_again_at : u64_max(next_keep(p), p->follow.ask_again_at);
+    bool can_ask = raft_leader(p->raft) && !p->shipping.in.committing;
+    return u64_min(at, can_ask ? next : p->now + ASK_LATER);
 }

@@ -162,7 +162,7 @@ struct part {
         nanos began, ask_again_at; /* of that round, by our clock */
         struct fresh_mark {
             nanos at; /* all that was acknowledged before it ... */
-            u64 index; /* ... is at or below this */
+            u64 index, term; /* ... is at or below this entry */
         } marks[8], fresh; /* answered but not applied yet, oldest first; the newest that is applied. at 0: none */
         u32 mark_count;
         nanos keep_every, keep_until; /* stale reads came lately: ask so often without being asked */

@@ -17,6 +17,7 @@
 #define IS_OTHER    (1ull << 63)
 #define RETRY_AFTER (20 * NANOS_MS)
 #define NEAR_PATIENCE (300 * NANOS_MS) /* twice what a replica lets a read wait */
+#define STALE_PATIENCE (500 * NANOS_MS)
 #define WAIT_SLICE  NANOS_SEC
 #define LARGE_BYTES MIB
 #define LARGE_BYTES_PER_SECOND (16 * MIB) /* what a busy machine moves at least, through all three nodes */
@@ -252,6 +253,9 @@ static void complete(struct gateway *g, struct gateway_request *r,
 {
     struct rcbuf *entry = r->entry;
 
+    struct buf stale = r->stale;
+
+    r->stale = (struct buf){0};
     if (g->returned == r) g->returned = NULL;
     list_remove(&r->link);
     g->stats.inflight--;
@@ -262,7 +266,8 @@ static void complete(struct gateway *g, struct gateway_request *r,
     r->state = 0;
     r->entry = NULL;
     rcbuf_unref(entry);
-    r->done(r, reply);
+    r->done(r, reply); /* the request may be gone */
+    buf_done(&stale);
 }
 
 static void fail(struct gateway *g, struct gateway_request *r, const char *text)
@@ -286,6 +291,11 @@ static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
 {
     bool maybe = is_write(r) && (r->in_log_maybe || (r->state == REQUEST_SENT && !refused));
 
+    if (r->stale.len) {
+        struct gateway_reply reply = {.bytes = buf_str(&r->stale), .failed = true};
+        complete(g, r, &reply);
+        return;
+    }
     if (maybe && !MUTANT(unknown_reported_as_failed)) {
         g->stats.unknown++;
         fail(g, r, unknown);
@@ -352,6 +362,7 @@ void gateway_cancel(struct gateway *g, struct gateway_request *r)
         slot_release(g, r->number);
     }
     rcbuf_unref(r->entry);
+    buf_done(&r->stale);
     r->entry = NULL;
     land(r);
     r->state = 0;
@@ -374,6 +385,12 @@ static u64 after_of(struct gateway *g, const struct gateway_request *r)
     return is_write(r) || r->at ? 0 : pending_before(g, r);
 }
 
+/* Asked of a replica as of the leader, it is the leader's to answer, or nobody's. */
+static struct level level_sent(const struct gateway_request *r)
+{
+    return r->at || level_is_leaders(r->level) ? r->level : (struct level){.kind = LEVEL_LEASE};
+}
+
 static bool send_to_peer(struct gateway *g, struct gateway_request *r, node_id to)
 {
     nanos deadline = deadline_at_leader(g, r);
@@ -383,7 +400,7 @@ static bool send_to_peer(struct gateway *g, struct gateway_request *r, node_id t
                       .deadline_ms = (u32)((deadline - u64_min(deadline, g->now)) / NANOS_MS)};
     struct forward fw = {.kind = (u8)r->kind,
                          .wants_cost = r->wants_cost,
-                         .level = level_to_u64(r->level),
+                         .level = level_to_u64(level_sent(r)),
                          .floor = r->floor,
                          .after = after_of(g, r),
                          .index = r->index,
@@ -407,7 +424,7 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
                                .deadline = deadline_at_leader(g, r),
                                .index = r->index,
                                .replicas = r->replicas,
-                               .level = r->level,
+                               .level = level_sent(r),
                                .floor = r->floor,
                                .wants_cost = r->wants_cost};
     part_submit(g->hosted->part, &req);
@@ -444,6 +461,7 @@ static bool overlaps(struct gateway *g, const struct gateway_request *r)
 
     if (!o || r->kind == GATEWAY_WAIT || MUTANT(near_reads_overlap)) return false;
     if (!may_go_near(g, r)) return o->near > 0;
+    if (r->level.kind != LEVEL_LOCAL && r->level.kind != LEVEL_STALE && o->waits_in == g->pass) return true;
     if (level_has_memory(r->level)) return o->flying > 0;
     if (r->level.kind != LEVEL_FOLLOWER) return false;
     return o->flying != o->near || (o->near && !(o->near_here && g->hosted->part));
@@ -636,6 +654,15 @@ static bool note_seen(struct gateway_request *r, u64 hlc)
     return !behind;
 }
 
+/* Its replica is too far behind. The leader may be in reach, but is not waited for as long as for others' sake. */
+static void ask_leader_instead(struct gateway *g, struct gateway_request *r, str error)
+{
+    buf_append_str(&r->stale, error);
+    if (g->target) gateway_hasten(g, r, g->now + STALE_PATIENCE); /* else one is being elected */
+    r->to_leader = true;
+    wait_again(g, r);
+}
+
 static void settle(struct gateway *g, const struct part_answer *a, node_id from)
 {
     u64 number = a->to.number, index = a->index;
@@ -650,7 +677,7 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
         return;
     }
     struct cost cost;
-    struct gateway_reply reply = {.bytes = bytes, .index = index, .failed = status == PART_STALE};
+    struct gateway_reply reply = {.bytes = bytes, .index = index};
     if (a->cost && r->wants_cost) {
         cost = *a->cost;
         if (from != node_config_of(g->node)->self) cost.trips++;
@@ -659,8 +686,10 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
     bool certain = !is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
     if (status == PART_DONE && !note_seen(r, a->hlc)) {
         fail(g, r, never_seen);
-    } else if ((status == PART_DONE && wait_is_over(g, r, bytes)) || status == PART_STALE) {
+    } else if (status == PART_DONE && wait_is_over(g, r, bytes)) {
         complete(g, r, &reply);
+    } else if (status == PART_STALE && r->at) {
+        ask_leader_instead(g, r, bytes);
     } else if (status == PART_DISK_FULL && certain) {
         fail(g, r, disk_full);
     } else if (status == PART_EXPIRED && certain && r->kind != GATEWAY_WAIT) { /* a WAIT's slice ends, not it */
@@ -828,6 +857,7 @@ static void offer_waiting(struct gateway *g)
         else if ((!r->sent || g->now >= g->retry_at || r->to_leader) && !must_hold(g, r) && !offer_near(g, r) &&
                  way_open && g->target)
             way_open = offer(g, r);
+        if (r->state == REQUEST_WAITING && r->order) r->order->waits_in = g->pass;
     }
 }
 

@@ -28,6 +28,7 @@ struct gateway_order {
     u64 seen_hlc;   /* the latest state it has seen or made: `sequential` and `session` reads see no older one */
     u32 flying;     /* sent and not answered */
     u32 near;       /* of these, at a replica that need not lead, and bound to the order */
+    u64 waits_in;   /* the gateway's pass in which one of its requests could not be sent */
     bool near_here; /* all of those at this node's own */
     bool lost;      /* what it has seen before is not known: its next such read is the leader's */
 };
@@ -61,6 +62,7 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     bool sent, in_log_maybe, owned_session;
     bool to_leader; /* a read that other replicas may answer, but none could */
     bool counted;   /* in its order's `near` */
+    struct buf stale; /* what its replica said, that was too old for it: its error if the leader says nothing */
     node_id at;     /* the replica that was asked; 0: whoever leads */
     nanos sent_at;  /* to it */
     u64 floor;      /* the hlc its state must have reached */

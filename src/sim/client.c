@@ -106,7 +106,7 @@ void client_send(struct client *c, u32 tag, u32 place, u32 argc, const str *argv
 
 enum history_outcome client_outcome(struct client *c, const struct reply *r)
 {
-    static const char *const refusals[] = {"NOQUORUM", "OVERLOADED", "DISKFULL", "NOTREADY", "EXECABORT", "TRYAGAIN"};
+    static const char *const refusals[] = {"NOQUORUM", "OVERLOADED", "DISKFULL", "NOTREADY", "EXECABORT", "TRYAGAIN", "STALE"};
 
     if (r->kind != REPLY_ERROR) return HISTORY_OK;
     world_say(c->host->world, c->host, "n%u answers -%.*s", c->node, STR_ARG(r->text));

@@ -14,5 +14,7 @@ extern const struct workload workload_wide;      /* more and larger values than 
 extern const struct workload workload_mixture;   /* many commands, only for replicas to agree on */
 extern const struct workload workload_spread;    /* SET, GET over the partitions of made keyspaces */
 
+extern const struct workload workload_levels;    /* GET at every level, sessions over connections by their token */
+
 /* NULL: no such row. */
 const struct workload *workload_at(u32 row);

@@ -213,6 +213,7 @@ void read_index_reply_encode(const struct read_index_reply *ri, struct buf *out)
 {
     buf_append_u8(out, ri->refused);
     buf_append_u64(out, ri->index);
+    buf_append_u64(out, ri->term);
 }
 
 err read_index_reply_decode(str body, struct read_index_reply *out)
@@ -221,6 +222,7 @@ err read_index_reply_decode(str body, struct read_index_reply *out)
 
     out->refused = reader_u8(&r) != 0;
     out->index = reader_u64(&r);
+    out->term = reader_u64(&r);
     return reader_end(&r);
 }
 

@@ -97,7 +97,7 @@ MUST_USE err forward_reply_decode(str body, struct forward_reply *out);
 
 struct read_index_reply { /* of the round in req */
     bool refused;
-    u64 index; /* all that was acknowledged before the round began is at or below */
+    u64 index, term; /* all that was acknowledged before the round began is at or below this entry, which is committed */
 };
 void read_index_reply_encode(const struct read_index_reply *r, struct buf *out);
 MUST_USE err read_index_reply_decode(str body, struct read_index_reply *out);

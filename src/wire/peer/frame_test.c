@@ -135,12 +135,12 @@ TEST(frame, bodies_come_back_and_trailing_bytes_are_refused)
 
 TEST(frame, an_index_to_read_at_comes_back)
 {
-    struct read_index_reply r = {.refused = true, .index = 77}, r2;
+    struct read_index_reply r = {.refused = true, .index = 77, .term = 5}, r2;
     struct buf b = {0};
 
     read_index_reply_encode(&r, &b);
     CHECK_OK(read_index_reply_decode(buf_str(&b), &r2));
-    CHECK(r2.refused && r2.index == 77);
+    CHECK(r2.refused && r2.index == 77 && r2.term == 5);
     for (size_t cut = 0; cut < b.len; cut++)
         CHECK_EQ(read_index_reply_decode(str_from(buf_bytes(&b), cut), &r2), ERR_MALFORMED);
     buf_done(&b);
