@@ -57,6 +57,34 @@ TEST(commit, a_new_leader_begins_with_an_entry_of_its_own) /* §6.4, step 1 */
     fixture_done(&f);
 }
 
+TEST(commit, told_of_an_entry_counts_for_that_very_entry)
+{
+    struct fixture f = with_log("1/1 1/2 2/3");
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_COMMITTED, .pos = {3, 3}})); /* ours was never committed */
+    CHECK_EQ(raft_commit(f.r), 0);
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_COMMITTED, .pos = {2, 4}})); /* not here yet */
+    CHECK_EQ(raft_commit(f.r), 0);
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_COMMITTED, .pos = {1, 2}}));
+    CHECK_EQ(raft_commit(f.r), 2);
+    CHECK_EQ(f.out->apply.to, 2);
+    fixture_done(&f);
+}
+
+TEST(commit, is_told_to_others_only_as_far_as_the_leader_has_applied)
+{
+    struct fixture f = with_log("1/1");
+    become_leader(&f);
+    persisted(&f, "2/2");
+    receive(&f, ack(2, &f, 2));
+    CHECK_EQ(raft_commit(f.r), 2);
+    tick_after(&f, 60 * MS);
+    CHECK_EQ(sent(&f, RAFT_APPEND, 3)->commit, 0);
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_APPLIED, .index = 2}));
+    tick_after(&f, 60 * MS);
+    CHECK_EQ(sent(&f, RAFT_APPEND, 3)->commit, 2);
+    fixture_done(&f);
+}
+
 TEST(commit, reports_beyond_what_was_staged_are_ignored)
 {
     struct fixture f = with_log("1/1");
@@ -120,7 +148,8 @@ TEST(commit, the_last_space_of_a_full_disk_takes_the_noop_and_no_more_than_fits)
     fixture_done(&f);
 }
 
-TEST_MAIN(RUN(commit, needs_a_quorum_of_disks),
+TEST_MAIN(RUN(commit, told_of_an_entry_counts_for_that_very_entry),
+          RUN(commit, is_told_to_others_only_as_far_as_the_leader_has_applied), RUN(commit, needs_a_quorum_of_disks),
           RUN(commit, counts_the_leader_only_as_far_as_its_own_disk),
           RUN(commit, does_not_need_the_leaders_disk_when_others_suffice),
           RUN(commit, of_an_older_term_waits_for_one_of_this_term),

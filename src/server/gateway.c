@@ -388,7 +388,7 @@ static u64 after_of(struct gateway *g, const struct gateway_request *r)
 /* Asked of a replica as of the leader, it is the leader's to answer, or nobody's. */
 static struct level level_sent(const struct gateway_request *r)
 {
-    return r->at || level_is_leaders(r->level) ? r->level : (struct level){.kind = LEVEL_LEASE};
+    return r->at || level_is_leaders(r->level) || MUTANT(fallback_served_near) ? r->level : (struct level){.kind = LEVEL_LEASE};
 }
 
 static bool send_to_peer(struct gateway *g, struct gateway_request *r, node_id to)
@@ -449,7 +449,7 @@ static bool may_go_near(struct gateway *g, const struct gateway_request *r)
     bool orderless = r->level.kind == LEVEL_LOCAL || r->level.kind == LEVEL_STALE;
 
     if (r->kind != GATEWAY_READ || level_is_leaders(r->level) || r->to_leader) return false;
-    if (level_has_memory(r->level) && r->order && r->order->lost) return false;
+    if (level_has_memory(r->level) && r->order && r->order->lost && !MUTANT(lost_order_trusted)) return false;
     return orderless || !pending_before(g, r);
 }
 

@@ -20,7 +20,7 @@ node_id nearby_replica(struct node *n, struct hosted *h)
     for (u32 i = 0; p && i < p->member_count; i++) {
         const struct core_member *m = &p->members[h->near_turn++ % p->member_count];
         if (m->role == CORE_VOTER && m->node != node_config_of(n)->self &&
-            (peers_silence(node_peers(n), m->node) < SILENCE_MAX || MUTANT(silent_replica_asked)))
+            peers_silence(node_peers(n), m->node) < SILENCE_MAX)
             return m->node;
     }
     return 0;

@@ -1,9 +1,10 @@
-/* Registers read at every level, on keys of one slot: whatever splits, they share one log. A connection is a session; one that
+/* Registers read at every level, in the default keyspace on keys of one slot, which share one log, and in those that the operator
+ * makes, splits and merges. A connection is a session; one that
  * ends hands what it has seen to the next by its token, to whichever node that goes, or begins a session of its own. Several
  * commands go out at once: a connection's order holds over replicas that answer at different times. */
 #include "sim/workload/table.h"
 
-#include <stdio.h>
+#include "sim/churn.h"
 
 #define KEYS 5
 #define DEPTH_MAX 4
@@ -44,7 +45,7 @@ static u32 operation(struct client *c, enum history_op op, u32 key, u32 value)
     u32 place = client_op(c, op, key, value, HISTORY_NULL);
 
     history_set_session(client_history(c), place, state_of(c)->session);
-    history_set_part(client_history(c), place, client_key(c, "{l}"));
+    if (!c->db) history_set_part(client_history(c), place, client_key(c, "{l}"));
     state_of(c)->under_way++;
     state_of(c)->unsaved = true;
     return place;
@@ -72,6 +73,17 @@ static void set(struct client *c, u32 key)
     buf_done(&padded);
 }
 
+static u32 choose_db(struct client *c)
+{
+    return chance_one_in(&c->chance, 2) ? 0 : churn_keyspace(c->host->world, &c->chance);
+}
+
+static u32 any_key(struct client *c)
+{
+    unsigned long long number = prng_below(&c->chance, KEYS);
+    return c->db ? client_key(c, "k%u:l%llu", c->db, number) : client_key(c, "{l}:%llu", number);
+}
+
 static void turn(struct client *c)
 {
     struct levels *s = state_of(c);
@@ -87,7 +99,7 @@ static void turn(struct client *c)
         return;
     }
     for (u32 depth = (u32)prng_between(&c->chance, 1, DEPTH_MAX); depth > 0; depth--) {
-        u32 key = client_key(c, "{l}:%llu", (unsigned long long)prng_below(&c->chance, KEYS));
+        u32 key = any_key(c);
         if (chance_one_in(&c->chance, 3))
             set(c, key);
         else
@@ -102,7 +114,12 @@ static void reply(struct client *c, u32 tag, u32 place, const struct reply *r)
 
     if (tag == TAG_OPERATION) {
         s->under_way--;
-        client_close_op(c, place, r);
+        if (reply_is_error(r, "ERR") && c->db && churn_drops(c->host->world, c->db)) { /* it was dropped: not done */
+            history_close(client_history(c), place, HISTORY_FAILED, HISTORY_NULL, client_now(c));
+            client_hang_up(c);
+        } else {
+            client_close_op(c, place, r);
+        }
     } else if (client_outcome(c, r) != HISTORY_OK) {
         client_hang_up(c);
     } else if (tag == TAG_TAKEN) {
@@ -123,4 +140,4 @@ static void lost(struct client *c)
 }
 
 const struct workload workload_levels = {
-    .name = "levels", .state_bytes = sizeof(struct levels), .turn = turn, .reply = reply, .lost = lost};
+    .name = "levels", .state_bytes = sizeof(struct levels), .choose_db = choose_db, .turn = turn, .reply = reply, .lost = lost};
