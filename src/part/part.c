@@ -222,7 +222,9 @@ err part_turn(struct part *p, bool *more)
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     bool held = read_holds_apply(p);
     if (!e) e = read_turn(p);
+    size_t ready = p->read.ready.count;
     if (!e && !p->shipping.in.committing) e = follow_turn(p);
+    if (p->read.ready.count > ready) *more = true; /* the leader answers reads at any level as its own: now, not at its next deadline */
     if (p->read.walking) *more = true;
     if (held && !read_holds_apply(p)) *more = true; /* what it held back can be applied now */
     if (!e) e = checkpoint_turn(p);
