@@ -142,6 +142,7 @@ struct node_group_peer { /* of a group that is led here */
     u32 replica;
     node_id node;
     u64 behind;        /* entries */
+    u64 behind_ms;     /* the age of the oldest entry it lacks; 0: none is known */
     u64 snapshot_sent; /* bytes so far, of one under way */
     bool learner, impaired, snapshot;
 };
@@ -152,6 +153,9 @@ struct node_group {
     u64 term, commit, applied, last, bytes;
     u64 proposed, reads, entries_applied; /* since the start */
     bool impaired;
+    bool has_lease;  /* it leads, and a quorum stands by it now */
+    bool full;       /* takes no writes: no space */
+    bool recovering; /* blank or damaged: it is being refilled and does not vote */
     u32 peer_count;
     struct node_group_peer peers[RAFT_MEMBERS_MAX];
 };

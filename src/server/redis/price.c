@@ -2,6 +2,7 @@
  * before it. Nothing is measured for others. */
 #include "server/redis/redis_internal.h"
 
+#include "base/mutant.h"
 #include "server/node_internal.h"
 
 struct level redis_client_level(const struct client *c)
@@ -11,6 +12,48 @@ struct level redis_client_level(const struct client *c)
     if (c->readonly) return (struct level){.kind = LEVEL_FOLLOWER};
     return c->keyspace->level;
 }
+
+/* ---- what all of them take: counted for every request, so no clock is read for each ---- */
+
+static nanos clock_of_turn(struct redis_door *d)
+{
+    nanos turn = node_now(d->node);
+
+    if (d->clock_turn == turn) return d->clock;
+    d->clock_turn = turn;
+    d->clock = env_mono(d->env);
+    return d->clock;
+}
+
+/* Keyspaces that the map does not have any more; their numbers are not used again. */
+static void drop_gone(struct redis_door *d)
+{
+    struct latencies *l = &d->latencies;
+
+    if (d->latencies_version == d->routes->version || routes_map_is_awaited(d->routes)) return;
+    d->latencies_version = d->routes->version;
+    for (u32 i = l->count; i-- > 0;)
+        if (!routes_numbered(d->routes, l->items[i].id)) latencies_forget(l, l->items[i].id);
+}
+
+void redis_price_count(struct slot *s, const struct gateway_reply *reply)
+{
+    struct redis_door *d = s->client->door;
+    bool is_write = s->req.kind == GATEWAY_WRITE;
+    nanos now, began = s->began;
+
+    s->began = 0;
+    if (!is_write && s->req.kind != GATEWAY_READ) return;
+    enum latency_kind kind = is_write ? LATENCY_WRITE : LATENCY_READ + s->req.level.kind;
+    now = clock_of_turn(d);
+    drop_gone(d);
+    if (!reply->failed || MUTANT(price_counts_refusals))
+        latencies_add(&d->latencies, s->keyspace, kind, now, (now - u64_min(now, began)) / 1000);
+    else
+        latencies_refuse(&d->latencies, s->keyspace, kind, now, reply->bytes);
+}
+
+/* ---- what one of them took ---- */
 
 static void put_level(struct resp_writer *w, const char *name, struct level l, bool is_write)
 {
