@@ -653,6 +653,7 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
     struct gateway_reply reply = {.bytes = bytes, .index = index, .failed = status == PART_STALE};
     if (a->cost && r->wants_cost) {
         cost = *a->cost;
+        cost.hlc = a->hlc;
         if (from != node_config_of(g->node)->self) cost.trips++;
         reply.cost = &cost;
     }

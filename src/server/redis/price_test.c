@@ -73,6 +73,35 @@ TEST(price, it_speaks_of_the_last_minute_only)
     fixture_free(f);
 }
 
-TEST_MAIN(RUN(price, a_request_is_counted_under_its_level_with_the_time_to_its_answer),
+static bool got(const struct far_end *e, const char *text)
+{
+    return memmem(buf_bytes(&e->got), e->got.len, text, strlen(text)) != NULL;
+}
+
+TEST(price, an_explained_read_says_what_its_neighbours_cost)
+{
+    struct fixture *f = fixture_open();
+    struct far_end *e = fixture_connect(f);
+    struct cost cost = {.level = {LEVEL_FOLLOWER, 0}, .hlc = 77, .served_by = 3};
+    struct gateway_reply reply = {.bytes = STR("$1\r\n1\r\n"), .cost = &cost};
+
+    fixture_send(f, e, "GET a\r\n"); /* at lease, the stronger one */
+    f->now += 14000;
+    fixture_answer(f, 0, "$1\r\n1\r\n");
+    fixture_send(f, e, "Q.EXPLAIN AT follower GET a\r\n");
+    struct gateway_request *req = f->requests[1];
+    f->requests[1] = NULL;
+    rcbuf_unref(req->entry);
+    req->done(req, &reply);
+    fixture_turn(f);
+
+    CHECK(got(e, "$3\r\nhlc\r\n:77\r\n"));
+    CHECK(got(e, "$8\r\nstronger\r\n*3\r\n$5\r\nlease\r\n:14\r\n:14\r\n"));
+    CHECK(got(e, "$6\r\nweaker\r\n*3\r\n$7\r\nsession\r\n$-1\r\n$-1\r\n"));
+    fixture_free(f);
+}
+
+TEST_MAIN(RUN(price, an_explained_read_says_what_its_neighbours_cost),
+          RUN(price, a_request_is_counted_under_its_level_with_the_time_to_its_answer),
           RUN(price, what_was_refused_is_counted_by_its_name_and_has_no_price),
           RUN(price, it_speaks_of_the_last_minute_only))
