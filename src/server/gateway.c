@@ -661,6 +661,7 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
     if (status == PART_DONE && !note_seen(r, a->hlc)) {
         fail(g, r, never_seen);
     } else if ((status == PART_DONE && wait_is_over(g, r, bytes)) || status == PART_STALE) {
+        g->stats.stale += status == PART_STALE;
         complete(g, r, &reply);
     } else if (status == PART_DISK_FULL && certain) {
         fail(g, r, disk_full);

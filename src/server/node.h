@@ -163,6 +163,8 @@ void node_local(const struct node *n, struct node_local *out);
 /* The i-th of group_count; false: it went, or there is only the way to it. */
 bool node_group(const struct node *n, u32 i, struct node_group *out);
 
+u64 node_replication_lag_ms(const struct node *n); /* of members of groups led here; 0: none is behind, or none is known */
+
 struct env *node_env(const struct node *n);
 const struct node_config *node_config_of(const struct node *n);
 struct gateway *node_gateway(const struct node *n);

@@ -71,6 +71,20 @@ static void see_peers(struct part *p, u64 wall_us, struct node_group *out)
     }
 }
 
+u64 node_replication_lag_ms(const struct node *n)
+{
+    u64 most = 0;
+
+    for (u32 i = 0; i < parts_count(n->parts); i++) {
+        struct hosted *h = parts_at(n->parts, i);
+        struct node_group g = {0};
+        if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
+        see_peers(h->part, env_wall_us(n->env), &g);
+        for (u32 p = 0; p < g.peer_count; p++) most = u64_max(most, g.peers[p].behind_ms);
+    }
+    return most;
+}
+
 bool node_group(const struct node *n, u32 i, struct node_group *out)
 {
     struct hosted *h = i < parts_count(n->parts) ? parts_at(n->parts, i) : NULL;

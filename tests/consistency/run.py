@@ -204,6 +204,32 @@ def who_is_named_is_asked_alone(directory):
         expect(code == 1 and "--node HOST:PORT" in said, f"who was named is asked alone: {said}")
 
 
+def metrics_count_by_keyspace_and_level(directory):
+    with start(os.path.join(directory, "metrics")) as cluster:
+        leader = cluster.leader()
+        near = next(n for n in cluster.nodes if n is not leader)
+        with near.client() as c:
+            c.must("SET", "x", "1")
+            for _ in range(10):
+                c.must("AT", "local", "GET", "x")
+        expect('quorate_requests_total{keyspace="default",kind="local"} 10\n' in near.metrics(), "ten local reads")
+        expect(near.metric("reads_near_total") >= 10 and near.metric("gateway_near_total") >= 10, "they were answered near")
+        expect('quorate_request_seconds{keyspace="default",kind="local",quantile="0.99"} 0.0' in near.metrics(), "their price")
+        near.kill9()
+        with leader.client() as c:
+            c.must("SET", "x", "2")
+        wait_until(lambda: leader.metric("replication_lag_ms") > 200, 10, "a member that is down falls behind")
+        near.start()
+        wait_until(lambda: leader.metric("replication_lag_ms") == 0, 20, "and catches up")
+        for n in cluster.nodes:
+            if n is not near:
+                n.pause()
+        with near.client() as c:
+            wait_until(lambda: getattr(c.call("AT", "stale:50", "GET", "x"), "name", "") == "STALE", 10, "its state is too old")
+        expect(near.metric("gateway_stale_total") >= 1, "it is counted")
+        expect('kind="stale",error="STALE"}' in near.metrics(), "and named")
+
+
 def explain_says_what_a_client_can_see(directory):
     with start(os.path.join(directory, "explain"), nodes=1) as cluster:
         code, out, _ = quorate("explain", "default", node=cluster.node(1))
@@ -223,6 +249,7 @@ CASES = [
     ("a probe reads at levels that nobody uses", a_probe_reads_at_levels_that_nobody_uses),
     ("why-unavailable says what is missing and what works", why_unavailable_says_what_is_missing_and_what_works),
     ("who is named is asked alone", who_is_named_is_asked_alone),
+    ("metrics count by keyspace and level", metrics_count_by_keyspace_and_level),
     ("explain says what a client can see", explain_says_what_a_client_can_see),
 ]
 
