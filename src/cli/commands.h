@@ -16,6 +16,9 @@ int node_main(int argc, char **argv);
 int group_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int top_main(int argc, char **argv);
+int price_main(int argc, char **argv);
+int why_unavailable_main(int argc, char **argv);
+int explain_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int settings_main(int argc, char **argv);
@@ -27,6 +30,7 @@ struct command {
     int (*run)(int argc, char **argv);
     const struct noun *noun; /* for completion; NULL: it has no verbs */
 };
+extern const struct noun price_noun, why_unavailable_noun, explain_noun;
 extern const struct noun backup_noun, restore_noun, status_noun, top_noun, ks_noun, node_noun, group_noun, settings_noun, rebalance_noun, version_noun;
 struct json;
 void nodes_print(const struct json *j, u32 nodes, const char *indent);

@@ -10,7 +10,7 @@
 enum { TIMEOUT_MS = 2000, LOCAL_TIMEOUT_MS = 1000 };
 
 static bool get(const struct http_place *place, const char *path, u32 timeout_ms, struct json *out,
-                char *problem, size_t size)
+                char *problem, size_t size, bool *reached)
 {
     struct http_request q = {
         .place = *place, .method = "GET", .path = path, .timeout_ms = timeout_ms};
@@ -18,6 +18,7 @@ static bool get(const struct http_place *place, const char *path, u32 timeout_ms
 
     *out = (struct json){0};
     http_ask(&q, &a);
+    if (reached) *reached = a.reached;
     bool ok = a.status == 200 && a.whole && json_parse(out, buf_str(&a.body)) == OK;
     if (!ok && problem && a.status == 0) {
         snprintf(problem, size, "%s", a.problem);
@@ -33,28 +34,39 @@ static bool get(const struct http_place *place, const char *path, u32 timeout_ms
     return ok;
 }
 
-/* With the leader's facts where it is in reach. */
-static bool get_facts(const struct http_place *place, const char *path, struct json *out,
-                      char *problem, size_t size)
+bool survey_get(const struct http_place *place, const char *path, struct json *out, char *problem, size_t size)
+{
+    return get(place, path, TIMEOUT_MS, out, problem, size, NULL);
+}
+
+/* With the leader's facts where it is in reach; where it was not once, it is not waited for again. */
+static bool get_facts(struct survey *s, const struct http_place *place, const char *path, struct json *out)
 {
     char with_leader[64];
 
     snprintf(with_leader, sizeof with_leader, "%s?leader=1", path);
-    return get(place, with_leader, TIMEOUT_MS, out, NULL, 0) ||
-           get(place, path, TIMEOUT_MS, out, problem, size);
+    if (!s->leader_silent && get(place, with_leader, TIMEOUT_MS, out, NULL, 0, NULL)) return true;
+    s->leader_silent = true;
+    return get(place, path, TIMEOUT_MS, out, s->problem, sizeof s->problem, NULL);
 }
 
-static void ask_node(struct survey *s, u32 node)
+bool survey_place(const struct json *nodes, u32 node, struct http_place *out)
+{
+    char address[NODE_HOST_MAX + 8];
+
+    snprintf(address, sizeof address, "%.*s", STR_ARG(json_get_str(nodes, node, "admin")));
+    return value_host_port(address, out->host, &out->port);
+}
+
+static void ask_node(struct survey *s, u32 node, bool also_silent)
 {
     struct survey_node *n = &s->each[s->count++];
     struct http_place place;
-    char address[NODE_HOST_MAX + 8];
 
     *n = (struct survey_node){.id = json_get_u64(&s->nodes, node, "id")};
     bool silent = json_get(&s->nodes, node, "alive") && !json_get_true(&s->nodes, node, "alive");
-    snprintf(address, sizeof address, "%.*s", STR_ARG(json_get_str(&s->nodes, node, "admin")));
-    if (silent || !value_host_port(address, place.host, &place.port)) return;
-    n->answers = get(&place, "/v1/local", LOCAL_TIMEOUT_MS, &n->local, NULL, 0);
+    if ((silent && !also_silent) || !survey_place(&s->nodes, node, &place)) return;
+    n->answers = get(&place, "/v1/local", LOCAL_TIMEOUT_MS, &n->local, NULL, 0, &n->reached);
 }
 
 static int led_by_group(const void *a, const void *b)
@@ -82,13 +94,12 @@ static void index_led(struct survey *s)
     if (s->led_count) qsort(s->led, s->led_count, sizeof *s->led, led_by_group);
 }
 
-bool survey_take(struct survey *s, const struct http_place *place)
+static bool take(struct survey *s, const struct http_place *place, bool also_silent)
 {
     *s = (struct survey){0};
-    bool ok = get(place, "/v1/cluster", TIMEOUT_MS, &s->cluster, s->problem, sizeof s->problem) &&
-              get_facts(place, "/v1/nodes", &s->nodes, s->problem, sizeof s->problem) &&
-              get_facts(place, "/v1/groups", &s->groups, s->problem, sizeof s->problem) &&
-              get_facts(place, "/v1/plan", &s->plan, s->problem, sizeof s->problem);
+    bool ok = survey_get(place, "/v1/cluster", &s->cluster, s->problem, sizeof s->problem) &&
+              get_facts(s, place, "/v1/nodes", &s->nodes) && get_facts(s, place, "/v1/groups", &s->groups) &&
+              get_facts(s, place, "/v1/plan", &s->plan);
     if (!ok) {
         survey_done(s);
         return false;
@@ -96,9 +107,19 @@ bool survey_take(struct survey *s, const struct http_place *place)
     u32 nodes = json_get(&s->nodes, 0, "nodes");
     for (u32 n = json_each(&s->nodes, nodes, 0); n && s->count < SURVEY_NODES_MAX;
          n = json_each(&s->nodes, nodes, n))
-        ask_node(s, n);
+        ask_node(s, n, also_silent);
     index_led(s);
     return true;
+}
+
+bool survey_take(struct survey *s, const struct http_place *place)
+{
+    return take(s, place, false);
+}
+
+bool survey_take_all(struct survey *s, const struct http_place *place)
+{
+    return take(s, place, true);
 }
 
 void survey_done(struct survey *s)

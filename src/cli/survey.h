@@ -10,6 +10,7 @@
 struct survey_node {
     u64 id;
     bool answers;
+    bool reached; /* somebody took the connection, whatever became of it */
     struct json local; /* GET /v1/local */
 };
 
@@ -25,12 +26,21 @@ struct survey {
     u32 count;
     struct survey_led *led; /* by group */
     u32 led_count;
+    bool leader_silent; /* the core's: what it alone sees is missing */
     char problem[256];
 };
 
 /* False: nobody answers there; problem says why. */
 bool survey_take(struct survey *s, const struct http_place *place);
+/* The same, and nodes that count as silent are asked, too. */
+bool survey_take_all(struct survey *s, const struct http_place *place);
 void survey_done(struct survey *s);
+
+/* Where a node of `nodes` has its admin door; false: it says none. */
+bool survey_place(const struct json *nodes, u32 node, struct http_place *out);
+
+/* GET from one node; false: problem says why. */
+bool survey_get(const struct http_place *place, const char *path, struct json *out, char *problem, size_t size);
 
 /* What a living node says of itself; NULL: it says nothing. */
 const struct json *survey_local(const struct survey *s, u64 node);

@@ -13,12 +13,15 @@ enum verb_flags {
     VERB_POSTS = BIT(1), /* changes something: takes --dry-run */
     VERB_FORCE = BIT(2),
     VERB_RISK = BIT(3), /* --accept-risk */
+    VERB_PROBE = BIT(4), /* --probe */
 };
 
 struct verb_call {
     const struct noun *noun;
     const struct verb *verb;
     struct http_place place;
+    bool named; /* by --node */
+    bool probe;
     bool json, dry_run, force, accept_risk;
     const char *words[VERB_WORDS_MAX];
     u32 word_count;

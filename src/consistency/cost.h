@@ -11,6 +11,7 @@
 struct cost {
     struct level level; /* delivered: of a read; at least what was asked */
     node_id served_by;  /* whose state answered */
+    u64 hlc;            /* of the state as of the answer; travels beside the cost, with every answer */
     u64 term, index;    /* the group's, as of the answer: a write's own entry; the state a read saw */
     u64 stale_us;       /* a read's state may lack writes that are at most this old; 0: linearizable; COST_UNKNOWN */
     u32 queued_us;      /* before it was proposed, or could be read */

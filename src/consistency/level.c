@@ -67,6 +67,29 @@ bool level_is_linearizable(struct level l)
     return l.kind <= LEVEL_FOLLOWER;
 }
 
+static const u8 by_strength[] = {LEVEL_LOCAL, LEVEL_STALE, LEVEL_SESSION, LEVEL_FOLLOWER, LEVEL_LEASE, LEVEL_QUORUM};
+
+static u32 rank_of(enum level_kind kind)
+{
+    u32 at = 0;
+
+    if (kind == LEVEL_SEQUENTIAL) kind = LEVEL_SESSION;
+    while (by_strength[at] != kind) at++;
+    return at;
+}
+
+enum level_kind level_stronger(enum level_kind kind)
+{
+    u32 at = rank_of(kind) + 1;
+    return at < sizeof by_strength ? (enum level_kind)by_strength[at] : LEVEL_KINDS;
+}
+
+enum level_kind level_weaker(enum level_kind kind)
+{
+    u32 at = rank_of(kind);
+    return at ? (enum level_kind)by_strength[at - 1] : LEVEL_KINDS;
+}
+
 bool level_has_memory(struct level l)
 {
     return l.kind == LEVEL_SEQUENTIAL || l.kind == LEVEL_SESSION;

@@ -39,5 +39,9 @@ bool level_equal(struct level a, struct level b);
 /* Does the leader alone answer such reads? */
 bool level_is_leaders(struct level l);
 bool level_is_linearizable(struct level l);
+/* The level that promises a little more, or less, of those that a reader would weigh against this one: local, stale, session
+ * (sequential counts as it), follower, lease, quorum. LEVEL_KINDS: there is none. */
+enum level_kind level_stronger(enum level_kind kind);
+enum level_kind level_weaker(enum level_kind kind);
 /* May it follow what its client has seen (a token)? */
 bool level_has_memory(struct level l);

@@ -44,6 +44,23 @@ TEST(level, what_is_no_level_is_refused)
     CHECK(!level_from_u64(LEVEL_STALE | 1ull << 40, &l));
 }
 
-TEST_MAIN(RUN(level, a_level_is_printed_as_it_is_read),
+TEST(level, from_the_weakest_each_has_a_stronger_one_up_to_quorum)
+{
+    enum level_kind kind = LEVEL_LOCAL;
+    u32 steps = 0;
+
+    for (; level_stronger(kind) != LEVEL_KINDS; steps++) {
+        CHECK_EQ(level_weaker(level_stronger(kind)), kind);
+        kind = level_stronger(kind);
+    }
+    CHECK_EQ(steps, 5);
+    CHECK_EQ(kind, LEVEL_QUORUM);
+    CHECK_EQ(level_weaker(LEVEL_LOCAL), LEVEL_KINDS);
+    CHECK_EQ(level_stronger(LEVEL_SEQUENTIAL), LEVEL_FOLLOWER);
+    CHECK_EQ(level_weaker(LEVEL_SEQUENTIAL), LEVEL_STALE);
+}
+
+TEST_MAIN(RUN(level, from_the_weakest_each_has_a_stronger_one_up_to_quorum),
+          RUN(level, a_level_is_printed_as_it_is_read),
           RUN(level, words_may_be_in_any_case_and_ms_is_optional),
           RUN(level, what_is_no_level_is_refused))

@@ -221,8 +221,8 @@ err part_turn(struct part *p, bool *more)
     if (!e) e = submit_turn(p, more);
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
     bool held = read_holds_apply(p);
+    if (!e && !p->shipping.in.committing) e = follow_turn(p); /* before: what the leader answers itself goes on there */
     if (!e) e = read_turn(p);
-    if (!e && !p->shipping.in.committing) e = follow_turn(p);
     if (p->read.walking) *more = true;
     if (held && !read_holds_apply(p)) *more = true; /* what it held back can be applied now */
     if (!e) e = checkpoint_turn(p);

@@ -293,6 +293,7 @@ static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
 
     if (r->stale.len) {
         struct gateway_reply reply = {.bytes = buf_str(&r->stale), .failed = true};
+        g->stats.stale++;
         complete(g, r, &reply);
         return;
     }
@@ -680,6 +681,7 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
     struct gateway_reply reply = {.bytes = bytes, .index = index};
     if (a->cost && r->wants_cost) {
         cost = *a->cost;
+        cost.hlc = a->hlc;
         if (from != node_config_of(g->node)->self) cost.trips++;
         reply.cost = &cost;
     }

@@ -85,6 +85,6 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req);
 bool gateway_is_full(const struct gateway *g);
 
 struct gateway_stats {
-    u64 requests, forwarded, retried, near, noquorum, unknown, overloaded, inflight, inflight_bytes;
+    u64 requests, forwarded, retried, near, stale, noquorum, unknown, overloaded, inflight, inflight_bytes;
 };
 const struct gateway_stats *gateway_stats(const struct gateway *g);

@@ -1,4 +1,5 @@
 /* Prometheus text of everything the node counts: one table per owner, base units in the names. */
+#include "server/keyspace_metrics.h"
 #include "server/node_internal.h"
 
 #include <inttypes.h>
@@ -58,6 +59,7 @@ static void add_up(struct totals *t, const struct hosted *h)
     t->sum.applied += s->applied;
     t->sum.reads_lease += s->reads_lease;
     t->sum.reads_index += s->reads_index;
+    t->sum.reads_near += s->reads_near;
     t->sum.duplicates += s->duplicates;
     t->sum.sessions += s->sessions;
     t->sum.ticks += s->ticks;
@@ -96,6 +98,7 @@ static void part_metrics(const struct totals *t, struct buf *out)
     COUNTER("reads_lease_total", "Linearizable reads served under the lease.", s->reads_lease);
     COUNTER("reads_index_total", "Linearizable reads confirmed by a ReadIndex round.",
             s->reads_index);
+    COUNTER("reads_near_total", "Reads answered by a replica here as one that need not lead.", s->reads_near);
     COUNTER("session_duplicates_total", "Requests answered from the session table.", s->duplicates);
     GAUGE("sessions", "Sessions in the tables.", s->sessions);
     COUNTER("expiry_ticks_total", "TICK entries proposed.", s->ticks);
@@ -150,6 +153,8 @@ static void gateways_add_up(struct node *n, struct gateway_stats *sum)
         sum->requests += g->requests;
         sum->forwarded += g->forwarded;
         sum->retried += g->retried;
+        sum->near += g->near;
+        sum->stale += g->stale;
         sum->noquorum += g->noquorum;
         sum->unknown += g->unknown;
         sum->overloaded += g->overloaded;
@@ -191,6 +196,8 @@ static void door_metrics(struct node *n, struct buf *out)
     COUNTER("gateway_requests_total", "Commands taken by the gateway.", g->requests);
     COUNTER("gateway_forwarded_total", "Commands sent to another node.", g->forwarded);
     COUNTER("gateway_retried_total", "Commands offered again.", g->retried);
+    COUNTER("gateway_near_total", "Reads given to a replica whether it leads or not.", g->near);
+    COUNTER("gateway_stale_total", "STALE answers.", g->stale);
     COUNTER("gateway_noquorum_total", "NOQUORUM answers.", g->noquorum);
     COUNTER("gateway_unknown_total", "UNKNOWN answers.", g->unknown);
     COUNTER("gateway_overloaded_total", "OVERLOADED answers.", g->overloaded);
@@ -228,4 +235,6 @@ void node_metrics(struct node *n, struct buf *out)
     wal_metrics(n, &t, out);
     store_metrics(&t, out);
     door_metrics(n, out);
+    GAUGE("replication_lag_ms", "The age of the oldest entry that a member of a group led here lacks.", node_replication_lag_ms(n));
+    keyspace_metrics(redis_door_latencies(node_redis_door(n)), node_map(n), node_now(n), out);
 }

@@ -142,6 +142,7 @@ struct node_group_peer { /* of a group that is led here */
     u32 replica;
     node_id node;
     u64 behind;        /* entries */
+    u64 behind_ms;     /* the age of the oldest entry it lacks; 0: none is known */
     u64 snapshot_sent; /* bytes so far, of one under way */
     bool learner, impaired, snapshot;
 };
@@ -152,12 +153,17 @@ struct node_group {
     u64 term, commit, applied, last, bytes;
     u64 proposed, reads, entries_applied; /* since the start */
     bool impaired;
+    bool has_lease;  /* it leads, and a quorum stands by it now */
+    bool full;       /* takes no writes: no space */
+    bool recovering; /* blank or damaged: it is being refilled and does not vote */
     u32 peer_count;
     struct node_group_peer peers[RAFT_MEMBERS_MAX];
 };
 void node_local(const struct node *n, struct node_local *out);
 /* The i-th of group_count; false: it went, or there is only the way to it. */
 bool node_group(const struct node *n, u32 i, struct node_group *out);
+
+u64 node_replication_lag_ms(const struct node *n); /* of members of groups led here; 0: none is behind, or none is known */
 
 struct env *node_env(const struct node *n);
 const struct node_config *node_config_of(const struct node *n);

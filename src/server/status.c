@@ -1,4 +1,5 @@
 /* A node's own numbers, for `quorate status` and `quorate top`. */
+#include "kv/entry.h"
 #include "server/node_state.h"
 
 void node_local(const struct node *n, struct node_local *out)
@@ -32,7 +33,23 @@ void node_local(const struct node *n, struct node_local *out)
     }
 }
 
-static void see_peers(struct part *p, struct node_group *out)
+/* How long ago the oldest entry was made that a replica with all up to `match` lacks, by what its leader stamped it with. Entries
+ * without a stamp (the first of a term, members) are passed over. */
+static u64 age_of_first_behind(const struct raft *r, u64 match, u64 wall_us)
+{
+    enum { LOOKED_AT = 64 };
+    u64 first = u64_max(match, raft_first(r).index) + 1, last = u64_min(raft_last(r).index, first + LOOKED_AT);
+
+    for (u64 i = first; i <= last; i++) {
+        const struct raft_entry *at = raft_entry_at(r, i);
+        struct entry e;
+        if (at->kind != RAFT_COMMAND || !at->data || entry_decode(rcbuf_str(at->data), &e) != OK) continue;
+        return (wall_us - u64_min(wall_us, hlc_us(e.hlc))) / 1000;
+    }
+    return 0;
+}
+
+static void see_peers(struct part *p, u64 wall_us, struct node_group *out)
 {
     struct raft *r = part_raft(p);
     const struct raft_config *c = raft_config(r);
@@ -45,12 +62,27 @@ static void see_peers(struct part *p, struct node_group *out)
             .replica = m->id,
             .node = m->node,
             .behind = raft_last(r).index - u64_min(s.match, raft_last(r).index),
+            .behind_ms = age_of_first_behind(r, s.match, wall_us),
             .snapshot_sent = part_snapshot_sent(p, m->id),
             .learner = (m->roles & RAFT_LEARNER) != 0,
             .impaired = s.impaired,
             .snapshot = s.state == 2,
         };
     }
+}
+
+u64 node_replication_lag_ms(const struct node *n)
+{
+    u64 most = 0;
+
+    for (u32 i = 0; i < parts_count(n->parts); i++) {
+        struct hosted *h = parts_at(n->parts, i);
+        struct node_group g = {0};
+        if (!h->part || !raft_is_leader(part_raft(h->part))) continue;
+        see_peers(h->part, env_wall_us(n->env), &g);
+        for (u32 p = 0; p < g.peer_count; p++) most = u64_max(most, g.peers[p].behind_ms);
+    }
+    return most;
 }
 
 bool node_group(const struct node *n, u32 i, struct node_group *out)
@@ -71,7 +103,10 @@ bool node_group(const struct node *n, u32 i, struct node_group *out)
                                .proposed = s->proposed,
                                .reads = s->reads_lease + s->reads_index,
                                .entries_applied = s->applied,
-                               .impaired = part_is_damaged(h->part)};
-    if (raft_is_leader(r)) see_peers(h->part, out);
+                               .impaired = part_is_damaged(h->part),
+                               .has_lease = raft_is_leader(r) && raft_lease_holds(r, env_mono(n->env)),
+                               .full = part_is_full(h->part) || raft_is_read_only(r),
+                               .recovering = part_is_damaged(h->part) || part_is_blank(h->part)};
+    if (raft_is_leader(r)) see_peers(h->part, env_wall_us(n->env), out);
     return true;
 }

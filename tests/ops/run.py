@@ -109,7 +109,8 @@ def keyspaces_are_made_shown_changed_and_dropped(directory):
 
 
 def every_noun_has_help_and_refuses_what_it_does_not_know(directory):
-    for noun in ("ks", "node", "group", "rebalance", "settings", "status", "top", "backup", "restore", "version"):
+    for noun in ("ks", "node", "group", "rebalance", "settings", "status", "top", "backup", "restore", "version", "price",
+                 "why-unavailable", "explain"):
         code, out, _ = quorate(noun, "--help")
         expect(code == 0 and "Usage: quorate " + noun in out and "Examples:" in out, f"{noun} --help: {out}")
     code, _, said = quorate("ks", "shrink")

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "raft/raft.h"
 #include "server/backup.h"
+#include "server/latency.h"
+#include "server/redis/door.h"
 
 #include <stdio.h>
 
@@ -27,6 +29,7 @@ struct fixture {
     const char *failure;
     nanos now, held_for;
     size_t rows_bytes;
+    struct latencies latencies;
     struct admin_door *door;
     struct far_end ends[ENDS_MAX];
     u32 end_count;
@@ -97,6 +100,14 @@ err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, s
     *rows = 1;
     *last = cursor->len == 3;
     return OK;
+}
+struct redis_door *node_redis_door(const struct node *n)
+{
+    return (struct redis_door *)(void *)fixture_of(n);
+}
+const struct latencies *redis_door_latencies(const struct redis_door *d)
+{
+    return &((const struct fixture *)(const void *)d)->latencies;
 }
 const char *node_failure(const struct node *n)
 {
@@ -179,6 +190,7 @@ static inline struct fixture *fixture_open(void)
 static inline void fixture_free(struct fixture *f)
 {
     admin_door_free(f->door);
+    latencies_done(&f->latencies);
     for (u32 i = 0; i < f->end_count; i++) buf_done(&f->ends[i].got);
     mem_free(f);
 }

@@ -126,6 +126,7 @@ void admin_get_settings(struct admin_request *r);
 void admin_get_summary(struct admin_request *r);
 
 void admin_get_local(struct admin_request *r); /* local_json.c */
+void admin_get_price(struct admin_request *r); /* price_json.c */
 
 /* backup_json.c */
 void admin_get_backup(struct admin_request *r);

@@ -242,12 +242,35 @@ TEST(v1, shows_itself_and_asks_leaders_to_hand_over)
     CHECK_EQ(ask(w, "GET", "/v1/local", "", &body), 200);
     CHECK(strstr(body, "{\"node\":1,\"uptime-ms\":0,\"clients\":2,\"commands\":30,"));
     CHECK(strstr(body, "\"groups\":[{\"id\":2,\"leads\":true,\"leader\":1,"));
-    CHECK(strstr(body, "\"peers\":[{\"replica\":2,\"node\":2,\"behind\":7}]}]}"));
+    CHECK(strstr(body, "\"peers\":[{\"replica\":2,\"node\":2,\"behind\":7,\"behind-ms\":0}]}]}"));
     CHECK_EQ(ask(w, "POST", "/v1/groups/2/transfer", "to=9", &body), 409);
     CHECK_EQ(ask(w, "POST", "/v1/groups/2/transfer", "to=2&dry-run=1", &body), 200);
     CHECK_EQ(w->cluster.handed_over, 0);
     CHECK_EQ(ask(w, "POST", "/v1/groups/2/transfer", "to=2", &body), 200);
     CHECK_EQ(w->cluster.handed_over, 2);
+    world_done(w);
+}
+
+TEST(v1, tells_what_requests_of_a_keyspace_cost_lately)
+{
+    struct world *w = world_open(1);
+    struct latencies *l = &w->door->latencies;
+    const char *body;
+
+    latencies_add(l, CORE_KEYSPACE_DEFAULT, LATENCY_WRITE, w->door->now, 15);
+    latencies_add(l, CORE_KEYSPACE_DEFAULT, LATENCY_READ + LEVEL_LOCAL, w->door->now, 3);
+    latencies_add(l, CORE_KEYSPACE_DEFAULT, LATENCY_READ + LEVEL_LOCAL, w->door->now, 3);
+    latencies_refuse(l, CORE_KEYSPACE_DEFAULT, LATENCY_READ + LEVEL_STALE, w->door->now, STR("-STALE x\r\n"));
+    w->door->now += 2 * NANOS_SEC;
+    CHECK_EQ(ask(w, "GET", "/v1/price/default", "", &body), 200);
+    CHECK(strstr(body, "\"node\":1,\"keyspace\":\"default\",\"id\":2,\"level\":\"lease\",\"durability\":\"disk\",\"kinds\":["));
+    CHECK(strstr(body, "{\"kind\":\"write\",\"answered\":1,\"refused\":{},\"over-ms\":2000,\"count\":1,\"p50-us\":15,"
+                       "\"p99-us\":15,\"buckets\":[15,1]}"));
+    CHECK(strstr(body, "{\"kind\":\"stale\",\"answered\":0,\"refused\":{\"STALE\":1},\"over-ms\":0,\"count\":0,\"buckets\":[]}"));
+    CHECK(strstr(body, "\"p99-us\":3,\"buckets\":[3,2]}"));
+    CHECK(!strstr(body, "quorum"));
+    CHECK_EQ(ask(w, "GET", "/v1/price/core", "", &body), 404);
+    CHECK_EQ(ask(w, "GET", "/v1/price/nosuch", "", &body), 404);
     world_done(w);
 }
 
@@ -383,7 +406,8 @@ TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it),
           RUN(v1, shows_nodes_groups_and_settings),
           RUN(v1, tells_what_a_command_would_do_without_doing_it),
           RUN(v1, sends_who_wants_all_facts_to_the_leader_of_the_core),
-          RUN(v1, shows_itself_and_asks_leaders_to_hand_over), RUN(v1, holds_and_cuts_for_a_backup),
+          RUN(v1, shows_itself_and_asks_leaders_to_hand_over),
+          RUN(v1, tells_what_requests_of_a_keyspace_cost_lately), RUN(v1, holds_and_cuts_for_a_backup),
           RUN(v1, streams_rows_as_fast_as_they_are_taken),
           RUN(v1, breaks_a_stream_off_that_has_lost_its_cut),
           RUN(v1, answers_in_order_while_a_command_is_under_way),

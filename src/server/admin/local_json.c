@@ -10,6 +10,7 @@ static void put_peer(struct buf *out, const struct node_group_peer *p)
     json_put_number(out, &first, "replica", p->replica);
     json_put_number(out, &first, "node", p->node);
     json_put_number(out, &first, "behind", p->behind);
+    json_put_number(out, &first, "behind-ms", p->behind_ms);
     if (p->learner) json_put_bool(out, &first, "learner", true);
     if (p->impaired) json_put_bool(out, &first, "impaired", true);
     if (p->snapshot) json_put_number(out, &first, "snapshot-sent", p->snapshot_sent);
@@ -32,6 +33,9 @@ static void put_group(struct buf *out, const struct node_group *g)
     json_put_number(out, &first, "writes", g->proposed);
     json_put_number(out, &first, "reads", g->reads);
     json_put_bool(out, &first, "impaired", g->impaired);
+    json_put_bool(out, &first, "lease", g->has_lease);
+    if (g->full) json_put_bool(out, &first, "full", true);
+    if (g->recovering) json_put_bool(out, &first, "recovering", true);
     if (g->peer_count) {
         json_put_name(out, &first, "peers");
         buf_append_u8(out, '[');

@@ -88,6 +88,7 @@ void redis_door_free(struct redis_door *d)
     while ((at = list_first(&d->clients))) redis_client_free(CONTAINER_OF(at, struct client, all));
     if (d->listening) d->env->ops->unlisten(d->env, &d->listener);
     redis_slot_pool_done(d);
+    latencies_done(&d->latencies);
     while (d->parser_count) {
         struct resp_parser *p = d->parsers[--d->parser_count];
         resp_parser_done(p);
@@ -105,6 +106,10 @@ void redis_door_free(struct redis_door *d)
 u16 redis_door_port(const struct redis_door *d)
 {
     return d->listener.port;
+}
+const struct latencies *redis_door_latencies(const struct redis_door *d)
+{
+    return &d->latencies;
 }
 const struct redis_door_stats *redis_door_stats(const struct redis_door *d)
 {

@@ -5,6 +5,7 @@
 #include "env/env.h"
 #include "server/node.h"
 
+struct latencies;
 struct redis_door;
 
 MUST_USE err redis_door_new(struct node *n, char *problem, size_t problem_size,
@@ -25,6 +26,9 @@ bool redis_door_stopping(struct redis_door *d);
 
 /* The port bound: config.redis_port, or what the system chose for 0. */
 u16 redis_door_port(const struct redis_door *d);
+
+/* What requests cost lately; borrowed for this turn. */
+const struct latencies *redis_door_latencies(const struct redis_door *d);
 
 struct redis_door_stats {
     u64 connected, accepted, rejected, commands, bytes_in, bytes_out, protocol_errors;

@@ -2,6 +2,7 @@
  * before it. Nothing is measured for others. */
 #include "server/redis/redis_internal.h"
 
+#include "base/mutant.h"
 #include "server/node_internal.h"
 
 struct level redis_client_level(const struct client *c)
@@ -11,6 +12,48 @@ struct level redis_client_level(const struct client *c)
     if (c->readonly) return (struct level){.kind = LEVEL_FOLLOWER};
     return c->keyspace->level;
 }
+
+/* ---- what all of them take: counted for every request, so no clock is read for each ---- */
+
+static nanos clock_of_turn(struct redis_door *d)
+{
+    nanos turn = node_now(d->node);
+
+    if (d->clock_turn == turn) return d->clock;
+    d->clock_turn = turn;
+    d->clock = env_mono(d->env);
+    return d->clock;
+}
+
+/* Keyspaces that the map does not have any more; their numbers are not used again. */
+static void drop_gone(struct redis_door *d)
+{
+    struct latencies *l = &d->latencies;
+
+    if (d->latencies_version == d->routes->version || routes_map_is_awaited(d->routes)) return;
+    d->latencies_version = d->routes->version;
+    for (u32 i = l->count; i-- > 0;)
+        if (!routes_numbered(d->routes, l->items[i].id)) latencies_forget(l, l->items[i].id);
+}
+
+void redis_price_count(struct slot *s, const struct gateway_reply *reply)
+{
+    struct redis_door *d = s->client->door;
+    bool is_write = s->req.kind == GATEWAY_WRITE;
+    nanos now, began = s->began;
+
+    s->began = 0;
+    if (!is_write && s->req.kind != GATEWAY_READ) return;
+    enum latency_kind kind = is_write ? LATENCY_WRITE : LATENCY_READ + s->req.level.kind;
+    now = clock_of_turn(d);
+    drop_gone(d);
+    if (!reply->failed || MUTANT(price_counts_refusals))
+        latencies_add(&d->latencies, s->keyspace, kind, now, (now - u64_min(now, began)) / 1000);
+    else
+        latencies_refuse(&d->latencies, s->keyspace, kind, now, reply->bytes);
+}
+
+/* ---- what one of them took ---- */
 
 static void put_level(struct resp_writer *w, const char *name, struct level l, bool is_write)
 {
@@ -35,7 +78,31 @@ static void put_nodes(struct resp_writer *w, const struct cost *cost)
     for (u32 i = 0; i < cost->node_count && !cost->in_memory; i++) resp_integer(w, (i64)cost->nodes[i]);
 }
 
-enum { FIELDS = 15 };
+/* [level, p50, p99] of the last minute at this door: what the same read would have cost there, and so what one pays for this
+ * level or saves. */
+static void put_neighbour(struct slot *s, const char *name, enum level_kind kind, struct resp_writer *w)
+{
+    struct redis_door *d = s->client->door;
+    struct histogram h = {0};
+
+    resp_bulk_text(w, name);
+    if (s->is_write || kind == LEVEL_KINDS) {
+        resp_null(w);
+        return;
+    }
+    const struct latency *l = latencies_of(&d->latencies, s->keyspace, (enum latency_kind)(LATENCY_READ + kind));
+    if (l) recent_read(&l->took, clock_of_turn(d), &h);
+    resp_array(w, 3);
+    resp_bulk_text(w, latency_kind_name((enum latency_kind)(LATENCY_READ + kind)));
+    for (u32 per_mille = 500; per_mille <= 990; per_mille += 490) {
+        if (h.count)
+            resp_integer(w, (i64)histogram_quantile(&h, per_mille));
+        else
+            resp_null(w); /* nobody reads so */
+    }
+}
+
+enum { FIELDS = 18 };
 
 static void put_fields(struct slot *s, const struct cost *cost, struct resp_writer *w)
 {
@@ -47,6 +114,7 @@ static void put_fields(struct slot *s, const struct cost *cost, struct resp_writ
     put_number(w, "group", s->order->part);
     put_number(w, "term", cost->term);
     put_number(w, "index", cost->index);
+    put_number(w, "hlc", cost->hlc);
     resp_bulk_text(w, "stale-us");
     if (cost->stale_us == COST_UNKNOWN)
         resp_bulk_text(w, "unknown");
@@ -61,6 +129,8 @@ static void put_fields(struct slot *s, const struct cost *cost, struct resp_writ
     put_number(w, "replicated-us", cost->replicated_us);
     put_number(w, "waited-us", cost->waited_us);
     put_number(w, "total-us", (now - u64_min(now, s->asked_at)) / 1000);
+    put_neighbour(s, "stronger", level_stronger((enum level_kind)s->req.level.kind), w);
+    put_neighbour(s, "weaker", level_weaker((enum level_kind)s->req.level.kind), w);
 }
 
 void redis_price_finish(struct slot *s, const struct gateway_reply *reply)

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "kv/kv.h"
 #include "server/gateway.h"
+#include "server/latency.h"
 #include "server/redis/door.h"
 #include "server/routes.h"
 #include "wire/resp/resp.h"
@@ -59,6 +60,8 @@ struct slot {
     bool silent; /* CLIENT REPLY OFF or SKIP */
     u8 price;        /* enum price_form: with its reply */
     nanos asked_at;  /* if a price is wanted */
+    nanos began;     /* the turn in which it was first asked; 0: not, or it is told */
+    u32 keyspace;    /* then: whose price it is */
     bool late;   /* its time was up when it was sent */
     bool is_write, is_lookup;
     u8 inline_len;
@@ -288,6 +291,8 @@ enum price_form { PRICE_NONE, PRICE_WRAPPED /* Q.EXPLAIN */, PRICE_ATTRIBUTE /* 
 struct level redis_client_level(const struct client *c);
 void redis_price_want(struct slot *s); /* if its connection or command does */
 void redis_price_finish(struct slot *s, const struct gateway_reply *reply);
+/* A request of one partition is answered: what it took is counted to its keyspace and kind. */
+void redis_price_count(struct slot *s, const struct gateway_reply *reply);
 
 /* --- dispatch.c: from arguments to a handler or an entry --- */
 
@@ -427,6 +432,9 @@ struct redis_door {
     u32 error_name_count;
     nanos rate_at;
     u64 rate_commands, rate_per_second;
+    struct latencies latencies;
+    u64 latencies_version;    /* of the routes by which the gone ones were dropped */
+    nanos clock_turn, clock;  /* price.c: the time, read once in that turn */
 };
 
 struct resp_parser *redis_door_parser_take(struct redis_door *d);

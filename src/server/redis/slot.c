@@ -69,6 +69,7 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes)
     s->reply_room = c->reply_guess;
     c->reply_room += s->reply_room;
     s->wake_at = 0;
+    s->began = 0;
     s->asked = s->ready = s->is_write = s->is_lookup = false;
     s->silent = c->reply_off || c->reply_skip;
     s->inline_len = 0;
@@ -191,6 +192,7 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     come_back(s);
     if (UNLIKELY(reply->moved) && (!s->finish || s->price) && redis_slot_ask_elsewhere(s, reply->moved)) return;
     note_time_out(s, reply);
+    redis_price_count(s, reply);
     if (s->finish) {
         routes_look(s->client->door->routes); /* it may ask another partition */
         s->finish(s, reply);
@@ -225,6 +227,10 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
     s->late = s->client->late && !s->req.deadline;
     if (s->late) s->req.deadline = s->client->late_at;
     s->asked = true;
+    if (!s->began) {
+        s->began = node_now(c->door->node);
+        s->keyspace = c->keyspace->id;
+    }
     s->is_write = kind == GATEWAY_WRITE;
     redis_door_count_asked(s->client->door, kind, s->request_bytes);
     gateway_submit(s->gateway, &s->req);
