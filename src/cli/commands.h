@@ -19,6 +19,7 @@ int top_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int settings_main(int argc, char **argv);
+int limits_main(int argc, char **argv);
 int rebalance_main(int argc, char **argv);
 
 struct noun;
@@ -27,7 +28,7 @@ struct command {
     int (*run)(int argc, char **argv);
     const struct noun *noun; /* for completion; NULL: it has no verbs */
 };
-extern const struct noun backup_noun, restore_noun, status_noun, top_noun, ks_noun, node_noun, group_noun, settings_noun, rebalance_noun, version_noun;
+extern const struct noun backup_noun, restore_noun, status_noun, top_noun, ks_noun, node_noun, group_noun, settings_noun, limits_noun, rebalance_noun, version_noun;
 struct json;
 void nodes_print(const struct json *j, u32 nodes, const char *indent);
 void groups_print(const struct json *j, u32 groups, const char *indent);

@@ -247,6 +247,7 @@ MUST_USE err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t
 void part_cut_end(struct part *p);
 
 u64 part_id(const struct part *p);
+const struct part_options *part_options(const struct part *p);
 struct raft *part_raft(struct part *p);
 struct machine *part_machine(struct part *p);
 u64 part_bytes(struct part *p); /* about so much a copy of it takes */
@@ -263,6 +264,9 @@ bool part_is_full(const struct part *p);
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, duplicates, ticks, checkpoints,
         snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions;
+    u64 client_sessions; /* of the sessions, those of clients */
+    /* times a limit was reached: of requests refused, and of batches or rounds that had to wait */
+    u64 queue_refused, tail_full, uncommitted_full, wal_short, reads_full;
     u64 frames_not_ours; /* for another replica, or of one that the members do not know so */
     u64 config_index, config_changes;
     u32 voters, outgoing, learners, learners_caught_up; /* outgoing: a change is under way */

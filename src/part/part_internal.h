@@ -132,6 +132,7 @@ struct part {
         u64 last_hlc;        /* latest stamp given or seen in the log */
         u64 tick_index;      /* index of the latest TICK proposed by this leader */
         u64 tick_us;
+        const char *held_by; /* the limit that what is queued waits for; NULL: none */
         u64 span_index, span_term; /* where this leader's SPAN is */
         nanos next_expiry_at;
         bool ended_leadership;

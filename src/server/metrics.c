@@ -1,4 +1,5 @@
 /* Prometheus text of everything the node counts: one table per owner, base units in the names. */
+#include "server/limits.h"
 #include "server/node_internal.h"
 
 #include <inttypes.h>
@@ -216,6 +217,7 @@ void node_metrics(struct node *n, struct buf *out)
 {
     struct node_view v;
     struct totals t;
+    struct limits_now limits;
 
     node_view(n, &v);
     totals_of(n, &t);
@@ -228,4 +230,6 @@ void node_metrics(struct node *n, struct buf *out)
     wal_metrics(n, &t, out);
     store_metrics(&t, out);
     door_metrics(n, out);
+    node_limits(n, &limits);
+    limits_put_metrics(&limits, out);
 }

@@ -338,6 +338,7 @@ static void watch_log(struct node *n)
 {
     if (n->now < n->next_log_look || wal_bytes_live(n->wal) <= 16 * n->config.wal_segment_bytes) return;
     n->next_log_look = n->now + 100 * NANOS_MS;
+    n->log_looks++;
     parts_touch_all(n->parts);
 }
 

@@ -14,6 +14,9 @@
 #include "server/redis/door.h"
 #include "server/support.h"
 
+/* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
+#define NODE_STEP_BUDGET 500000
+
 struct identity {
     u8 cluster_id[16], incarnation[16];
     node_id node; /* 0: asks to join */

@@ -92,3 +92,5 @@ MUST_USE err parts_turn(struct parts *ps, nanos now, bool *more);
 nanos parts_deadline(const struct parts *ps);
 MUST_USE err parts_on_job(struct parts *ps, struct env_job *job);
 size_t parts_memory(const struct parts *ps);
+/* The front tables' budget: how much of it is used, and how often it was exceeded. */
+void parts_budget(const struct parts *ps, u64 *bytes_max, u64 *bytes, u64 *exceeded);

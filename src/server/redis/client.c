@@ -9,7 +9,8 @@
 enum stop {
     GO,
     STOP_EMPTY,    /* no input, closing, or a barrier: whoever ends that wakes */
-    STOP_PIPELINE, /* too much under way: a reply wakes */
+    STOP_PIPELINE, /* too many under way: a reply wakes */
+    STOP_BYTES,    /* too much under way: likewise */
     STOP_OUTPUT,   /* the client does not read: a flush or ENV_DRAINED wakes */
     STOP_GATEWAY,  /* the whole node is full: the door's turn wakes */
 };
@@ -163,9 +164,9 @@ static enum stop stop_reason(const struct client *c)
     if (c->door->stopping) return STOP_EMPTY;
     if (c->stream.out.len > OUTPUT_PAUSE_BYTES && !c->gone) return STOP_OUTPUT;
     if (c->queued >= PIPELINE_DEPTH_MAX) return STOP_PIPELINE;
-    if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
-    if (c->queued && unsent + c->reply_room > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
-    if (redis_door_is_full(c->door, c)) return STOP_GATEWAY;
+    if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_BYTES;
+    if (c->queued && unsent + c->reply_room > PIPELINE_BYTES_MAX) return STOP_BYTES;
+    if (redis_door_full(c->door, c)) return STOP_GATEWAY;
     return GO;
 }
 
@@ -176,10 +177,21 @@ static bool stopped(struct client *c)
     switch (stop_reason(c)) {
     case GO: return false;
     case STOP_EMPTY: break;
-    case STOP_PIPELINE: d->stats.pipeline_pauses++; break;
-    case STOP_OUTPUT: d->stats.output_pauses++; break;
+    case STOP_PIPELINE:
+        d->stats.pipeline_pauses++;
+        redis_door_count_limit(d, LIMIT_CLIENT_PIPELINE_REQUESTS);
+        break;
+    case STOP_BYTES:
+        d->stats.pipeline_pauses++;
+        redis_door_count_limit(d, LIMIT_CLIENT_PIPELINE_BYTES);
+        break;
+    case STOP_OUTPUT:
+        d->stats.output_pauses++;
+        redis_door_count_limit(d, LIMIT_CLIENT_UNREAD);
+        break;
     case STOP_GATEWAY:
         d->stats.gateway_pauses++;
+        redis_door_count_limit(d, redis_door_full(d, c));
         list_remove(&c->ready);
         list_push(&d->starved, &c->ready);
         c->starved_at = node_now(d->node);
@@ -302,6 +314,7 @@ void redis_client_flush(struct client *c)
     }
     if (c->stream.out.len > OUTPUT_DROP_BYTES + d->config->value_bytes_max) {
         d->stats.output_dropped++;
+        redis_door_count_limit(d, LIMIT_CLIENT_UNREAD_DROP);
         redis_client_drop(c, "does not read its replies");
         return;
     }

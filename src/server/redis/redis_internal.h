@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "kv/kv.h"
 #include "server/gateway.h"
+#include "server/limits.h"
 #include "server/redis/door.h"
 #include "server/routes.h"
 #include "wire/resp/resp.h"
@@ -403,6 +404,7 @@ struct redis_door {
     struct admission admission;
     size_t transaction_bytes, transaction_budget; /* all connections' queued and watched */
     struct redis_door_stats stats;
+    u64 reached[LIMIT_COUNT]; /* how often those counted here were */
     u64 lookup_hits, lookup_misses, errors;
     struct error_count error_names[ERROR_NAMES_MAX];
     u32 error_name_count;
@@ -425,8 +427,10 @@ static inline void redis_door_count_back(struct redis_door *d, enum gateway_kind
     *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) -= 1;
     d->asked_bytes -= bytes + sizeof(struct gateway_request);
 }
-/* This connection may not ask more now: it waits among the starved. */
-bool redis_door_is_full(const struct redis_door *d, const struct client *c);
+/* A limit of the door was reached. */
+void redis_door_count_limit(struct redis_door *d, enum limit_id id);
+/* Why this connection may not ask more now, and waits among the starved; LIMIT_NONE: it may. */
+enum limit_id redis_door_full(const struct redis_door *d, const struct client *c);
 void redis_door_reset_stats(struct redis_door *d);
 
 /* keyspace.c: what the door asks of the state machine of a partition, where this node has it. */
