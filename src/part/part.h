@@ -74,6 +74,9 @@ struct part_host {
     struct raft_actions **scratch; /* one of them for all partitions of a thread, NULL to begin; its owner frees it */
     /* The incarnation of a node's directory, as it said itself; NULL: not known. May be NULL. */
     const u8 *(*incarnation)(void *context, node_id node);
+    /* May a snapshot to this node begin? It counts until the second is called. NULL: always. */
+    bool (*ship)(void *context, node_id to);
+    void (*shipped)(void *context, node_id to);
     /* Split and merge, see below; a host that does neither leaves them NULL. None of them may free a part or take its
      * turn inside the call: note it, and do it when the turn that called has returned. */
     struct part *(*replica)(void *context, u64 part); /* this node's replica of another partition; NULL: none */

@@ -67,6 +67,8 @@ struct queued { /* submit.c: requests not yet proposed or read */
 
 struct outgoing { /* shipping.c: one snapshot under way to one peer */
     replica_id to;
+    node_id node; /* where it goes, once it has begun */
+    bool waits;   /* for others to end */
     u64 snap_id, index, index_term;
     struct store_snapshot *snapshot;
     struct buf last_key;

@@ -247,6 +247,8 @@ static err open_state(struct node *n, char *problem, size_t size)
                              .peer_end = node_on_peer_end,
                              .incarnation = node_on_incarnation,
                              .replica = node_on_replica,
+                             .ship = node_on_ship,
+                             .shipped = node_on_shipped,
                              .born = node_on_born,
                              .gone = node_on_gone,
                              .wake = node_on_wake,

@@ -78,6 +78,9 @@ static void see_peers(const struct node *n, struct limits_now *out)
     peers_queues(n->peers, &q);
     set(out, LIMIT_PEER_QUEUE, q.bytes_max, q.fullest, s->dropped_full - s->dropped_repairable);
     set(out, LIMIT_PEER_REPAIRABLE, q.repairable_bytes_max, q.fullest, s->dropped_repairable);
+    const struct shipments *ships = parts_shipments(n->parts);
+    set(out, LIMIT_PEER_SNAPSHOTS, SHIPMENTS_TO_ONE_MAX, shipments_most(ships), ships->waits_for_one);
+    set(out, LIMIT_NODE_SNAPSHOTS, SHIPMENTS_MAX, ships->total, ships->waits_for_all);
     set(out, LIMIT_CLUSTER_MEMBERS, NODE_MEMBERS_MAX, n->config.member_count, 0);
 }
 

@@ -87,6 +87,18 @@ struct part *node_on_replica(void *context, u64 part)
     return h && !h->retiring ? h->part : NULL;
 }
 
+bool node_on_ship(void *context, node_id to)
+{
+    struct node *n = context;
+    return shipments_begin(parts_shipments(n->parts), to);
+}
+
+void node_on_shipped(void *context, node_id to)
+{
+    struct node *n = context;
+    shipments_end(parts_shipments(n->parts), to);
+}
+
 void node_on_born(void *context, struct part *parent, u64 child)
 {
     struct node *n = context;

@@ -17,6 +17,7 @@ struct parts {
     struct raft_actions *scratch;
     bool any_erased;
     struct store_budget budget;
+    struct shipments shipments;
     struct hosted **items; /* by id */
     u32 count, cap;
     struct hosted **heap; /* by wake_at, earliest first; all of them */
@@ -516,4 +517,9 @@ void parts_budget(const struct parts *ps, u64 *bytes_max, u64 *bytes, u64 *excee
     *bytes_max = ps->budget.bytes_max;
     *bytes = ps->budget.bytes;
     *exceeded = ps->presses;
+}
+
+struct shipments *parts_shipments(struct parts *ps)
+{
+    return &ps->shipments;
 }
