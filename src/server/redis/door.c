@@ -63,8 +63,8 @@ err redis_door_new(struct node *n, char *problem, size_t problem_size, struct re
     d->clients_max = d->config->clients_max;
     d->stop_at = d->sleep_until = NANOS_NEVER;
     list_init(&d->clients);
-    list_init(&d->ready);
-    list_init(&d->starved);
+    list_init(&d->shares);
+    list_init(&d->busy);
     list_init(&d->dirty);
     list_init(&d->free_slots);
     buf_init(&d->scratch, 0);
@@ -164,7 +164,8 @@ enum limit_id redis_door_full(const struct redis_door *d, const struct client *c
 
     if (d->asked_bytes >= d->asked_bytes_max) return LIMIT_NODE_BYTES;
     if (d->asked_writes >= ASKED_WRITES_MAX) return LIMIT_NODE_WRITES;
-    if (d->asked_others > ASKED_OTHERS_MAX) return LIMIT_NODE_OTHERS;
+    if (d->asked_others >= ASKED_OTHERS_MAX) return LIMIT_NODE_OTHERS;
+    if (redis_share_is_full(d, c->share)) return LIMIT_KEYSPACE_SHARE;
     return h ? gateway_full(h->gateway) : LIMIT_NONE;
 }
 
@@ -205,6 +206,7 @@ void redis_door_limits(const struct redis_door *d, struct limits_now *out)
     out->at[LIMIT_CLIENT_TRANSACTION].value = request;
     see(&out->at[LIMIT_MEMORY_LARGE_REQUESTS], d->admission.budget, d->admission.granted);
     see(&out->at[LIMIT_MEMORY_TRANSACTIONS], d->transaction_budget, d->transaction_bytes);
+    redis_share_limit(d, &out->at[LIMIT_KEYSPACE_SHARE]);
     see(&out->at[LIMIT_NODE_WRITES], ASKED_WRITES_MAX, d->asked_writes);
     see(&out->at[LIMIT_NODE_OTHERS], ASKED_OTHERS_MAX, d->asked_others);
     see(&out->at[LIMIT_NODE_BYTES], d->asked_bytes_max, d->asked_bytes);
@@ -308,36 +310,17 @@ static void wake_sleepers(struct redis_door *d)
     }
 }
 
-/* The gateway has room again. If that is because requests ran out of time, the time that others
- * waited to get in counts. */
-static void feed_starved(struct redis_door *d)
-{
-    LIST_EACH_SAFE(at, &d->starved)
-    {
-        struct client *c = CONTAINER_OF(at, struct client, ready);
-        if (redis_door_full(d, c)) continue;
-        list_remove(&c->ready);
-        list_push(&d->ready, &c->ready);
-        if (d->timed_out_at < c->starved_at) continue;
-        redis_client_late(c, u64_max(c->starved_at + d->config->request_timeout, 1));
-    }
-}
-
 bool redis_door_turn(struct redis_door *d)
 {
-    u32 left = TURN_REQUESTS_MAX;
-    struct list *at;
+    u32 taken = 0;
 
     routes_look(d->routes);
     wake_sleepers(d);
-    if (!list_is_empty(&d->starved)) feed_starved(d);
-    while (left && (at = list_first(&d->ready))) {
-        struct client *c = CONTAINER_OF(at, struct client, ready);
-        list_remove(at);
-        u32 parsed = redis_client_parse(c, (u32)u64_min(left, VISIT_REQUESTS_MAX));
-        left -= (u32)u64_min(left, parsed);
-    }
-    return !list_is_empty(&d->ready);
+    d->look_at = NANOS_NEVER;
+    redis_share_feed(d);
+    while (taken < redis_share_turn_max(d) && !list_is_empty(&d->busy))
+        taken += redis_share_parse(d, redis_share_turn_max(d) - taken);
+    return !list_is_empty(&d->busy);
 }
 
 static void sample_rate(struct redis_door *d)
@@ -371,7 +354,8 @@ nanos redis_door_deadline(const struct redis_door *d)
 {
     nanos at = u64_min(d->sleep_until, d->stop_at);
 
-    if (!list_is_empty((struct list *)(void *)&d->ready)) return node_now(d->node);
+    if (!list_is_empty((struct list *)(void *)&d->busy)) return node_now(d->node);
+    at = u64_min(at, d->look_at);
     if (!list_is_empty((struct list *)(void *)&d->admission.large))
         at = u64_min(at, d->admission.next_look);
     return at;
