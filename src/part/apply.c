@@ -2,7 +2,7 @@
  * then the waiter's answer. A turn applies a bounded amount. */
 #include "part/part_internal.h"
 
-#define APPLY_ENTRIES_PER_TURN 4096
+#define APPLY_ENTRIES_PER_TURN 512 /* under a millisecond: another partition has something to do, too */
 #define APPLY_BYTES_PER_TURN   (4 * MIB)
 #define HINTS_AHEAD            16 /* so many waits for memory overlap */
 
