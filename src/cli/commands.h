@@ -22,6 +22,7 @@ int explain_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int settings_main(int argc, char **argv);
+int limits_main(int argc, char **argv);
 int rebalance_main(int argc, char **argv);
 
 struct noun;
@@ -31,7 +32,7 @@ struct command {
     const struct noun *noun; /* for completion; NULL: it has no verbs */
 };
 extern const struct noun price_noun, why_unavailable_noun, explain_noun;
-extern const struct noun backup_noun, restore_noun, status_noun, top_noun, ks_noun, node_noun, group_noun, settings_noun, rebalance_noun, version_noun;
+extern const struct noun backup_noun, restore_noun, status_noun, top_noun, ks_noun, node_noun, group_noun, settings_noun, limits_noun, rebalance_noun, version_noun;
 struct json;
 void nodes_print(const struct json *j, u32 nodes, const char *indent);
 void groups_print(const struct json *j, u32 groups, const char *indent);

@@ -22,6 +22,7 @@ const struct command commands_table[] = {
     {"backup", "all keyspaces at one stamp, into a directory", backup_main, &backup_noun},
     {"restore", "a backup into a new cluster", restore_main, &restore_noun},
     {"settings", "of the whole cluster", settings_main, &settings_noun},
+    {"limits", "every limit of a node, what is used, how often it was reached", limits_main, &limits_noun},
     {"sim", "run whole clusters in the deterministic simulator", sim_main, NULL},
     {"check", "check a history of operations for linearizability", check_main, NULL},
     {"bench", "measure a running server", bench_main, NULL},

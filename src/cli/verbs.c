@@ -281,6 +281,17 @@ bool call_get(struct verb_call *call, const char *path)
     return ask(call, &q);
 }
 
+bool call_get_here(struct verb_call *call, const char *path)
+{
+    struct http_request q = {.method = "GET", .path = path, .place = call->place, .timeout_ms = GET_TIMEOUT_MS};
+    struct http_answer a;
+
+    http_ask(&q, &a);
+    bool taken = take_answer(call, &a);
+    http_answer_done(&a);
+    return taken;
+}
+
 bool call_post(struct verb_call *call, const char *path, const char *more)
 {
     struct http_request q = {.method = "POST", .path = path, .timeout_ms = POST_TIMEOUT_MS};

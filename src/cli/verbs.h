@@ -51,6 +51,8 @@ void noun_print_names(const struct noun *noun); /* for completion */
 /* GET: the answer in call->answer. False: it was refused or nobody answered, and that is said; or
  * --json, and it is printed. The exit status is then call_status. */
 bool call_get(struct verb_call *call, const char *path);
+/* The same, of the named node itself, whoever leads. */
+bool call_get_here(struct verb_call *call, const char *path);
 /* POST with the call's rows and flags and `more` (encoded, may be empty). */
 bool call_post(struct verb_call *call, const char *path, const char *more);
 int call_status(const struct verb_call *call);

@@ -162,7 +162,7 @@ TEST(apply, refuses_a_command_of_too_many_steps_whole)
     buf_append_text(&line, "MSET");
     for (u32 i = 0; i < 60; i++) buf_printf(&line, " key%u v", i);
     CHECK_STR(apply_str(&f, buf_str(&line)),
-              "-TOOBIG this takes more than 100 steps, the limit of one request; split it\r\n");
+              "-TOOBIG limit=command.steps this takes more than 100 steps, the limit of one request; split it\r\n");
     CHECK_EQ(stats(&f).keys, 0);
     buf_done(&line);
     fixture_done(&f);
@@ -180,7 +180,7 @@ TEST(apply, cuts_a_walk_off_by_steps_but_not_a_readers)
         apply(&f, line);
     }
     CHECK_STR(apply(&f, "KEYS *"),
-              "-TOOBIG this takes more than 20 steps, the limit of one request; split it\r\n");
+              "-TOOBIG limit=command.steps this takes more than 20 steps, the limit of one request; split it\r\n");
     CHECK(memcmp(read_now(&f, "KEYS *").at, "*50\r\n", 5) == 0);
     fixture_done(&f);
 }

@@ -48,7 +48,7 @@ bool kv_charge(struct kv_call *c, u64 steps)
     c->steps += steps;
     if (!c->applying || c->kv->options.step_budget == 0) return true;
     if (c->steps <= c->kv->options.step_budget) return true;
-    resp_errorf(&c->w, "TOOBIG this takes more than %llu steps, the limit of one request; split it",
+    resp_errorf(&c->w, "TOOBIG limit=command.steps this takes more than %llu steps, the limit of one request; split it",
                 (unsigned long long)c->kv->options.step_budget);
     return false;
 }

@@ -72,7 +72,7 @@ err kv_run_exec(struct kv_call *c, str body)
         if (kv_charge(c, 0)) kv_run(c);
         if (c->w.out->len - start > max) {
             buf_truncate(c->w.out, before);
-            resp_errorf(&c->w, "TOOBIG the replies of this transaction have more than %zu bytes; this "
+            resp_errorf(&c->w, "TOOBIG limit=command.reply-bytes the replies of this transaction have more than %zu bytes; this "
                                "command was done and its reply dropped", max);
         }
         entry_command_done(&cmd);

@@ -204,7 +204,7 @@ TEST(exec, of_too_many_steps_does_nothing)
     fixture_init(&f);
     f.kv->options.step_budget = 10;
     CHECK_STR(exec(&f, NULL, 0, lines, 2),
-              "-TOOBIG this takes more than 10 steps, the limit of one request; split it\r\n");
+              "-TOOBIG limit=command.steps this takes more than 10 steps, the limit of one request; split it\r\n");
     CHECK_STR(apply(&f, "EXISTS a"), ":0\r\n");
     fixture_done(&f);
 }

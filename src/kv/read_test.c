@@ -111,7 +111,7 @@ TEST(read, a_reply_has_a_limit)
     apply(&f, "SETRANGE big 3000000 x");
     f.kv->options.value_bytes_max = 10; /* replies: 2 MiB and 20 bytes */
     str reply = read_at(&f, "MGET a a", 0, &need_tick);
-    CHECK(str_equal(reply, STR("-TOOBIG these values have more than 2097172 bytes; ask for fewer at a "
+    CHECK(str_equal(reply, STR("-TOOBIG limit=command.reply-bytes these values have more than 2097172 bytes; ask for fewer at a "
                                "time\r\n")));
 
     buf_clear(&f.body);
@@ -121,7 +121,7 @@ TEST(read, a_reply_has_a_limit)
     fixture_add_command(&f, STR("GETDEL big"));
     fixture_add_command(&f, STR("INCR b"));
     reply = fixture_apply(&f, ENTRY_EXEC); /* what was done is done, and the others are told */
-    CHECK(str_equal(reply, STR("*3\r\n:2\r\n-TOOBIG the replies of this transaction have more than "
+    CHECK(str_equal(reply, STR("*3\r\n:2\r\n-TOOBIG limit=command.reply-bytes the replies of this transaction have more than "
                                "2097172 bytes; this command was done and its reply dropped\r\n:3\r\n")));
     fixture_done(&f);
 }

@@ -199,7 +199,7 @@ void cmd_keys(struct kv_call *c)
     do { /* a scan may return early where very many rows were deleted */
         walk(&k, kv->keys.cursor, rows, &kv->keys.cursor);
         if (kv->keys.items.len > kv_reply_bytes_max(kv) && !k.refused && !c->failed) {
-            resp_errorf(&c->w, "TOOBIG the names of these keys have more than %zu bytes; use SCAN",
+            resp_errorf(&c->w, "TOOBIG limit=command.reply-bytes the names of these keys have more than %zu bytes; use SCAN",
                         kv_reply_bytes_max(kv));
             k.refused = true;
         }

@@ -151,7 +151,7 @@ void cmd_mget(struct kv_call *c)
         reply_value(c, found && row.head.type == HEAD_TYPE_STRING, &row);
         if (c->w.out->len - before <= max) continue;
         buf_truncate(c->w.out, before);
-        resp_errorf(&c->w, "TOOBIG these values have more than %zu bytes; ask for fewer at a time", max);
+        resp_errorf(&c->w, "TOOBIG limit=command.reply-bytes these values have more than %zu bytes; ask for fewer at a time", max);
         return;
     }
 }

@@ -2,7 +2,7 @@
  * then the waiter's answer. A turn applies a bounded amount. */
 #include "part/part_internal.h"
 
-#define APPLY_ENTRIES_PER_TURN 4096
+#define APPLY_ENTRIES_PER_TURN 512 /* under a millisecond: another partition has something to do, too */
 #define APPLY_BYTES_PER_TURN   (4 * MIB)
 #define HINTS_AHEAD            16 /* so many waits for memory overlap */
 
@@ -18,9 +18,9 @@ static const char reply_not_kept[] = "-UNKNOWN the command was done, but its rep
 static const char session_too_late[] = "-SESSION EXPIRED this request was first issued longer ago "
                                        "than the session lives. Nothing was executed\r\n";
 static const char session_window[] =
-    "-SESSION too far ahead of the oldest unanswered seq. Nothing was executed\r\n";
+    "-SESSION limit=client.session-calls too far ahead of the oldest unanswered seq. Nothing was executed\r\n";
 static const char session_full[] =
-    "-OVERLOADED retry=1000 the session table is full. Nothing was executed\r\n";
+    "-OVERLOADED retry=1000 limit=partition.sessions the session table is full. Nothing was executed\r\n";
 
 static err run(struct part *p, const struct entry *e, u64 ver, struct buf *reply)
 {

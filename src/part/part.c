@@ -285,9 +285,14 @@ u64 part_marker(const struct part *p)
 {
     return p->checkpoint.marker.index;
 }
+const struct part_options *part_options(const struct part *p)
+{
+    return &p->options;
+}
 const struct part_stats *part_stats(struct part *p)
 {
     p->stats.sessions = session_count(p->sessions);
+    p->stats.client_sessions = session_clients(p->sessions);
     members_count(p);
     return &p->stats;
 }

@@ -81,6 +81,9 @@ struct part_host {
     struct raft_actions **scratch; /* one of them for all partitions of a thread, NULL to begin; its owner frees it */
     /* The incarnation of a node's directory, as it said itself; NULL: not known. May be NULL. */
     const u8 *(*incarnation)(void *context, node_id node);
+    /* May a snapshot to this node begin? It counts until the second is called. NULL: always. */
+    bool (*ship)(void *context, node_id to);
+    void (*shipped)(void *context, node_id to);
     /* Split and merge, see below; a host that does neither leaves them NULL. None of them may free a part or take its
      * turn inside the call: note it, and do it when the turn that called has returned. */
     struct part *(*replica)(void *context, u64 part); /* this node's replica of another partition; NULL: none */
@@ -254,6 +257,7 @@ MUST_USE err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t
 void part_cut_end(struct part *p);
 
 u64 part_id(const struct part *p);
+const struct part_options *part_options(const struct part *p);
 struct raft *part_raft(struct part *p);
 struct machine *part_machine(struct part *p);
 u64 part_bytes(struct part *p); /* about so much a copy of it takes */
@@ -270,6 +274,9 @@ bool part_is_full(const struct part *p);
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, reads_near, duplicates, ticks, checkpoints,
         snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions;
+    u64 client_sessions; /* of the sessions, those of clients */
+    /* times a limit was reached: of requests refused, and of batches or rounds that had to wait */
+    u64 queue_refused, tail_full, uncommitted_full, wal_short, reads_full;
     u64 frames_not_ours; /* for another replica, or of one that the members do not know so */
     u64 config_index, config_changes;
     u32 voters, outgoing, learners, learners_caught_up; /* outgoing: a change is under way */

@@ -71,6 +71,8 @@ struct queued { /* submit.c: requests not yet proposed or read */
 
 struct outgoing { /* shipping.c: one snapshot under way to one peer */
     replica_id to;
+    node_id node; /* where it goes, once it has begun */
+    bool waits;   /* for others to end */
     u64 snap_id, index, index_term;
     struct store_snapshot *snapshot;
     struct buf last_key;
@@ -136,6 +138,7 @@ struct part {
         u64 last_hlc;        /* latest stamp given or seen in the log */
         u64 tick_index;      /* index of the latest TICK proposed by this leader */
         u64 tick_us;
+        const char *held_by; /* the limit that what is queued waits for; NULL: none */
         u64 span_index, span_term; /* where this leader's SPAN is */
         nanos next_expiry_at;
         bool ended_leadership;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 const char read_too_long_text[] =
-    "-TOOBIG there are more keys than can be walked over in the time of one request; use SCAN\r\n";
+    "-TOOBIG limit=command.walk-time there are more keys than can be walked over in the time of one request; use SCAN\r\n";
 
 void read_admit(struct part *p, const struct queued *q)
 {
@@ -202,7 +202,9 @@ static void ask_round(struct part *p)
         struct queued *q = fifo_at(&p->read.ready, i);
         if (!q->read_round) q->read_round = p->read.next_round;
     }
-    if (log_step(p, &ev)) read_on_leadership_end(p);
+    err e = log_step(p, &ev);
+    if (e == ERR_FULL) p->stats.reads_full++;
+    if (e) read_on_leadership_end(p);
 }
 
 void read_on_confirmed(struct part *p, const struct raft_read_done *done)

@@ -305,6 +305,11 @@ bool session_close(struct session_table *t, const struct entry *e)
     return true;
 }
 
+u64 session_clients(const struct session_table *t)
+{
+    return t->clients;
+}
+
 u64 session_count(const struct session_table *t)
 {
     return t->count;

@@ -51,6 +51,7 @@ bool session_close(struct session_table *t, const struct entry *e);
 bool session_has_run(struct session_table *t, const struct session_id *id, u64 seq);
 
 u64 session_count(const struct session_table *t);
+u64 session_clients(const struct session_table *t); /* of those, opened by clients */
 
 /* Checkpoint: visit what changed since the last call of session_each_changed, in order of creation:
  * a row's value, or value.at == NULL for a session that is gone. Then start to restore with

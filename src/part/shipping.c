@@ -10,6 +10,7 @@
 
 #define RESEND_AFTER  (500 * NANOS_MS)
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
+#define WAIT_MORE     (300 * NANOS_MS) /* for a place among the snapshots of this node */
 #define WINDOW        ARRAY_LEN(((struct outgoing *)0)->window)
 
 static u32 places(const struct part *p)
@@ -52,6 +53,23 @@ static void tell(struct part *p, const char *what, replica_id peer, u64 index)
     p->host.log(p->host.context, LOG_INFO, line);
 }
 
+/* Chunks in memory and a view of the store: only so many at once of all groups of a node. */
+static bool may_begin(struct part *p, struct outgoing *o)
+{
+    const struct raft_member *m = raft_config_find(raft_config(p->raft), o->to);
+
+    o->node = m ? m->node : 0;
+    o->waits = p->host.ship && !p->host.ship(p->host.context, o->node);
+    return !o->waits;
+}
+
+static void let_go(struct part *p, struct outgoing *o)
+{
+    if (!o->snapshot) return;
+    store_snapshot_free(o->snapshot);
+    if (p->host.shipped) p->host.shipped(p->host.context, o->node);
+}
+
 static void outgoing_end(struct part *p, struct outgoing *o, bool report, bool failed)
 {
     struct raft_event ev = {
@@ -59,7 +77,7 @@ static void outgoing_end(struct part *p, struct outgoing *o, bool report, bool f
 
     tell(p, failed ? "snapshot not taken" : "snapshot taken", o->to, o->index);
     outgoing_reset_chunks(o);
-    if (o->snapshot) store_snapshot_free(o->snapshot);
+    let_go(p, o);
     *o = (struct outgoing){0};
     if (!report || !raft_is_leader(p->raft)) return;
     if (!failed) p->stats.snapshots_sent++;
@@ -145,6 +163,8 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
     if (!o->snapshot) {
         if (p->checkpoint.running || !p->checkpoint.marker.index || merge_holds_snapshots(p))
             return OK; /* rows and marker must agree */
+        if (!may_begin(p, o)) return OK;
+        o->last_progress = p->now;
         o->snapshot = store_snapshot_new(p->store);
         o->index = p->checkpoint.marker.index;
         o->index_term = p->checkpoint.marker.term;
@@ -457,7 +477,7 @@ nanos shipping_deadline(const struct part *p)
         const struct outgoing *o = &p->shipping.out[i];
         if (o->to)
             at = u64_min(at, o->snapshot ? u64_max(o->resend_at, p->now + NANOS_MS)
-                                         : p->now + 20 * NANOS_MS);
+                                         : p->now + (o->waits ? WAIT_MORE : 20 * NANOS_MS));
     }
     return at;
 }
@@ -468,7 +488,7 @@ void shipping_free(struct part *p)
         struct outgoing *o = &p->shipping.out[i];
         if (!o->to) continue;
         outgoing_reset_chunks(o);
-        if (o->snapshot) store_snapshot_free(o->snapshot);
+        let_go(p, o);
     }
     mem_free(p->shipping.out);
     if (p->shipping.in.install) store_install_abort(p->shipping.in.install);

@@ -60,7 +60,8 @@ void part_submit(struct part *p, struct part_request *req)
     if (p->submit.queue_bytes + request_bytes(req) > p->options.queue_bytes_max) {
         struct part_waiter from = req->from;
         rcbuf_unref(req->entry);
-        part_answer(p, &from, PART_OVERLOADED, 0, str_from("", 0));
+        p->stats.queue_refused++;
+        part_answer(p, &from, PART_OVERLOADED, 0, STR("partition.submit-queue"));
         return;
     }
     struct queued *q = fifo_push(&p->submit.queue);
@@ -78,6 +79,12 @@ static void queue_pop(struct part *p)
     fifo_pop(&p->submit.queue);
 }
 
+/* What has run out of time says which limit kept it waiting, if one did. */
+static str reason_of(const struct part *p, enum part_status status)
+{
+    return status == PART_EXPIRED && p->submit.held_by ? str_of(p->submit.held_by) : str_from("", 0);
+}
+
 static void refuse(struct part *p, struct queued *q, enum part_status status)
 {
     struct part_waiter from = q->req.from;
@@ -85,7 +92,7 @@ static void refuse(struct part *p, struct queued *q, enum part_status status)
 
     queue_pop(p);
     rcbuf_unref(entry);
-    part_answer(p, &from, status, 0, str_from("", 0));
+    part_answer(p, &from, status, 0, reason_of(p, status));
 }
 
 void submit_refuse_all(struct part *p, enum part_status status)
@@ -233,6 +240,24 @@ u64 submit_barrier(struct part *p, u64 hlc)
     return propose_tick(p, hlc, str_from("", 0));
 }
 
+/* The writes at the front have to wait for a limit of this partition or of the log. */
+static void held_by(struct part *p, const char *limit, u64 *count)
+{
+    p->submit.held_by = limit;
+    *count += 1;
+}
+
+static void note_full_core(struct part *p, size_t bytes)
+{
+    const struct raft_options *o = &p->options.raft;
+
+    p->checkpoint.wanted = raft_tail_bytes(p->raft) + bytes > o->tail_bytes_max;
+    if (p->checkpoint.wanted)
+        held_by(p, "raft.tail-bytes", &p->stats.tail_full);
+    else
+        held_by(p, "raft.uncommitted-bytes", &p->stats.uncommitted_full);
+}
+
 /* Writes at the front of the queue that can go together, with the reads between them admitted at
  * their place. Returns how many writes were proposed. */
 static err propose_some(struct part *p, bool *progress)
@@ -248,6 +273,7 @@ static err propose_some(struct part *p, bool *progress)
         if (q->req.kind != PART_WRITE) break;
         if (p->now >= q->req.deadline) break;
         bytes += q->req.entry->len + 128;
+        if (bytes > room && !count && !wal_stats(p->wal)->full) held_by(p, "wal.backlog-bytes", &p->stats.wal_short);
         if (bytes > room || (count && bytes > 8 * MIB)) break;
         entry_stamp(q->req.entry->data, q->req.entry->len, next_hlc(p, now_us),
                     prng_next(&p->submit.seeds));
@@ -256,9 +282,10 @@ static err propose_some(struct part *p, bool *progress)
     }
     if (!count) return OK;
     err e = propose(p, batch, who, count);
-    if (e == ERR_FULL) p->checkpoint.wanted = raft_tail_bytes(p->raft) + bytes > p->options.raft.tail_bytes_max;
+    if (e == ERR_FULL) note_full_core(p, bytes);
     if (e) return e == ERR_FULL || e == ERR_STALE ? OK : e;
     for (u32 i = 0; i < count; i++) queue_pop(p);
+    p->submit.held_by = NULL;
     *progress = true;
     return OK;
 }
@@ -337,6 +364,8 @@ err submit_turn(struct part *p, bool *more)
     bool accepts = leader && accepts_writes(p) && !cut_holds_writes(p);
 
     if (accepts && waits_for_span(p)) accepts = false;
+    if (!accepts || !p->submit.queue.count) p->submit.held_by = NULL;
+    if (p->apply.stalled) p->submit.held_by = "partition.dirty-bytes";
 
     while (p->submit.queue.count) {
         struct queued *q = fifo_first(&p->submit.queue);

@@ -339,6 +339,15 @@ u64 raft_tail_bytes(const struct raft *r)
     return r->tail.last_bytes - r->tail.base_bytes;
 }
 
+void raft_pressure(const struct raft *r, struct raft_pressure *out)
+{
+    *out = (struct raft_pressure){.uncommitted_bytes = replicate_uncommitted_bytes(r),
+                                  .reads_waiting = r->reads.count,
+                                  .reads_waiting_max = RAFT_READS_WAITING_MAX,
+                                  .windows_of_messages = r->leading.windows_of_messages,
+                                  .windows_of_bytes = r->leading.windows_of_bytes};
+}
+
 bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out)
 {
     u32 slot = membership_slot(&r->membership, peer);
@@ -350,6 +359,7 @@ bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_st
         .next = p->next,
         .state = (u32)p->state,
         .inflight = p->ring_count,
+        .inflight_bytes = p->inflight_bytes,
         .heard_at = replicate_heard_at(r, slot),
         .impaired = p->impaired,
         .caught_up = change_is_caught_up(r, slot, r->now),

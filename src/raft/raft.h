@@ -282,6 +282,10 @@ bool raft_config_before(const struct raft *r, struct raft_config *out); /* the n
 bool raft_is_removed(const struct raft *r);
 const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
+struct raft_pressure { /* on its limits, now; windows: how often a follower's was full, by messages and by bytes */
+    u64 uncommitted_bytes, reads_waiting, reads_waiting_max, windows_of_messages, windows_of_bytes;
+};
+void raft_pressure(const struct raft *r, struct raft_pressure *out);
 
 /* May this leader answer a linearizable read from its applied state at `now`, a fresh reading of
  * the clock? Needs to have applied all that earlier leaders may have committed, no transfer begun,
@@ -292,6 +296,7 @@ struct raft_peer_status {
     u64 match, next;
     u32 state; /* 0 probe, 1 replicate, 2 snapshot */
     u32 inflight;
+    u64 inflight_bytes;
     nanos heard_at; /* itself, or its node in its place; 0: never */
     bool impaired;
     bool caught_up;      /* a learner: promoting it would not hold commits up (§4.2.1) */

@@ -79,6 +79,7 @@ struct leading { /* replicate.c */
     nanos since;                             /* when this leadership began */
     u64 term_start;                          /* index of its first entry, the no-op */
     nanos heartbeat_due; /* NANOS_NEVER: the group is quiet */
+    u64 windows_of_messages, windows_of_bytes; /* times a follower could be sent no more for now: counted, never asked */
 };
 
 #define RAFT_READS_WAITING_MAX 1024u

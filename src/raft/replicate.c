@@ -173,6 +173,16 @@ void replicate_heartbeats(struct raft *r)
         if (slot != r->membership.self) replicate_heartbeat(r, slot);
 }
 
+/* Something more could be sent, and the window does not let it. */
+static void note_full_window(struct raft *r, const struct progress *p)
+{
+    if (p->state != PROGRESS_REPLICATE || p->next > r->tail.last.index) return;
+    if (p->ring_count == p->ring_max)
+        r->leading.windows_of_messages++;
+    else
+        r->leading.windows_of_bytes++;
+}
+
 /* Send one APPEND to the peer if it may have one. */
 static bool send_append(struct raft *r, u32 slot)
 {
@@ -186,7 +196,10 @@ static bool send_append(struct raft *r, u32 slot)
         if (!p->full) snapshot_begin(r, slot);
         return false;
     }
-    if (window == 0) return false;
+    if (window == 0) {
+        note_full_window(r, p);
+        return false;
+    }
     if (p->next > t->last.index) {
         if (p->state != PROGRESS_PROBE || p->full) return false;
         append_to(r, slot, p->next - 1);
@@ -196,8 +209,10 @@ static bool send_append(struct raft *r, u32 slot)
     u32 count = tail_run(t, p->next, u64_min(window, r->options.append_bytes_max));
     u64 last = p->next + count - 1;
     u64 bytes = tail_bytes_between(t, p->next - 1, last);
-    if (bytes > window && p->ring_count > 0)
-        return false; /* larger than what is left of the window */
+    if (bytes > window && p->ring_count > 0) { /* larger than what is left of the window */
+        note_full_window(r, p);
+        return false;
+    }
 
     struct raft_message *m = append_to(r, slot,
                                        p->next - (MUTANT(prev_names_entry_before) ? 2 : 1));

@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
-#define STEP_BUDGET 500000
 #define WALK_ROWS_PER_TURN 10000 /* about 2 ms */
 
 size_t node_frame_bytes_max(const struct node_config *c)
@@ -79,7 +77,7 @@ static struct machine *redis_machine(void *context, struct store *store, const s
                             .keyspace_first = place->keyspace_first,
                             .keyspace_count = place->keyspace_count,
                             .value_bytes_max = n->config.value_bytes_max,
-                            .step_budget = STEP_BUDGET,
+                            .step_budget = NODE_STEP_BUDGET,
                             .walk_rows_max = WALK_ROWS_PER_TURN};
     return kv_machine_new(kv_new(store, &ko));
 }
@@ -249,6 +247,8 @@ static err open_state(struct node *n, char *problem, size_t size)
                              .peer_end = node_on_peer_end,
                              .incarnation = node_on_incarnation,
                              .replica = node_on_replica,
+                             .ship = node_on_ship,
+                             .shipped = node_on_shipped,
                              .born = node_on_born,
                              .gone = node_on_gone,
                              .wake = node_on_wake,

@@ -185,10 +185,25 @@ static size_t request_bytes(const struct gateway_request *r)
     return sizeof *r + (r->entry ? r->entry->len : 0);
 }
 
-bool gateway_is_full(const struct gateway *g)
+enum limit_id gateway_full(const struct gateway *g)
 {
-    return g->stats.inflight_bytes >= g->bytes_max || g->next - g->base >= WRITES_MAX / 2 ||
-           g->others_cap - g->free_count > OTHERS_MAX / 2;
+    if (g->stats.inflight_bytes >= g->bytes_max) return LIMIT_GATEWAY_BYTES;
+    if (g->next - g->base >= WRITES_MAX / 2) return LIMIT_GATEWAY_WRITES;
+    return g->others_cap - g->free_count > OTHERS_MAX / 2 ? LIMIT_GATEWAY_OTHERS : LIMIT_NONE;
+}
+
+static void see(struct limit_now *l, u64 value, u64 use)
+{
+    l->value = value;
+    l->use = u64_max(l->use, use);
+    l->has_use = true;
+}
+
+void gateway_limits(const struct gateway *g, struct limits_now *out)
+{
+    see(&out->at[LIMIT_GATEWAY_BYTES], g->bytes_max, g->stats.inflight_bytes);
+    see(&out->at[LIMIT_GATEWAY_WRITES], WRITES_MAX, g->next - g->base);
+    see(&out->at[LIMIT_GATEWAY_OTHERS], OTHERS_MAX, g->others_cap - g->free_count);
 }
 
 bool gateway_is_idle(const struct gateway *g)
@@ -280,10 +295,17 @@ static const char noquorum[] =
     "-NOQUORUM no leader with a quorum was reached in time; nothing was done, try again\r\n";
 static const char unknown[] = "-UNKNOWN the command was sent to a leader and its outcome was not "
                               "learned in time; it may have been done\r\n";
-static const char overloaded[] =
-    "-OVERLOADED retry=50 a queue is at its limit; nothing was done\r\n";
 static const char disk_full[] =
     "-DISKFULL the disks are full and the keyspace is read-only until there is space; nothing was done\r\n";
+
+static void fail_at_limit(struct gateway *g, struct gateway_request *r, enum limit_id limit)
+{
+    char text[160];
+
+    snprintf(text, sizeof text, "-OVERLOADED retry=50 limit=%s it is reached; nothing was done\r\n", limit_rows[limit].name);
+    g->stats.overloaded++;
+    fail(g, r, text);
+}
 
 /* Time is up. A read has no effect to be unsure of; a write is UNKNOWN once it may be in any log.
  */
@@ -300,6 +322,8 @@ static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
     if (maybe && !MUTANT(unknown_reported_as_failed)) {
         g->stats.unknown++;
         fail(g, r, unknown);
+    } else if (r->limit) {
+        fail_at_limit(g, r, r->limit);
     } else {
         g->stats.noquorum++;
         fail(g, r, noquorum);
@@ -323,6 +347,7 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     r->state = REQUEST_WAITING;
     r->sent = r->in_log_maybe = r->to_leader = r->counted = false;
     r->at = 0;
+    r->limit = LIMIT_NONE;
     r->have = 0;
     r->serial = ++g->serial;
     r->after = r->order ? r->order->last_write : 0;
@@ -686,6 +711,8 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
         reply.cost = &cost;
     }
     bool certain = !is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
+    bool limited = status == PART_OVERLOADED || status == PART_EXPIRED; /* bytes may name a limit */
+    r->limit = limited ? limit_find(bytes) : LIMIT_NONE;
     if (status == PART_DONE && !note_seen(r, a->hlc)) {
         fail(g, r, never_seen);
     } else if (status == PART_DONE && wait_is_over(g, r, bytes)) {
@@ -829,9 +856,7 @@ void gateway_fail_all(struct gateway *g)
 
 static void refuse_unnumbered(struct gateway *g, struct gateway_request *r)
 {
-    struct gateway_reply reply = {.bytes = str_of(overloaded), .failed = true};
-    g->stats.overloaded++;
-    complete(g, r, &reply);
+    fail_at_limit(g, r, is_write(r) ? LIMIT_GATEWAY_WRITES : LIMIT_GATEWAY_OTHERS);
 }
 
 /* Its time was up before it could be sent at all. */

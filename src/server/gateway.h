@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/types.h"
 #include "consistency/cost.h"
+#include "server/limits.h"
 
 struct gateway;
 
@@ -66,6 +67,7 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     node_id at;     /* the replica that was asked; 0: whoever leads */
     nanos sent_at;  /* to it */
     u64 floor;      /* the hlc its state must have reached */
+    enum limit_id limit; /* that its latest refusal named */
     struct list link;
 };
 
@@ -80,11 +82,13 @@ void gateway_hasten(struct gateway *g, struct gateway_request *req, nanos deadli
  * sent goes on; its outcome is nobody's. */
 void gateway_cancel(struct gateway *g, struct gateway_request *req);
 
-/* True while the gateway's own limits (requests and bytes in flight) are reached: a door stops
- * reading its connections until it is false. */
-bool gateway_is_full(const struct gateway *g);
+/* Which of the gateway's own limits (requests and bytes in flight) keeps a door from reading its
+ * connections now; LIMIT_NONE: none. */
+enum limit_id gateway_full(const struct gateway *g);
+void gateway_limits(const struct gateway *g, struct limits_now *out); /* of all gateways asked so, the greatest */
 
 struct gateway_stats {
     u64 requests, forwarded, retried, near, stale, noquorum, unknown, overloaded, inflight, inflight_bytes;
+    u64 writes_refused, others_refused;
 };
 const struct gateway_stats *gateway_stats(const struct gateway *g);

@@ -1,5 +1,6 @@
 /* Prometheus text of everything the node counts: one table per owner, base units in the names. */
 #include "server/keyspace_metrics.h"
+#include "server/limits.h"
 #include "server/node_internal.h"
 
 #include <inttypes.h>
@@ -223,6 +224,7 @@ void node_metrics(struct node *n, struct buf *out)
 {
     struct node_view v;
     struct totals t;
+    struct limits_now limits;
 
     node_view(n, &v);
     totals_of(n, &t);
@@ -237,4 +239,6 @@ void node_metrics(struct node *n, struct buf *out)
     door_metrics(n, out);
     GAUGE("replication_lag_ms", "The age of the oldest entry that a member of a group led here lacks.", node_replication_lag_ms(n));
     keyspace_metrics(redis_door_latencies(node_redis_door(n)), node_map(n), node_now(n), out);
+    node_limits(n, &limits);
+    limits_put_metrics(&limits, out);
 }

@@ -90,6 +90,18 @@ struct part *node_on_replica(void *context, u64 part)
     return h && !h->retiring ? h->part : NULL;
 }
 
+bool node_on_ship(void *context, node_id to)
+{
+    struct node *n = context;
+    return shipments_begin(parts_shipments(n->parts), to);
+}
+
+void node_on_shipped(void *context, node_id to)
+{
+    struct node *n = context;
+    shipments_end(parts_shipments(n->parts), to);
+}
+
 void node_on_born(void *context, struct part *parent, u64 child)
 {
     struct node *n = context;
@@ -345,6 +357,7 @@ static void watch_log(struct node *n)
 {
     if (n->now < n->next_log_look || wal_bytes_live(n->wal) <= 16 * n->config.wal_segment_bytes) return;
     n->next_log_look = n->now + 100 * NANOS_MS;
+    n->log_looks++;
     parts_touch_all(n->parts);
 }
 

@@ -14,6 +14,9 @@
 #include "server/redis/door.h"
 #include "server/support.h"
 
+/* About 50 ms of a write command's work; the same on every replica, as it decides replies. */
+#define NODE_STEP_BUDGET 500000
+
 struct identity {
     u8 cluster_id[16], incarnation[16];
     node_id node; /* 0: asks to join */
@@ -49,6 +52,8 @@ struct buf *node_on_peer_begin(void *context, node_id to, const struct frame *f)
 void node_on_peer_end(void *context);
 const u8 *node_on_incarnation(void *context, node_id node);
 struct part *node_on_replica(void *context, u64 part);
+bool node_on_ship(void *context, node_id to);
+void node_on_shipped(void *context, node_id to);
 void node_on_born(void *context, struct part *parent, u64 child);
 void node_on_gone(void *context, u64 part);
 void node_on_wake(void *context, u64 part);

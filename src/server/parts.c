@@ -17,6 +17,7 @@ struct parts {
     struct raft_actions *scratch;
     bool any_erased;
     struct store_budget budget;
+    struct shipments shipments;
     struct hosted **items; /* by id */
     u32 count, cap;
     struct hosted **heap; /* by wake_at, earliest first; all of them */
@@ -24,6 +25,7 @@ struct parts {
     u64 durable_seen;
     u64 changes; /* of which partitions there are */
     u64 turns;
+    u64 presses;      /* times it was looked for room */
     nanos pressed_at; /* when a checkpoint was last asked for to make room */
 };
 
@@ -431,6 +433,7 @@ static void make_room(struct parts *ps, nanos now)
     struct hosted *most = NULL;
     size_t bytes = 0;
 
+    ps->presses++;
     for (u32 i = 0; i < ps->count; i++) {
         struct hosted *h = ps->items[i];
         if (h->store) store_tidy(h->store, 64);
@@ -507,4 +510,16 @@ size_t parts_memory(const struct parts *ps)
             bytes += store_memory_bytes(ps->items[i]->store) +
                      raft_tail_bytes(part_raft(ps->items[i]->part));
     return bytes;
+}
+
+void parts_budget(const struct parts *ps, u64 *bytes_max, u64 *bytes, u64 *exceeded)
+{
+    *bytes_max = ps->budget.bytes_max;
+    *bytes = ps->budget.bytes;
+    *exceeded = ps->presses;
+}
+
+struct shipments *parts_shipments(struct parts *ps)
+{
+    return &ps->shipments;
 }

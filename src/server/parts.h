@@ -5,6 +5,7 @@
 
 #include "part/part.h"
 #include "server/node.h"
+#include "server/shipments.h"
 
 #define PART_CORE    1 /* the cluster's own metadata */
 #define PART_DEFAULT 2 /* the keyspace a new cluster begins with */
@@ -92,4 +93,8 @@ void parts_note_worked(struct parts *ps, struct hosted *h); /* as if it had take
 MUST_USE err parts_turn(struct parts *ps, nanos now, bool *more);
 nanos parts_deadline(const struct parts *ps);
 MUST_USE err parts_on_job(struct parts *ps, struct env_job *job);
+/* Snapshots on their way from here. */
+struct shipments *parts_shipments(struct parts *ps);
 size_t parts_memory(const struct parts *ps);
+/* The front tables' budget: how much of it is used, and how often it was exceeded. */
+void parts_budget(const struct parts *ps, u64 *bytes_max, u64 *bytes, u64 *exceeded);

@@ -654,6 +654,7 @@ struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool
     if (f->dst_boot && f->dst_boot != l->peer->boot && !MUTANT(answer_sent_to_a_new_life)) return NULL;
     if (l->stream.out.len > (may_drop ? QUEUE_DROPPABLE_MAX : QUEUE_MAX) && !MUTANT(peer_queue_without_limit)) {
         p->stats.dropped_full++;
+        p->stats.dropped_repairable += may_drop;
         return NULL;
     }
     struct frame full = *f;
@@ -769,4 +770,12 @@ u32 peers_view(const struct peers *p, struct peer_view *out, u32 max)
 const struct peers_stats *peers_stats(const struct peers *p)
 {
     return &p->stats;
+}
+
+void peers_queues(const struct peers *p, struct peers_queues *out)
+{
+    *out = (struct peers_queues){.bytes_max = QUEUE_MAX, .repairable_bytes_max = QUEUE_DROPPABLE_MAX};
+    for (u32 i = 0; i < p->count; i++)
+        for (u32 ch = 0; ch < CHANNELS; ch++)
+            out->fullest = u64_max(out->fullest, p->peer[i]->links[ch].stream.out.len);
 }

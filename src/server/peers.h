@@ -65,7 +65,12 @@ struct peer_view {
 u32 peers_view(const struct peers *p, struct peer_view *out, u32 max);
 
 struct peers_stats {
-    u64 frames_in, frames_out, bytes_in, bytes_out, bytes_bulk, dropped_full, dropped_stale, bad_frames,
+    u64 frames_in, frames_out, bytes_in, bytes_out, bytes_bulk, dropped_full, dropped_repairable, dropped_stale, bad_frames,
         connects, refused;
 };
 const struct peers_stats *peers_stats(const struct peers *p);
+/* Bytes that wait to be sent to one node, at most, and on the fullest way now. */
+struct peers_queues {
+    u64 bytes_max, repairable_bytes_max, fullest;
+};
+void peers_queues(const struct peers *p, struct peers_queues *out);

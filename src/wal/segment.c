@@ -170,6 +170,7 @@ static void become_full(struct wal *w, nanos now)
     if (!w->stats.full)
         env_log(w->env, LOG_ERROR, "wal: no space for the next segment, writes are refused dir=%s",
                 w->config.dir);
+    w->stats.times_full += !w->stats.full;
     w->stats.full = true;
     w->segments.retry_at = now + WAL_RETRY_FULL;
 }

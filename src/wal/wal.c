@@ -255,3 +255,10 @@ const struct wal_stats *wal_stats(const struct wal *w)
 {
     return &w->stats;
 }
+
+void wal_pressure(const struct wal *w, struct wal_pressure *out)
+{
+    *out = (struct wal_pressure){.backlog_bytes = w->units.backlog,
+                                 .backlog_bytes_max = w->config.backlog_bytes_max,
+                                 .reserve_bytes = w->reserve};
+}

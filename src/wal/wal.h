@@ -65,6 +65,7 @@ struct wal_stats {
     nanos last_write_ns, max_write_ns; /* submit to durable */
     nanos last_write_at;               /* when it was durable; 0: none yet */
     bool full; /* out of space: wal_room is 0, wal_space is what is left */
+    u64 times_full;
 };
 
 /* Does a file of this size hold a frame with such a payload? */
@@ -123,6 +124,11 @@ void wal_forget_others(struct wal *w, bool (*is_known)(void *context, u64 part),
 u64 wal_bytes_live(const struct wal *w);
 
 const struct wal_stats *wal_stats(const struct wal *w);
+struct wal_pressure { /* on its limits, now */
+    u64 backlog_bytes, backlog_bytes_max; /* staged and not on disk */
+    u64 reserve_bytes;                    /* of the last file, for hard state when space is out */
+};
+void wal_pressure(const struct wal *w, struct wal_pressure *out);
 
 /* Free the log. In flight operations must have ended, or the world has (crash in the simulator). */
 void wal_free(struct wal *w);

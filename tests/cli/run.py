@@ -17,7 +17,7 @@ from lib.cluster import ADMIN_PORT, DIE_WITH_PARENT, PEER_PORT, REDIS_PORT, bina
 from lib.report import Skip, expect, run, wait_until
 from lib.resp import Client
 
-COMMANDS = ["start", "demo", "status", "top", "price", "why-unavailable", "explain", "ks", "node", "group", "rebalance", "backup", "restore", "settings", "sim", "check",
+COMMANDS = ["start", "demo", "status", "top", "price", "why-unavailable", "explain", "ks", "node", "group", "rebalance", "backup", "restore", "settings", "limits", "sim", "check",
             "bench", "wal", "version", "help"]
 
 

@@ -109,7 +109,7 @@ def keyspaces_are_made_shown_changed_and_dropped(directory):
 
 
 def every_noun_has_help_and_refuses_what_it_does_not_know(directory):
-    for noun in ("ks", "node", "group", "rebalance", "settings", "status", "top", "backup", "restore", "version", "price",
+    for noun in ("ks", "node", "group", "rebalance", "settings", "limits", "status", "top", "backup", "restore", "version", "price",
                  "why-unavailable", "explain"):
         code, out, _ = quorate(noun, "--help")
         expect(code == 0 and "Usage: quorate " + noun in out and "Examples:" in out, f"{noun} --help: {out}")
@@ -156,6 +156,27 @@ def status_and_top_show_what_is_wrong(directory):
         expect(len(report["nodes"]["nodes"]) == 3 and len(report["groups"]["groups"]) == 6, f"status --json: {report}")
         cluster.node(3).kill9()
         wait_until(lambda: "node 3 is silent" in done("status", node=one), 15, "status misses the dead node")
+
+
+def every_limit_has_a_name_and_a_place(directory):
+    with start(os.path.join(directory, "limits")) as cluster:
+        one = cluster.node(1)
+        limits = {row["name"]: row for row in asked("limits", node=one)["limits"]}
+        expect(len(limits) > 40, f"limits: {sorted(limits)}")
+        for row in limits.values():
+            expect(row["value"] > 0 and row["unit"] and row["owner"] and row["change"] and row["what"], f"limits: {row}")
+            expect(row.get("use", 0) <= row["value"], f"exceeded at rest: {row}")
+        expect(limits["cluster.nodes"]["use"] == 3 and limits["client.value-bytes"]["value"] == 16 << 20, f"limits: {limits}")
+        with one.client() as c:
+            reply = c.call("SET", "huge", b"x" * ((16 << 20) + 1))
+            expect(isinstance(reply, RespError) and "limit=client.value-bytes" in str(reply), f"{reply!r:.80}")
+        limits = {row["name"]: row for row in asked("limits", node=one)["limits"]}
+        expect(limits["client.value-bytes"]["reached"] == 1, f"not counted: {limits['client.value-bytes']}")
+        expect(one.metric('limit_reached_total{limit="client.value-bytes"}') == 1, "the metric does not count it")
+        shown = done("limits", "gateway", node=one)
+        expect("gateway.writes" in shown and "client." not in shown and "32.8k requests" in shown, shown)
+        code, _, said = quorate("limits", "nonsense", node=one)
+        expect(code == 1 and "no name begins with nonsense" in said, said)
 
 
 def leadership_moves_on_request(directory):
@@ -705,6 +726,7 @@ CASES = [
     ("each noun has --help, and names what it does not know", every_noun_has_help_and_refuses_what_it_does_not_know),
     ("keyspaces are made, shown, changed and dropped", keyspaces_are_made_shown_changed_and_dropped),
     ("settings and pauses are taken, and refused with what would do", settings_and_pauses_are_taken),
+    ("every limit has a name and a place", every_limit_has_a_name_and_a_place),
     ("status and top show what is wrong", status_and_top_show_what_is_wrong),
     ("leadership moves on request", leadership_moves_on_request),
     ("a range of keys splits, moves and merges", a_range_of_keys_splits_moves_and_merges),

@@ -17,4 +17,5 @@ u16 admin_door_port(const struct admin_door *d);
 struct admin_door_stats {
     u64 connected, accepted, rejected, requests, bad_requests, timed_out;
 };
+u32 admin_connections_max(void);
 const struct admin_door_stats *admin_door_stats(const struct admin_door *d);

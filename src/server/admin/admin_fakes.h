@@ -61,6 +61,13 @@ void node_local(const struct node *n, struct node_local *out)
     (void)n;
     *out = (struct node_local){.self = 1, .clients = 2, .commands = 30, .group_count = 2};
 }
+void node_limits(struct node *n, struct limits_now *out)
+{
+    (void)n;
+    *out = (struct limits_now){0};
+    out->at[LIMIT_GATEWAY_WRITES] = (struct limit_now){.value = 32768, .use = 12, .reached = 3, .has_use = true};
+    out->at[LIMIT_CLIENT_VALUE] = (struct limit_now){.value = 1000};
+}
 bool node_group(const struct node *n, u32 i, struct node_group *out)
 {
     (void)n;

@@ -127,6 +127,7 @@ void admin_get_summary(struct admin_request *r);
 
 void admin_get_local(struct admin_request *r); /* local_json.c */
 void admin_get_price(struct admin_request *r); /* price_json.c */
+void admin_get_limits(struct admin_request *r); /* limits_json.c */
 
 /* backup_json.c */
 void admin_get_backup(struct admin_request *r);

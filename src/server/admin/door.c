@@ -57,6 +57,11 @@ u16 admin_door_port(const struct admin_door *d)
 {
     return d->listener.port;
 }
+u32 admin_connections_max(void)
+{
+    return ADMIN_CONNECTIONS_MAX;
+}
+
 const struct admin_door_stats *admin_door_stats(const struct admin_door *d)
 {
     return &d->stats;

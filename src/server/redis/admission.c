@@ -44,7 +44,9 @@ void redis_admission_ask(struct client *c, size_t bytes)
     if (c->input_want < bytes) c->input_want = bytes;
     if (list_is_empty(&c->large)) list_push(&a->large, &c->large);
     pump(a);
-    if (c->input_want > c->stream.in.limit) c->door->stats.input_waits++;
+    if (c->input_want <= c->stream.in.limit) return;
+    c->door->stats.input_waits++;
+    redis_door_count_limit(c->door, LIMIT_MEMORY_LARGE_REQUESTS);
 }
 
 void redis_admission_release(struct client *c)

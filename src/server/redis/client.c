@@ -9,9 +9,10 @@
 enum stop {
     GO,
     STOP_EMPTY,    /* no input, closing, or a barrier: whoever ends that wakes */
-    STOP_PIPELINE, /* too much under way: a reply wakes */
+    STOP_PIPELINE, /* too many under way: a reply wakes */
+    STOP_BYTES,    /* too much under way: likewise */
     STOP_OUTPUT,   /* the client does not read: a flush or ENV_DRAINED wakes */
-    STOP_GATEWAY,  /* the whole node is full: the door's turn wakes */
+    STOP_GATEWAY,  /* no room in the node, or in its keyspace's share: the door's turn wakes */
 };
 
 struct client *redis_client_new(struct redis_door *d, bool rejected)
@@ -20,6 +21,7 @@ struct client *redis_client_new(struct redis_door *d, bool rejected)
 
     c->door = d;
     c->keyspace = routes_hold(d->routes, CORE_KEYSPACE_DEFAULT);
+    redis_share_join(c, CORE_KEYSPACE_DEFAULT);
     c->stream.owner = c;
     c->stream.kind = NODE_REDIS;
     buf_init(&c->stream.in, INPUT_SMALL_BYTES);
@@ -61,7 +63,7 @@ void redis_client_free(struct client *c)
     routes_release(c->keyspace);
     if (c->parser) redis_door_parser_give(c->door, c->parser, false);
     list_remove(&c->all);
-    list_remove(&c->ready);
+    redis_share_leave(c);
     list_remove(&c->dirty);
     buf_done(&c->stream.in);
     buf_done(&c->stream.out);
@@ -74,7 +76,7 @@ void redis_client_free(struct client *c)
 void redis_client_wake(struct client *c)
 {
     if (c->stream.in.len == 0 || !list_is_empty(&c->ready)) return;
-    list_push(&c->door->ready, &c->ready);
+    redis_share_ready(c);
 }
 
 void redis_client_late(struct client *c, nanos at)
@@ -139,6 +141,8 @@ void redis_client_enter(struct client *c, u32 keyspace)
 
     routes_release(c->keyspace);
     c->keyspace = k;
+    redis_share_leave(c);
+    redis_share_join(c, keyspace);
 }
 
 void redis_client_reset(struct client *c)
@@ -164,9 +168,9 @@ static enum stop stop_reason(const struct client *c)
     if (c->door->stopping) return STOP_EMPTY;
     if (c->stream.out.len > OUTPUT_PAUSE_BYTES && !c->gone) return STOP_OUTPUT;
     if (c->queued >= PIPELINE_DEPTH_MAX) return STOP_PIPELINE;
-    if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
-    if (c->queued && unsent + c->reply_room > PIPELINE_BYTES_MAX) return STOP_PIPELINE;
-    if (redis_door_is_full(c->door, c)) return STOP_GATEWAY;
+    if (c->queued && c->queued_bytes > PIPELINE_BYTES_MAX) return STOP_BYTES;
+    if (c->queued && unsent + c->reply_room > PIPELINE_BYTES_MAX) return STOP_BYTES;
+    if (!c->refused_bytes && redis_door_full(c->door, c)) return STOP_GATEWAY;
     return GO;
 }
 
@@ -177,12 +181,23 @@ static bool stopped(struct client *c)
     switch (stop_reason(c)) {
     case GO: return false;
     case STOP_EMPTY: break;
-    case STOP_PIPELINE: d->stats.pipeline_pauses++; break;
-    case STOP_OUTPUT: d->stats.output_pauses++; break;
+    case STOP_PIPELINE:
+        d->stats.pipeline_pauses++;
+        redis_door_count_limit(d, LIMIT_CLIENT_PIPELINE_REQUESTS);
+        break;
+    case STOP_BYTES:
+        d->stats.pipeline_pauses++;
+        redis_door_count_limit(d, LIMIT_CLIENT_PIPELINE_BYTES);
+        break;
+    case STOP_OUTPUT:
+        d->stats.output_pauses++;
+        redis_door_count_limit(d, LIMIT_CLIENT_UNREAD);
+        break;
     case STOP_GATEWAY:
         d->stats.gateway_pauses++;
+        redis_door_count_limit(d, redis_door_full(d, c));
         list_remove(&c->ready);
-        list_push(&d->starved, &c->ready);
+        list_push(&c->share->starved, &c->ready);
         c->starved_at = node_now(d->node);
         break;
     }
@@ -193,6 +208,7 @@ static void consume(struct client *c, size_t bytes)
 {
     buf_consume(&c->stream.in, bytes);
     c->late_bytes -= size_min(c->late_bytes, bytes);
+    c->refused_bytes -= size_min(c->refused_bytes, bytes);
     c->door->stats.bytes_in += bytes;
     redis_client_touch(c); /* reading may have to be resumed */
     if (!list_is_empty(&c->large)) redis_admission_release(c);
@@ -303,6 +319,7 @@ void redis_client_flush(struct client *c)
     }
     if (c->stream.out.len > OUTPUT_DROP_BYTES + d->config->value_bytes_max) {
         d->stats.output_dropped++;
+        redis_door_count_limit(d, LIMIT_CLIENT_UNREAD_DROP);
         redis_client_drop(c, "does not read its replies");
         return;
     }

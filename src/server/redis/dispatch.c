@@ -245,6 +245,10 @@ void redis_submit_data(struct client *c, const struct kv_command *cmd, const str
     bool is_write = cmd->flags & KV_WRITE;
 
     if (c->gone && !is_write) return; /* nobody would see the answer */
+    if (UNLIKELY(c->refused_bytes)) {
+        redis_share_refuse(c, request_bytes);
+        return;
+    }
     struct hosted *h = c->asked_map ? NULL : routes_only(c->door->routes, c->keyspace);
     if (UNLIKELY(!h)) {
         struct place p = redis_place(c, cmd, argv, argc);

@@ -2,6 +2,7 @@
 #include "server/redis/redis_internal.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #include <stdio.h>
 
@@ -62,8 +63,8 @@ err redis_door_new(struct node *n, char *problem, size_t problem_size, struct re
     d->clients_max = d->config->clients_max;
     d->stop_at = d->sleep_until = NANOS_NEVER;
     list_init(&d->clients);
-    list_init(&d->ready);
-    list_init(&d->starved);
+    list_init(&d->shares);
+    list_init(&d->busy);
     list_init(&d->dirty);
     list_init(&d->free_slots);
     buf_init(&d->scratch, 0);
@@ -135,12 +136,19 @@ void redis_door_parser_give(struct redis_door *d, struct resp_parser *p, bool be
     mem_free(p);
 }
 
+void redis_door_count_limit(struct redis_door *d, enum limit_id id)
+{
+    if (!MUTANT(limit_not_counted)) d->reached[id]++;
+}
+
 void redis_door_count_error(struct redis_door *d, str reply)
 {
     struct error_count *e = d->error_names;
     size_t len = 0;
+    enum limit_id limit = limit_of_error(reply);
 
     d->errors++;
+    if (UNLIKELY(limit != LIMIT_NONE)) redis_door_count_limit(d, limit);
     while (1 + len < reply.len && len + 1 < sizeof e->name && reply.at[1 + len] > ' ') len++;
     for (u32 i = 0; i < d->error_name_count; i++, e++) {
         if (strlen(e->name) == len && memcmp(e->name, reply.at + 1, len) == 0) {
@@ -155,14 +163,59 @@ void redis_door_count_error(struct redis_door *d, str reply)
 }
 
 /* The limits of one gateway hold for all of them together, since they share the node's memory. */
-bool redis_door_is_full(const struct redis_door *d, const struct client *c)
+enum limit_id redis_door_full(const struct redis_door *d, const struct client *c)
 {
     const struct hosted *h = routes_only(d->routes, c->keyspace);
 
-    if (d->asked_bytes >= d->asked_bytes_max || d->asked_writes >= ASKED_WRITES_MAX ||
-        d->asked_others > ASKED_OTHERS_MAX)
-        return true;
-    return h && gateway_is_full(h->gateway);
+    if (d->asked_bytes >= d->asked_bytes_max) return LIMIT_NODE_BYTES;
+    if (d->asked_writes >= ASKED_WRITES_MAX) return LIMIT_NODE_WRITES;
+    if (d->asked_others >= ASKED_OTHERS_MAX) return LIMIT_NODE_OTHERS;
+    if (redis_share_is_full(d, c->share)) return LIMIT_KEYSPACE_SHARE;
+    return h ? gateway_full(h->gateway) : LIMIT_NONE;
+}
+
+static void see(struct limit_now *l, u64 value, u64 use)
+{
+    l->value = value;
+    l->use = use;
+    l->has_use = true;
+}
+
+/* What single connections use, the greatest of each. */
+static void see_clients(const struct redis_door *d, struct limits_now *out)
+{
+    struct limit_now *requests = &out->at[LIMIT_CLIENT_PIPELINE_REQUESTS], *bytes = &out->at[LIMIT_CLIENT_PIPELINE_BYTES],
+                     *unread = &out->at[LIMIT_CLIENT_UNREAD];
+
+    see(requests, PIPELINE_DEPTH_MAX, 0);
+    see(bytes, PIPELINE_BYTES_MAX, 0);
+    see(unread, OUTPUT_PAUSE_BYTES, 0);
+    LIST_EACH(at, &d->clients)
+    {
+        const struct client *c = CONTAINER_OF(at, struct client, all);
+        requests->use = u64_max(requests->use, c->queued);
+        bytes->use = u64_max(bytes->use, size_max(c->queued_bytes, c->held_bytes + c->reply_room));
+        unread->use = u64_max(unread->use, c->stream.out.len);
+    }
+    see(&out->at[LIMIT_CLIENT_UNREAD_DROP], OUTPUT_DROP_BYTES + d->config->value_bytes_max, unread->use);
+}
+
+void redis_door_limits(const struct redis_door *d, struct limits_now *out)
+{
+    size_t request = d->config->value_bytes_max + REQUEST_ROOM_BYTES;
+
+    see(&out->at[LIMIT_CLIENT_CONNECTIONS], d->clients_max, d->client_count);
+    see_clients(d, out);
+    out->at[LIMIT_CLIENT_VALUE].value = d->config->value_bytes_max;
+    out->at[LIMIT_CLIENT_REQUEST].value = request;
+    out->at[LIMIT_CLIENT_TRANSACTION].value = request;
+    see(&out->at[LIMIT_MEMORY_LARGE_REQUESTS], d->admission.budget, d->admission.granted);
+    see(&out->at[LIMIT_MEMORY_TRANSACTIONS], d->transaction_budget, d->transaction_bytes);
+    redis_share_limit(d, &out->at[LIMIT_KEYSPACE_SHARE]);
+    see(&out->at[LIMIT_NODE_WRITES], ASKED_WRITES_MAX, d->asked_writes);
+    see(&out->at[LIMIT_NODE_OTHERS], ASKED_OTHERS_MAX, d->asked_others);
+    see(&out->at[LIMIT_NODE_BYTES], d->asked_bytes_max, d->asked_bytes);
+    for (u32 id = 0; id < LIMIT_COUNT; id++) out->at[id].reached += d->reached[id];
 }
 
 void redis_door_reset_stats(struct redis_door *d)
@@ -184,6 +237,7 @@ static void on_accepted(struct redis_door *d, const struct env_event *ev)
 
     if (d->stopping || !node_knows_map(d->node) || (full && d->rejected_count >= REJECTED_MAX)) {
         d->stats.rejected++;
+        if (full) redis_door_count_limit(d, LIMIT_CLIENT_CONNECTIONS);
         d->env->ops->refuse(d->env, ev->pending);
         return;
     }
@@ -195,6 +249,7 @@ static void on_accepted(struct redis_door *d, const struct env_event *ev)
         return;
     }
     d->stats.rejected++;
+    redis_door_count_limit(d, LIMIT_CLIENT_CONNECTIONS);
     buf_append_text(&c->stream.out, "-ERR max number of clients reached\r\n");
     c->closing = true;
     redis_client_touch(c);
@@ -260,36 +315,17 @@ static void wake_sleepers(struct redis_door *d)
     }
 }
 
-/* The gateway has room again. If that is because requests ran out of time, the time that others
- * waited to get in counts. */
-static void feed_starved(struct redis_door *d)
-{
-    LIST_EACH_SAFE(at, &d->starved)
-    {
-        struct client *c = CONTAINER_OF(at, struct client, ready);
-        if (redis_door_is_full(d, c)) continue;
-        list_remove(&c->ready);
-        list_push(&d->ready, &c->ready);
-        if (d->timed_out_at < c->starved_at) continue;
-        redis_client_late(c, u64_max(c->starved_at + d->config->request_timeout, 1));
-    }
-}
-
 bool redis_door_turn(struct redis_door *d)
 {
-    u32 left = TURN_REQUESTS_MAX;
-    struct list *at;
+    u32 taken = 0;
 
     routes_look(d->routes);
     wake_sleepers(d);
-    if (!list_is_empty(&d->starved)) feed_starved(d);
-    while (left && (at = list_first(&d->ready))) {
-        struct client *c = CONTAINER_OF(at, struct client, ready);
-        list_remove(at);
-        u32 parsed = redis_client_parse(c, (u32)u64_min(left, VISIT_REQUESTS_MAX));
-        left -= (u32)u64_min(left, parsed);
-    }
-    return !list_is_empty(&d->ready);
+    d->look_at = NANOS_NEVER;
+    redis_share_feed(d);
+    while (taken < redis_share_turn_max(d) && !list_is_empty(&d->busy))
+        taken += redis_share_parse(d, redis_share_turn_max(d) - taken);
+    return !list_is_empty(&d->busy);
 }
 
 static void sample_rate(struct redis_door *d)
@@ -323,7 +359,8 @@ nanos redis_door_deadline(const struct redis_door *d)
 {
     nanos at = u64_min(d->sleep_until, d->stop_at);
 
-    if (!list_is_empty((struct list *)(void *)&d->ready)) return node_now(d->node);
+    if (!list_is_empty((struct list *)(void *)&d->busy)) return node_now(d->node);
+    at = u64_min(at, d->look_at);
     if (!list_is_empty((struct list *)(void *)&d->admission.large))
         at = u64_min(at, d->admission.next_look);
     return at;

@@ -43,3 +43,6 @@ struct redis_door_stats {
     u64 transactions_refused; /* OVERLOADED: MULTI holds too much memory */
 };
 const struct redis_door_stats *redis_door_stats(const struct redis_door *d);
+/* The rows that are counted here: its own limits, and those that errors name which clients were told. */
+struct limits_now;
+void redis_door_limits(const struct redis_door *d, struct limits_now *out);

@@ -178,9 +178,9 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req)
     panic("cancelled a request that is not under way");
 }
 
-bool gateway_is_full(const struct gateway *g)
+enum limit_id gateway_full(const struct gateway *g)
 {
-    return ((const struct fake_gateway *)(const void *)g)->fixture->gateway_full;
+    return ((const struct fake_gateway *)(const void *)g)->fixture->gateway_full ? LIMIT_GATEWAY_WRITES : LIMIT_NONE;
 }
 
 /* --- the world --- */

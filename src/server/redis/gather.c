@@ -166,7 +166,7 @@ static void ask(struct gather *g, struct gather_ask *a, struct hosted *h, u64 pa
     a->req.order = &a->order->order;
     a->req.deadline = g->deadline;
     a->req.done = on_answer;
-    redis_door_count_asked(c->door, g->rule->kind, g->entry.len);
+    redis_share_asked(c->door, c->share, g->rule->kind, g->entry.len);
     gateway_submit(h->gateway, &a->req);
 }
 
@@ -245,7 +245,7 @@ static void let_go(struct gather_ask *a)
 
     a->under_way = false;
     a->order->under_way--;
-    redis_door_count_back(g->slot->client->door, g->rule->kind, g->entry.len);
+    redis_share_back(g->slot->client->door, g->slot->client->share, g->rule->kind, g->entry.len);
 }
 
 static void cancel_all(struct gather *g)

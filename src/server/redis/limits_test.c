@@ -16,6 +16,14 @@ static void append_times(struct buf *out, const char *text, u32 times)
     for (u32 i = 0; i < times; i++) buf_append_text(out, text);
 }
 
+static u64 reached(const struct fixture *f, enum limit_id id)
+{
+    struct limits_now now = {0};
+
+    redis_door_limits(f->door, &now);
+    return now.at[id].reached;
+}
+
 TEST(limits, tells_a_client_too_many_why_and_closes)
 {
     struct fixture *f = fixture_new();
@@ -183,6 +191,7 @@ TEST(limits, stops_parsing_while_the_gateway_is_full)
     CHECK_EQ(f->request_count, 0);
     CHECK_GOT(e, "");
     CHECK(redis_door_stats(f->door)->gateway_pauses > 0);
+    CHECK(reached(f, LIMIT_GATEWAY_WRITES) > 0);
     f->gateway_full = false;
     fixture_turn(f);
     CHECK_EQ(f->request_count, 1);
@@ -258,7 +267,7 @@ TEST(limits, answers_an_oversized_request_by_name_skips_it_and_goes_on)
 
     CHECK_GOT(
         e,
-        "-TOOBIG request is over the limit of 2072576 bytes (--value-max and 1 MiB); nothing was "
+        "-TOOBIG limit=client.request-bytes request is over the limit of 2072576 bytes (--value-max and 1 MiB); nothing was "
         "done, send it in parts\r\n+PONG\r\n");
     CHECK_EQ(redis_door_stats(f->door)->too_big, 1);
     CHECK(!e->asked_to_close);
@@ -301,7 +310,7 @@ TEST(limits, answers_a_value_over_the_limit_by_name_and_skips_it)
 
     CHECK_GOT(
         e,
-        "-TOOBIG value of 16777217 bytes is over the limit of 16777216 (--value-max); nothing was "
+        "-TOOBIG limit=client.value-bytes value of 16777217 bytes is over the limit of 16777216 (--value-max); nothing was "
         "done, store it in parts\r\n");
     CHECK_EQ(f->request_count, 1);
     CHECK(fixture_asked(f, 0, 0, "GET a"));
@@ -339,7 +348,7 @@ TEST(limits, waits_for_the_rest_of_a_length_inside_a_skipped_request)
     fixture_send(f, e, "1\r");
     fixture_send(f, e, "\na\r\nPING\r\n");
     alarm(0);
-    CHECK_GOT(e, "-TOOBIG value of 11 bytes is over the limit of 10 (--value-max); nothing was done, "
+    CHECK_GOT(e, "-TOOBIG limit=client.value-bytes value of 11 bytes is over the limit of 10 (--value-max); nothing was done, "
                  "store it in parts\r\n+PONG\r\n");
     fixture_free(f);
 }
@@ -555,6 +564,33 @@ TEST(limits, says_what_to_do_when_it_cannot_listen)
     fixture_free(f);
 }
 
+TEST(limits, are_told_as_they_are_and_counted_when_they_are_reached)
+{
+    struct fixture *f = fixture_new();
+    f->config.value_bytes_max = 10;
+    fixture_start(f);
+    struct far_end *e = fixture_connect(f);
+    struct limits_now now = {0};
+
+    redis_door_limits(f->door, &now);
+    for (u32 id = LIMIT_NONE + 1; id < LIMIT_COUNT; id++) CHECK(now.at[id].use <= now.at[id].value);
+    CHECK_EQ(now.at[LIMIT_CLIENT_CONNECTIONS].value, f->config.clients_max);
+    CHECK_EQ(now.at[LIMIT_CLIENT_CONNECTIONS].use, 1);
+    for (u32 i = 0; i < PIPELINE_DEPTH_MAX + 1; i++) fixture_send(f, e, "SET a 1\r\n");
+    now = (struct limits_now){0};
+    redis_door_limits(f->door, &now);
+    CHECK_EQ(now.at[LIMIT_CLIENT_PIPELINE_REQUESTS].use, PIPELINE_DEPTH_MAX);
+    CHECK(now.at[LIMIT_CLIENT_PIPELINE_REQUESTS].reached > 0);
+    CHECK_EQ(now.at[LIMIT_NODE_WRITES].use, PIPELINE_DEPTH_MAX);
+
+    struct far_end *other = fixture_connect(f);
+    fixture_send(f, other, "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$11\r\n12345678901\r\n");
+    CHECK(strstr((const char *)buf_bytes(&other->got), "limit=client.value-bytes"));
+    CHECK_EQ(reached(f, LIMIT_CLIENT_VALUE), 1);
+    CHECK_EQ(reached(f, LIMIT_CLIENT_REQUEST), 0);
+    fixture_free(f);
+}
+
 TEST_MAIN(
     RUN(limits, tells_a_client_too_many_why_and_closes),
     RUN(limits, refuses_at_once_when_many_wait_to_be_told),
@@ -578,4 +614,4 @@ TEST_MAIN(
     RUN(limits, an_idle_connection_holds_less_than_a_kibibyte),
     RUN(limits, a_turn_parses_a_bounded_number_of_requests_and_every_connection_gets_its_share),
     RUN(limits, stops_cleanly_after_what_is_under_way), RUN(limits, a_stop_does_not_wait_for_ever),
-    RUN(limits, says_what_to_do_when_it_cannot_listen))
+    RUN(limits, says_what_to_do_when_it_cannot_listen), RUN(limits, are_told_as_they_are_and_counted_when_they_are_reached))

@@ -26,13 +26,13 @@ static void refuse(struct client *c, u64 length)
     if (length > limit)
         resp_errorf(
             &w,
-            "TOOBIG value of %llu bytes is over the limit of %zu (--value-max); nothing was "
+            "TOOBIG limit=client.value-bytes value of %llu bytes is over the limit of %zu (--value-max); nothing was "
             "done, store it in parts",
             (unsigned long long)length, limit);
     else
         resp_errorf(
             &w,
-            "TOOBIG request is over the limit of %zu bytes (--value-max and 1 MiB); nothing "
+            "TOOBIG limit=client.request-bytes request is over the limit of %zu bytes (--value-max and 1 MiB); nothing "
             "was done, send it in parts",
             limit + REQUEST_ROOM_BYTES);
     redis_reply_end(c, &w, 0);

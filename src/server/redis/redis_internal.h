@@ -5,6 +5,7 @@
 #include "kv/kv.h"
 #include "server/gateway.h"
 #include "server/latency.h"
+#include "server/limits.h"
 #include "server/redis/door.h"
 #include "server/routes.h"
 #include "wire/resp/resp.h"
@@ -23,6 +24,8 @@
 #define REPLY_SHORT_BYTES  256 /* no longer than this: +OK, a number, an error */
 #define TURN_REQUESTS_MAX  4096u /* requests parsed in one turn of the door */
 #define VISIT_REQUESTS_MAX 256u  /* and for one connection in a row */
+#define TURN_SHARED_MAX    256u  /* the same while several keyspaces are at work */
+#define QUANTUM            64u   /* requests of one keyspace in a row, then another's */
 #define ASKED_WRITES_MAX   16384u /* requests of all connections that partitions have not answered */
 #define ASKED_OTHERS_MAX   32768u
 #define GATHER_WIDTH       32 /* partitions that one command asks at a time */
@@ -48,6 +51,7 @@ struct slot {
     struct session_id session; /* of Q.SESSION OPEN */
     struct gateway *gateway;     /* while asked: who has it */
     struct client_order *order;  /* likewise */
+    struct share *share;         /* likewise: whose room it takes */
     struct gather *gather;       /* many partitions are asked; NULL: one, or none */
     size_t request_bytes;
     size_t reply_room; /* how long its reply may become, as far as one can guess */
@@ -163,7 +167,8 @@ struct client {
     nanos late_at;     /* when their time is up */
     bool late_goes_on; /* more of it is still in the kernel: reading had stopped at the limit */
     bool late;         /* the request being dispatched is of it */
-    nanos starved_at;  /* in the door's list of those */
+    nanos starved_at;  /* in its share's list of those */
+    size_t refused_bytes; /* of stream.in from its start: their requests are refused, there is no room for long */
 
     struct list queue; /* slots in request order */
     u32 queued;
@@ -177,6 +182,7 @@ struct client {
     struct slot *barrier; /* nothing more is parsed before this one is answered */
 
     struct keyspace_routes *keyspace; /* held */
+    struct share *share; /* that keyspace's */
     struct client_order home; /* of the partition it asked first */
     struct client_orders *orders; /* of the others; NULL: none */
 
@@ -228,6 +234,34 @@ void redis_client_reset(struct client *c);
 void redis_client_enter(struct client *c, u32 keyspace);
 /* false: a byte of it is not printable, or it is longer than CLIENT_NAME_MAX. Empty: no name. */
 bool redis_client_set_name(char **name, str value);
+
+/* --- share.c: what one keyspace may take --- */
+
+struct share {
+    struct list link, busy;     /* in the door's lists */
+    struct list ready, starved; /* its clients: with input to look at, or waiting for room */
+    u32 keyspace, clients;
+    u32 left;           /* requests of this turn */
+    u32 writes, others; /* that partitions have not answered */
+    size_t bytes;       /* theirs */
+    nanos slow_since;   /* its clients wait for room too long; 0: they do not */
+    nanos next_refusal, wait;
+    u64 refusals;
+};
+
+void redis_share_join(struct client *c, u32 keyspace);
+void redis_share_leave(struct client *c);
+/* A request goes to a gateway, or comes back. */
+void redis_share_asked(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes);
+void redis_share_back(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes);
+bool redis_share_is_full(const struct redis_door *d, const struct share *s);
+void redis_share_limit(const struct redis_door *d, struct limit_now *out);
+void redis_share_ready(struct client *c); /* it has input to look at */
+/* Parse of the keyspace whose turn it is, about `max` requests at most; how many. And how many a turn of the door takes. */
+u32 redis_share_parse(struct redis_door *d, u32 max);
+u32 redis_share_turn_max(const struct redis_door *d);
+void redis_share_feed(struct redis_door *d); /* those that wait for room */
+void redis_share_refuse(struct client *c, size_t request_bytes);
 
 /* --- admission.c: memory for large requests --- */
 
@@ -402,7 +436,11 @@ struct redis_door {
     nanos stop_at; /* then what is left is dropped */
 
     struct list clients; /* in order of their ids */
-    struct list ready, starved, dirty;
+    struct list dirty;
+    struct list shares, busy; /* of all keyspaces that have something here; those with input, in turn */
+    u32 latest;               /* keyspace that was at work */
+    nanos shared_until;       /* several were lately: turns are short */
+    nanos look_at;            /* share.c: who waits for room is looked at again */
     u32 client_count, rejected_count, clients_max;
     u64 next_client_id;
     u32 sleeping;
@@ -427,6 +465,7 @@ struct redis_door {
     struct admission admission;
     size_t transaction_bytes, transaction_budget; /* all connections' queued and watched */
     struct redis_door_stats stats;
+    u64 reached[LIMIT_COUNT]; /* how often those counted here were */
     u64 lookup_hits, lookup_misses, errors;
     struct error_count error_names[ERROR_NAMES_MAX];
     u32 error_name_count;
@@ -441,19 +480,10 @@ struct resp_parser *redis_door_parser_take(struct redis_door *d);
 /* A parser that stopped inside a request remembers it, and is of no use to anyone else. */
 void redis_door_parser_give(struct redis_door *d, struct resp_parser *p, bool between_requests);
 void redis_door_count_error(struct redis_door *d, str reply);
-/* A request goes to a gateway, or comes back. */
-static inline void redis_door_count_asked(struct redis_door *d, enum gateway_kind kind, size_t bytes)
-{
-    *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) += 1;
-    d->asked_bytes += bytes + sizeof(struct gateway_request);
-}
-static inline void redis_door_count_back(struct redis_door *d, enum gateway_kind kind, size_t bytes)
-{
-    *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) -= 1;
-    d->asked_bytes -= bytes + sizeof(struct gateway_request);
-}
-/* This connection may not ask more now: it waits among the starved. */
-bool redis_door_is_full(const struct redis_door *d, const struct client *c);
+/* A limit of the door was reached. */
+void redis_door_count_limit(struct redis_door *d, enum limit_id id);
+/* Why this connection may not ask more now, and waits among the starved; LIMIT_NONE: it may. */
+enum limit_id redis_door_full(const struct redis_door *d, const struct client *c);
 void redis_door_reset_stats(struct redis_door *d);
 
 /* keyspace.c: what the door asks of the state machine of a partition, where this node has it. */

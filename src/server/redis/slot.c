@@ -181,7 +181,7 @@ static void come_back(struct slot *s)
 {
     s->asked = false;
     s->order->under_way--;
-    redis_door_count_back(s->client->door, s->req.kind, s->request_bytes);
+    redis_share_back(s->client->door, s->share, s->req.kind, s->request_bytes);
 }
 
 static void on_answer(struct gateway_request *req, const struct gateway_reply *reply)
@@ -232,7 +232,8 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
         s->keyspace = c->keyspace->id;
     }
     s->is_write = kind == GATEWAY_WRITE;
-    redis_door_count_asked(s->client->door, kind, s->request_bytes);
+    s->share = c->share;
+    redis_share_asked(c->door, s->share, kind, s->request_bytes);
     gateway_submit(s->gateway, &s->req);
 }
 

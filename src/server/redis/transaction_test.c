@@ -251,7 +251,7 @@ TEST(transaction, over_the_limit_is_refused_and_does_nothing)
     buf_clear(&e->got);
     fixture_deliver(f, e, buf_str(&set));
     fixture_turn(f);
-    CHECK_GOT(e, "-TOOBIG transaction is over the limit of 1049576 bytes (--value-max and 1 MiB); "
+    CHECK_GOT(e, "-TOOBIG limit=client.transaction-bytes transaction is over the limit of 1049576 bytes (--value-max and 1 MiB); "
                  "nothing was done\r\n");
     fixture_send(f, e, "EXEC\r\n");
     CHECK_GOT(e, "-EXECABORT Transaction discarded because of previous errors.\r\n");
@@ -278,7 +278,7 @@ TEST(transaction, of_all_connections_together_hold_a_bounded_amount_of_memory)
     fixture_send(f, b, "MULTI\r\nSET b 1\r\n"); /* a first command always finds room */
     buf_clear(&b->got);
     fixture_stream(f, b, buf_str(&set));
-    CHECK_GOT(b, "-OVERLOADED retry=100 the transactions of all connections hold too much memory; "
+    CHECK_GOT(b, "-OVERLOADED retry=100 limit=memory.transactions the transactions of all connections hold too much memory; "
                  "nothing was done\r\n");
     fixture_send(f, b, "EXEC\r\n");
     CHECK_GOT(b, "-EXECABORT Transaction discarded because of previous errors.\r\n");

@@ -92,7 +92,7 @@ static bool has_room(struct client *c, size_t more, struct resp_writer *w)
     if (bytes + more > limit) {
         resp_errorf(
             w,
-            "TOOBIG transaction is over the limit of %zu bytes (--value-max and 1 MiB); nothing "
+            "TOOBIG limit=client.transaction-bytes transaction is over the limit of %zu bytes (--value-max and 1 MiB); nothing "
             "was done",
             limit);
         d->stats.too_big++;
@@ -101,7 +101,7 @@ static bool has_room(struct client *c, size_t more, struct resp_writer *w)
     /* the first request of a transaction is always taken, so that a large one can be run at all */
     if (bytes && d->transaction_bytes + more > d->transaction_budget) {
         resp_error(w,
-                   "OVERLOADED retry=100 the transactions of all connections hold too much memory; "
+                   "OVERLOADED retry=100 limit=memory.transactions the transactions of all connections hold too much memory; "
                    "nothing was done");
         d->stats.transactions_refused++;
         return false;

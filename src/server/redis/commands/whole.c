@@ -46,7 +46,7 @@ static bool add_items(struct gather_result *g, u64 part, str reply)
 static void give_items(struct gather_result *g, struct resp_writer *w)
 {
     if (g->too_big) {
-        resp_errorf(w, "TOOBIG the names of these keys have more than %zu bytes; use SCAN",
+        resp_errorf(w, "TOOBIG limit=command.reply-bytes the names of these keys have more than %zu bytes; use SCAN",
                     g->bytes_max);
         return;
     }
