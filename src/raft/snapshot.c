@@ -52,7 +52,10 @@ void snapshot_on_status(struct raft *r, const struct raft_message *m, u32 from)
                 tail_term_at(&r->tail, m->prev.index) == m->prev.term;
     TRACE(r, "%u installed " POS "%s", m->from, POS_ARG(m->prev),
           ours ? " -> replicate" : ", too old by now -> probe");
-    if (ours) progress_acked(p, m->prev.index);
+    if (ours) {
+        progress_acked(p, m->prev.index);
+        p->on_disk = u64_max(p->on_disk, m->prev.index);
+    }
     if (p->state != PROGRESS_SNAPSHOT) return;
     if (ours)
         progress_become_replicate(p, p->match + 1);
