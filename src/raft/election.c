@@ -476,15 +476,13 @@ void election_on_memory(struct raft *r, bool wanted)
     r->election.wants_memory = wanted;
 }
 
-/* The flag goes up before anything counts in memory, and down when all of that is durable; each only when the one before
- * is saved, so that what is on disk is never older than what counts. */
+/* The flag goes up before anything counts in memory; when it goes down, what counted so lies before it in the log on disk. Each
+ * only when the one before is saved, so that what is on disk is never older than what counts. */
 void election_finish_step(struct raft *r)
 {
     struct election *e = &r->election;
-    bool empty = r->marks.durable >= r->marks.counted || MUTANT(memory_flag_cleared_early);
 
     if (e->hard.memory != e->saved_memory || e->hard.memory == e->wants_memory) return;
-    if (e->hard.memory && !empty) return;
     e->hard.memory = e->wants_memory;
     e->hard_changed = true;
 }

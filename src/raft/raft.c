@@ -348,6 +348,10 @@ bool raft_is_removed(const struct raft *r)
 {
     return r->election.removed;
 }
+bool raft_is_abandoned(const struct raft *r)
+{
+    return r->abandoned;
+}
 const struct raft_hard_state *raft_hard_state(const struct raft *r)
 {
     return &r->election.hard;

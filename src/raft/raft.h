@@ -317,6 +317,7 @@ u64 raft_config_index(const struct raft *r);
 void raft_config_at(const struct raft *r, u64 index, struct raft_config *out);
 bool raft_config_before(const struct raft *r, struct raft_config *out); /* the newest; false: not in the log */
 bool raft_is_removed(const struct raft *r);
+bool raft_is_abandoned(const struct raft *r); /* RAFT_ABANDONED, until a snapshot came */
 const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
 
