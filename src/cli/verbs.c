@@ -40,6 +40,8 @@ static void print_help(const struct noun *noun)
         printf("    --force            the node is lost and will never come back\n");
     if (flags & VERB_RISK)
         printf("    --accept-risk      fewer or an even number of replicas, knowingly\n");
+    if (flags & VERB_LOSS)
+        printf("    --accept-loss      what was acknowledged and in memory only may be lost, knowingly\n");
     printf("\nExamples:\n%s", noun->examples);
 }
 
@@ -55,6 +57,7 @@ void noun_print_names(const struct noun *noun)
     if (flags & VERB_POSTS) printf("--dry-run\n");
     if (flags & VERB_FORCE) printf("--force\n");
     if (flags & VERB_RISK) printf("--accept-risk\n");
+    if (flags & VERB_LOSS) printf("--accept-loss\n");
 }
 
 static int refuse(const struct verb_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -82,6 +85,7 @@ static bool flag_is(struct verb_call *call, const char *arg)
         {"--dry-run", VERB_POSTS, &call->dry_run},
         {"--force", VERB_FORCE, &call->force},
         {"--accept-risk", VERB_RISK, &call->accept_risk},
+        {"--accept-loss", VERB_LOSS, &call->accept_loss},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {

@@ -13,13 +13,14 @@ enum verb_flags {
     VERB_POSTS = BIT(1), /* changes something: takes --dry-run */
     VERB_FORCE = BIT(2),
     VERB_RISK = BIT(3), /* --accept-risk */
+    VERB_LOSS = BIT(4), /* --accept-loss */
 };
 
 struct verb_call {
     const struct noun *noun;
     const struct verb *verb;
     struct http_place place;
-    bool json, dry_run, force, accept_risk;
+    bool json, dry_run, force, accept_risk, accept_loss;
     const char *words[VERB_WORDS_MAX];
     u32 word_count;
     const char *rows[VERB_ROWS_MAX]; /* name=value */

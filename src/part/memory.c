@@ -49,6 +49,7 @@ void part_set_memory(struct part *p, bool memory)
 {
     struct raft_event ev = {.kind = RAFT_MEMORY, .full = memory};
 
+    memory = memory && !p->checkpoint.stopping; /* the stop would never end */
     if (p->memory.wanted == memory) return;
     p->now = env_mono(p->env);
     p->memory.wanted = memory;
