@@ -6,10 +6,10 @@
 #include "cli/survey.h"
 #include "cli/values.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LOOKS_MAX = 100, LOOK_MS = 100, ASK_MS = 5000 };
 
@@ -110,7 +110,7 @@ static int await(const struct found *f, const struct http_place *place)
                     f->voters, f->node);
             return 1;
         }
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        poll(NULL, 0, LOOK_MS);
     }
     return refuse("TIMEOUT", "the replica was asked, and nothing has come of it yet; quorate status shows more");
 }
