@@ -147,8 +147,7 @@ static int decide(struct verb_call *call, const struct survey *s, struct found *
                         "or what is on the disks of a majority could be lost, too\n", f->heard, f->voters);
         return 1;
     }
-    if (f->heard - f->recovering > f->voters / 2)
-        return refuse("NOTNEEDED", "a majority of its replicas has lost nothing: it will elect a leader by itself");
+    if (f->recovering == 0) return refuse("NOTNEEDED", "none of its replicas has lost anything: it will elect a leader by itself");
     printf("group %lu: %u of %u voters answer, %u of them crashed with entries in memory; the longest log is on node %lu, up to %lu\n",
            f->group, f->heard, f->voters, f->recovering, f->node, f->last);
     if (call->dry_run) return 0;

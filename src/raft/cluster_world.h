@@ -299,7 +299,8 @@ static inline void apply_range(struct world *w, struct host *h, u64 from, u64 to
         if (!w->memory && !disk_holds(&h->disk, i, e->pos.term))
             VIOLATION(w, "node %u applies %lu, which its disk may lose", h->id, i);
         h->state = state_after(h->state, e->pos, entry_id(e));
-        if (i == w->state_last + 1) w->states[++w->state_last] = h->state;
+        w->state_last = u64_max(w->state_last, i);
+        if (!w->states[i]) w->states[i] = h->state; /* the first to get there */
         if (w->states[i] != h->state) VIOLATION(w, "node %u diverged at %lu", h->id, i);
         if (raft_is_leader(h->raft)) w->acked_last = u64_max(w->acked_last, i);
     }
@@ -324,6 +325,17 @@ static inline void note_safe(struct world *w)
     }
 }
 
+/* Has it committed, or in its snapshot, what the log that goes on does not have? What it has is known to be committed. */
+static inline void judge_lost(struct world *w, struct host *h, u64 *committed)
+{
+    struct log_pos has = h->disk.snapshot.pos;
+    if (h->raft && h->commit_seen > has.index) has = (struct log_pos){raft_term_at(h->raft, h->commit_seen), h->commit_seen};
+    bool lost = has.index && (has.index > w->kept_last || w->kept[has.index] != has.term);
+    w->left_behind += lost && !h->lost;
+    h->lost = lost;
+    if (!lost) *committed = u64_max(*committed, has.index);
+}
+
 /* An operator let the group go on with this leader's log: what is committed and not in it is lost. */
 static inline void world_recovered(struct world *w, struct host *h)
 {
@@ -336,21 +348,19 @@ static inline void world_recovered(struct world *w, struct host *h)
     for (u64 i = 1; i <= kept; i++)
         w->kept[i] = i > raft_first(h->raft).index ? raft_term_at(h->raft, i) : w->committed[i].term;
     w->kept_last = kept;
+    for (; w->state_last > common; w->state_last--) w->states[w->state_last] = 0;
     w->recoveries++;
     w->lost += w->committed_last - common;
     w->recovered_in = raft_term(h->raft);
+    for (u32 id = 1; id <= w->nodes; id++) judge_lost(w, &w->hosts[id], &common);
+    for (u64 i = u64_max(w->committed_last, raft_first(h->raft).index) + 1; i <= common; i++) {
+        const struct raft_entry *e = raft_entry_at(h->raft, i); /* an earlier recovery had given it up, and came to nothing */
+        w->committed[i] = (struct disk_entry){e->pos.term, entry_id(e)};
+        w->committed_in[i] = w->recovered_in;
+    }
     w->committed_last = common;
     w->acked_last = u64_min(w->acked_last, common);
-    w->state_last = u64_min(w->state_last, common);
     for (u32 i = 0; i < WORLD_READS_MAX; i++) w->reads[i].must_see = u64_min(w->reads[i].must_see, common);
-    for (u32 id = 1; id <= w->nodes; id++) {
-        struct host *other = &w->hosts[id];
-        u64 has = u64_max(other->disk.snapshot.pos.index, other->raft ? other->commit_seen : 0);
-        if (has > common && !other->lost) {
-            other->lost = true;
-            w->left_behind++;
-        }
-    }
 }
 
 static inline void check_reads(struct world *w, struct host *h, const struct raft_actions *out)

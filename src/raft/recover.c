@@ -33,7 +33,8 @@ err recover_check(const struct raft *r)
     const struct election *e = &r->election;
 
     if (e->role == RAFT_LEADER || e->leader) return ERR_STALE;
-    if (e->removed || !membership_is_voter(&r->membership, r->membership.self)) return ERR_INVALID;
+    bool counts = membership_is_voter(&r->membership, r->membership.self) || membership_may_still_vote(r);
+    if (e->removed || !counts) return ERR_INVALID; /* who is about to leave may have the longest log (§4.2.2) */
     return e->hard.impaired && !e->hard.votes_kept ? ERR_INVALID : OK;
 }
 
