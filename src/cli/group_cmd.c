@@ -1,5 +1,6 @@
 /* `quorate group`: the partitions of keyspaces, each replicated by a group of its own. */
 #include "cli/commands.h"
+#include "cli/recover.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 
@@ -175,6 +176,8 @@ static const struct verb verbs[] = {
     {"merge", "ID", "with its right neighbour, on the same nodes", 1, 1, VERB_POSTS, group_merge},
     {"transfer", "ID to=NODE", "leadership, to a replica that has caught up", 1, 1,
      VERB_ROWS | VERB_POSTS, group_transfer},
+    {"recover", "ID", "after a crash of a majority with durability=memory: go on with the longest log", 1, 1,
+     VERB_POSTS | VERB_LOSS, group_recover},
 };
 
 const struct noun group_noun = {
@@ -183,7 +186,8 @@ const struct noun group_noun = {
     "  quorate group list orders\n"
     "  quorate group move 17 from=1 to=4 --dry-run\n"
     "  quorate group split 17 at=4096\n"
-    "  quorate group transfer 17 to=2\n"};
+    "  quorate group transfer 17 to=2\n"
+    "  quorate group recover 17 --accept-loss\n"};
 
 int group_main(int argc, char **argv)
 {

@@ -7,7 +7,7 @@
 
 #include <stdarg.h>
 
-enum { GROUPS_SHOWN = 32, LAG_WORTH_A_WORD = 10000, WARNINGS_MAX = 64 };
+enum { GROUPS_SHOWN = 32, LAG_WORTH_A_WORD = 10000, LOSS_WORTH_A_WORD_MS = 1000, WARNINGS_MAX = 64 };
 enum { SLOW_WRITE_US = 100000, SLOW_WRITE_SHOWN_MS = 5000 }; /* an idle node's latest write is no news */
 
 struct warnings {
@@ -111,15 +111,24 @@ static bool is_remarkable(const struct survey *s, u32 g, struct warnings *w)
     bool is_moving = json_get_str(j, json_get(j, g, "operation"), "kind").len > 0;
 
     if (!json_get_u64(j, g, "leader-node") || (!led && s->count < SURVEY_NODES_MAX)) {
-        warn(w, "group %lu (%.*s) has no leader that answers: its keys cannot be read or written",
-             id, STR_ARG(keyspace));
+        u32 in_doubt = survey_recovering(s, id);
+        if (in_doubt)
+            warn(w, "group %lu (%.*s) has no leader: %u replicas crashed while entries counted in memory, and it is down until they "
+                    "can be refilled or quorate group recover %lu --accept-loss", id, STR_ARG(keyspace), in_doubt, id);
+        else
+            warn(w, "group %lu (%.*s) has no leader that answers: its keys cannot be read or written",
+                 id, STR_ARG(keyspace));
         return true;
     }
     u64 lag = led ? survey_lag(l, led) : 0;
     if (lag > LAG_WORTH_A_WORD)
         warn(w, "group %lu (%.*s): a replica is %s entries behind", id, STR_ARG(keyspace),
              units_count(lag).at);
-    return is_moving || lag > LAG_WORTH_A_WORD;
+    u64 window = led ? json_get_u64(l, led, "loss-window-ms") : 0;
+    if (window > LOSS_WORTH_A_WORD_MS)
+        warn(w, "group %lu (%.*s): writes of the last %s are in memory only; a power cut of all nodes would lose them", id,
+             STR_ARG(keyspace), units_ms(window).at);
+    return is_moving || lag > LAG_WORTH_A_WORD || window > LOSS_WORTH_A_WORD_MS;
 }
 
 static void add_group(const struct survey *s, u32 g, struct table *t)

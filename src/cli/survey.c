@@ -161,3 +161,16 @@ u64 survey_lag(const struct json *local, u32 group)
             most = u64_max(most, json_get_u64(local, p, "behind"));
     return most;
 }
+
+u32 survey_recovering(const struct survey *s, u64 group)
+{
+    u32 count = 0;
+
+    for (u32 i = 0; i < s->count; i++) {
+        const struct json *j = &s->each[i].local;
+        u32 groups = s->each[i].answers ? json_get(j, 0, "groups") : 0;
+        for (u32 g = groups ? json_each(j, groups, 0) : 0; g; g = json_each(j, groups, g))
+            count += json_get_u64(j, g, "id") == group && json_get_true(j, g, "recovering");
+    }
+    return count;
+}

@@ -46,5 +46,7 @@ bool survey_get(const struct http_place *place, const char *path, struct json *o
 const struct json *survey_local(const struct survey *s, u64 node);
 /* The group as its leader sees it: item in *local; 0: no leader answers. */
 u32 survey_led(const struct survey *s, u64 group, const struct json **local);
+/* How many replicas say that they crashed while entries counted in memory. */
+u32 survey_recovering(const struct survey *s, u64 group);
 /* Entries that the slowest voter of a led group is behind. */
 u64 survey_lag(const struct json *local, u32 group);

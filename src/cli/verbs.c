@@ -42,6 +42,8 @@ static void print_help(const struct noun *noun)
         printf("    --accept-risk      fewer or an even number of replicas, knowingly\n");
     if (flags & VERB_PROBE)
         printf("    --probe            read a key that is not there 200 times at each level, and measure that\n");
+    if (flags & VERB_LOSS)
+        printf("    --accept-loss      what was acknowledged and in memory only may be lost, knowingly\n");
     printf("\nExamples:\n%s", noun->examples);
 }
 
@@ -58,6 +60,7 @@ void noun_print_names(const struct noun *noun)
     if (flags & VERB_FORCE) printf("--force\n");
     if (flags & VERB_RISK) printf("--accept-risk\n");
     if (flags & VERB_PROBE) printf("--probe\n");
+    if (flags & VERB_LOSS) printf("--accept-loss\n");
 }
 
 static int refuse(const struct verb_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -86,6 +89,7 @@ static bool flag_is(struct verb_call *call, const char *arg)
         {"--force", VERB_FORCE, &call->force},
         {"--accept-risk", VERB_RISK, &call->accept_risk},
         {"--probe", VERB_PROBE, &call->probe},
+        {"--accept-loss", VERB_LOSS, &call->accept_loss},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {

@@ -14,6 +14,7 @@ enum verb_flags {
     VERB_FORCE = BIT(2),
     VERB_RISK = BIT(3), /* --accept-risk */
     VERB_PROBE = BIT(4), /* --probe */
+    VERB_LOSS = BIT(5), /* --accept-loss */
 };
 
 struct verb_call {
@@ -22,7 +23,7 @@ struct verb_call {
     struct http_place place;
     bool named; /* by --node */
     bool probe;
-    bool json, dry_run, force, accept_risk;
+    bool json, dry_run, force, accept_risk, accept_loss;
     const char *words[VERB_WORDS_MAX];
     u32 word_count;
     const char *rows[VERB_ROWS_MAX]; /* name=value */

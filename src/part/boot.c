@@ -171,14 +171,19 @@ static void replay_hard_state(struct boot_log *b, str payload)
     struct raft_hard_state hs = {
         .term = get_u64(payload.at),
         .vote = get_u32(payload.at + 8),
-        .impaired = get_u32(payload.at + 12) & 1,
+        .impaired = get_u32(payload.at + 12) & HARD_IMPAIRED,
+        .memory = get_u32(payload.at + 12) & HARD_MEMORY,
+        .votes_kept = get_u32(payload.at + 12) & HARD_VOTES_KEPT,
+        .accepts = get_u32(payload.at + 12) & HARD_ACCEPTS,
     };
     b->saw_hard = true;
-    if (hs.term >= b->hard.term)
+    if (hs.term >= b->hard.term) {
         b->hard = hs;
-    else
-        b->hard.impaired =
-            hs.impaired; /* written when newer ones could not be read; now they can */
+        return;
+    }
+    b->hard.impaired = hs.impaired; /* written when newer ones could not be read; now they can */
+    b->hard.memory = hs.memory;
+    b->hard.votes_kept = b->hard.accepts = false;
 }
 
 /* A snapshot was installed: the log starts behind it, unless it already held that entry. */
@@ -236,6 +241,13 @@ void part_on_damage(void *context, const struct wal_damage *d)
     p->host.log(p->host.context, LOG_ERROR, line);
 }
 
+/* Votes may be lost, too. */
+static void impair(struct boot_log *b)
+{
+    b->hard.impaired = true;
+    b->hard.votes_kept = b->hard.accepts = false;
+}
+
 /* Drop entries that do not connect to the marker. True if it dropped any: the log must then say so,
  * or a later replay would join the dropped entries to new ones. */
 static bool connect_to_marker(struct part *p, struct boot_log *b)
@@ -247,7 +259,7 @@ static bool connect_to_marker(struct part *p, struct boot_log *b)
         if (had ? boot_at(b, 0)->pos.index == 1 : b->before.index == 0) return false;
         /* The log goes on from rows that are not there: lost, or those of one that its neighbour has taken in and that the
          * owner had not struck off its list yet. It must not vote. */
-        b->hard.impaired = true;
+        impair(b);
         boot_clear(b, (struct log_pos){0, 0});
         return true;
     }
@@ -296,16 +308,15 @@ err part_boot(struct part *p, struct wal *wal)
      * the directory empty: a crash may have come before anything was written. */
     bool empty = !b->saw_anything && p->checkpoint.marker.index == 0;
     bool fresh = p->joins || p->options.fresh; /* who joins has a new number: it never promised anything */
-    if (empty && !fresh && !MUTANT(blank_disk_votes)) b->hard.impaired = true;
-    if (b->suspect)
-        b->hard.impaired = true; /* votes and entries it gave may be among what is lost */
+    if (empty && !fresh && !MUTANT(blank_disk_votes)) impair(b);
+    if (b->suspect) impair(b); /* votes and entries it gave may be among what is lost */
     /* A replica that begins behind an old damage has nothing in it: it says so before all else. */
     if (b->damaged || (!b->saw_hard && !MUTANT(begins_within_old_damage))) cut_damaged(p, b);
     if (b->suspect || !b->saw_hard) log_stage_hard_state(p, &b->hard);
     if (b->suspect) wal_accept_damage(wal);
     u64 term = u64_max(b->hard.term, p->checkpoint.marker.term);
     if (b->count) term = u64_max(term, boot_at(b, b->count - 1)->pos.term);
-    if (term > b->hard.term) b->hard.vote = 0;
+    if (term > b->hard.term) b->hard.vote = 0, b->hard.accepts = false;
     b->hard.term = term;
 
     raft_boot_config(p->raft, b->config, p->checkpoint.marker.index);
@@ -314,6 +325,7 @@ err part_boot(struct part *p, struct wal *wal)
     for (u64 i = 0; i < b->count; i++) raft_boot_entry(p->raft, boot_at(b, i));
     raft_boot_done(p->raft, p->apply.applied, p->now);
     members_boot(p);
+    memory_booted(p);
     boot_clear(b, (struct log_pos){0, 0});
     mem_free(b->entries);
     mem_free(b->config);

@@ -12,7 +12,19 @@ struct fixture {
     struct store *store;
     struct part *part;
     const struct raft_config *founders; /* NULL: it joined */
+    struct buf frame;
+    u32 sent;
 };
+
+static struct buf *begin_frame(void *context, node_id to, const struct frame *f)
+{
+    struct fixture *x = context;
+    (void)to, (void)f;
+    buf_clear(&x->frame);
+    return &x->frame;
+}
+
+static void end_frame(void *context) { ((struct fixture *)context)->sent++; }
 
 static void ignore_log(void *context, enum log_level level, const char *line)
 {
@@ -58,7 +70,7 @@ static void start(struct fixture *x, bool old_damage)
         po.members = x->founders;
         po.fresh = true;
     }
-    struct part_host ph = {.context = x, .log = ignore_log};
+    struct part_host ph = {.context = x, .log = ignore_log, .peer_begin = begin_frame, .peer_end = end_frame};
     struct env *env = &x->rig->f->env;
 
     x->kvs = kvs_memory_open(x->image);
@@ -122,6 +134,7 @@ static struct fixture made_and_started_again(bool old_damage)
 static void done(struct fixture *x)
 {
     crash(x);
+    buf_done(&x->frame);
     rig_free(x->rig);
     kvs_image_free(x->image);
 }
@@ -268,7 +281,138 @@ TEST(boot, a_split_gives_the_child_all_sessions)
     done(&x);
 }
 
+static void turns(struct fixture *x, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        bool more = false;
+        x->rig->f->clock += 20 * NANOS_MS;
+        CHECK_OK(part_turn(x->part, &more));
+        struct env_job *job = x->rig->f->job;
+        bool ours = job && job->owner == x->part;
+        if (ours) x->rig->f->job = NULL, job->run(job);
+        if (ours) CHECK_OK(part_on_job(x->part, job));
+        CHECK_OK(rig_settle(x->rig));
+    }
+}
+
+/* The only replica of its group leads, and entries count in its memory. */
+static struct fixture alone_in_memory(struct raft_config *founders)
+{
+    struct fixture x = {.rig = rig_new(3), .image = kvs_image_new(), .founders = founders};
+
+    raft_config_found(founders, 4);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    part_set_memory(x.part, true);
+    CHECK(!part_durability(x.part).memory); /* not before the flag is on disk */
+    turns(&x, 60);
+    CHECK(raft_is_leader(x.part->raft));
+    CHECK(part_durability(x.part).memory);
+    return x;
+}
+
+TEST(boot, a_crash_while_entries_count_in_memory_makes_it_recover_by_an_operators_word_only)
+{
+    struct raft_config founders = {0};
+    struct fixture x = alone_in_memory(&founders);
+
+    crash(&x);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK(part_durability(x.part).recovering);
+    turns(&x, 100);
+    CHECK(!raft_is_leader(x.part->raft));
+    CHECK_OK(part_recover(x.part));
+    turns(&x, 60);
+    CHECK(raft_is_leader(x.part->raft));
+    CHECK(!part_durability(x.part).recovering);
+    CHECK_EQ(part_stats(x.part)->recoveries, 1);
+    CHECK_EQ(raft_recovery_status(x.part->raft).state, RAFT_RECOVERY_DONE);
+    done(&x);
+}
+
+TEST(boot, a_clean_stop_leaves_nothing_in_doubt)
+{
+    struct raft_config founders = {0};
+    struct fixture x = alone_in_memory(&founders);
+
+    for (u32 i = 0; i < 100 && !part_stopping(x.part); i++) turns(&x, 1);
+    CHECK(part_stopping(x.part));
+    crash(&x);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK(!part_durability(x.part).recovering);
+    part_set_memory(x.part, true);
+    turns(&x, 60);
+    CHECK(raft_is_leader(x.part->raft));
+    crash(&x); /* and this one was none */
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK(part_durability(x.part).recovering);
+    done(&x);
+}
+
+/* Only entries may be in memory: a vote is a promise. */
+TEST(boot, a_vote_waits_for_the_disk_where_entries_count_in_memory)
+{
+    struct raft_config founders = {0};
+    struct fixture x = {.rig = rig_new(3), .image = kvs_image_new(), .founders = &founders};
+    struct raft_message m = {.kind = RAFT_VOTE, .from = 1, .to = 4, .term = 5};
+    struct frame f = {.type = FRAME_RAFT, .part = PART, .src_repl = 1, .dst_repl = 4};
+    struct buf body = {0};
+
+    raft_config_found(&founders, 1);
+    raft_config_found(&founders, 2);
+    raft_config_found(&founders, 4);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    part_set_memory(x.part, true);
+    turns(&x, 10);
+    x.rig->f->clock += 200 * NANOS_MS; /* the silence after a start is over */
+    raft_message_encode(&m, &body);
+    x.sent = 0;
+    CHECK(raft_counts_memory(x.part->raft));
+    CHECK_OK(part_on_frame(x.part, 1, &f, buf_str(&body)));
+    CHECK_EQ(raft_hard_state(x.part->raft)->vote, 1);
+    CHECK_EQ(x.sent, 0);
+    CHECK_OK(rig_settle(x.rig));
+    turns(&x, 1);
+    CHECK_EQ(x.sent, 1);
+    buf_done(&body);
+    done(&x);
+}
+
+/* What was committed and is not on disk is told, with its age, until it is; and a switch to disk waits for it. */
+TEST(boot, what_a_power_cut_would_lose_is_told)
+{
+    struct raft_config founders = {0};
+    struct fixture x = alone_in_memory(&founders);
+
+    CHECK_EQ(part_durability(x.part).entries, 0);
+    struct raft_proposal nothing = {.kind = RAFT_NOOP};
+    struct raft_event ev = {.kind = RAFT_PROPOSE, .proposals = &nothing, .count = 1};
+    CHECK_OK(log_step(x.part, &ev));
+    u64 index = raft_last(x.part->raft).index;
+    x.rig->f->clock += 30 * NANOS_MS; /* the disk says nothing */
+    struct part_durability d = part_durability(x.part);
+    CHECK_EQ(raft_commit(x.part->raft), index);
+    CHECK_EQ(d.entries, 1);
+    x.rig->f->clock += 30 * NANOS_MS;
+    CHECK_EQ(part_durability(x.part).age, 30 * NANOS_MS);
+    part_set_memory(x.part, false);
+    CHECK(!part_durability(x.part).memory);
+    CHECK(raft_is_volatile(x.part->raft));
+    turns(&x, 5);
+    CHECK_EQ(part_durability(x.part).entries, 0);
+    CHECK(!raft_is_volatile(x.part->raft));
+    done(&x);
+}
+
 TEST_MAIN(RUN(boot, a_replica_finds_its_entries_again),
+          RUN(boot, a_crash_while_entries_count_in_memory_makes_it_recover_by_an_operators_word_only),
+          RUN(boot, a_clean_stop_leaves_nothing_in_doubt),
+          RUN(boot, what_a_power_cut_would_lose_is_told),
+          RUN(boot, a_vote_waits_for_the_disk_where_entries_count_in_memory),
           RUN(boot, entries_that_are_not_the_markers_are_dropped),
           RUN(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again),
           RUN(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child),

@@ -1,6 +1,6 @@
 /* Checkpoints: freeze the front table's dirty rows at the applied index together with the marker
  * and the sessions that changed, write them off the reactor, then let the log go. Marker <= durable
- * holds because nothing is applied before it is durable here. */
+ * holds because the job waits for the log: with entries that count in memory what is applied may not be durable yet. */
 #include "part/part_internal.h"
 
 struct local_rows { /* keys and values live in one buffer until the store has copied them */
@@ -73,11 +73,20 @@ static void freeze(struct part *p)
     if (MUTANT(log_released_before_checkpoint))
         wal_release(p->wal, p->options.id, p->apply.applied);
     p->checkpoint.running->job.owner = p;
-    env_job_submit(p->env, &p->checkpoint.running->job);
+    p->checkpoint.held = raft_durable(p->raft) < p->apply.applied && !MUTANT(checkpoint_ahead_of_log);
+    p->checkpoint.wait_lsn = p->checkpoint.held ? wal_staged(p->wal) : 0;
+    if (!p->checkpoint.held) env_job_submit(p->env, &p->checkpoint.running->job);
     buf_done(&marker);
     buf_done(&l.bytes);
     mem_free(l.places);
     mem_free(l.rows);
+}
+
+void checkpoint_start_held(struct part *p)
+{
+    if (LIKELY(!p->checkpoint.held) || wal_durable(p->wal) < p->checkpoint.wait_lsn) return;
+    p->checkpoint.held = false;
+    env_job_submit(p->env, &p->checkpoint.running->job);
 }
 
 static bool is_due(const struct part *p)
@@ -96,6 +105,7 @@ static bool is_due(const struct part *p)
 
 err checkpoint_turn(struct part *p)
 {
+    checkpoint_start_held(p);
     if (is_due(p)) freeze(p);
     /* What a snapshot under way has kept may go when it ends, though nothing new is checkpointed.
      */
@@ -196,7 +206,8 @@ void part_checkpoint(struct part *p)
 
 bool part_stopping(struct part *p)
 {
-    if (!p->checkpoint.stopping) p->checkpoint.stopping = true;
-    return !p->checkpoint.running && !p->shipping.in.committing &&
+    p->checkpoint.stopping = true;
+    part_set_memory(p, false); /* and the next start may know that nothing is in doubt */
+    return !raft_is_volatile(p->raft) && !p->checkpoint.running && !p->shipping.in.committing &&
            p->apply.applied == p->checkpoint.marker.index;
 }

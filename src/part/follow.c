@@ -297,10 +297,10 @@ static void expire(struct part *p, struct queued *q)
     }
 }
 
-/* Of no group any more, or not in it yet: its state is no answer to anything. */
+/* Of no group any more, not in it yet, or holding what a recovery gave up: its state is no answer to anything. */
 static bool is_outside(const struct part *p)
 {
-    return members_is_silent(p) || part_is_removed(p) || p->apply.applied == 0;
+    return members_is_silent(p) || part_is_removed(p) || raft_is_abandoned(p->raft) || p->apply.applied == 0;
 }
 
 static err look_at(struct part *p, struct queued *q, bool leads, bool *goes_on)

@@ -29,7 +29,8 @@ u64 log_stage_hard_state(struct part *p, const struct raft_hard_state *hs)
 
     put_u64(bytes, hs->term);
     put_u32(bytes + 8, hs->vote);
-    put_u32(bytes + 12, hs->impaired ? 1 : 0);
+    put_u32(bytes + 12, (hs->impaired ? HARD_IMPAIRED : 0) | (hs->memory ? HARD_MEMORY : 0) |
+                            (hs->votes_kept ? HARD_VOTES_KEPT : 0) | (hs->accepts ? HARD_ACCEPTS : 0));
     return wal_stage(p->wal, &f, &payload, 1);
 }
 
@@ -37,7 +38,7 @@ static void stage_save(struct part *p, const struct raft_hard_state *hs)
 {
     struct staged *s = fifo_push(&p->log.staged);
     *s = (struct staged){
-        .lsn = log_stage_hard_state(p, hs), .saved_term = hs->term, .is_save = true};
+        .lsn = log_stage_hard_state(p, hs), .saved_term = hs->term, .saved_memory = hs->memory, .is_save = true};
 }
 
 static void stage_entries(struct part *p, u64 from, u64 to)
@@ -88,6 +89,7 @@ static void carry_out(struct part *p, const struct raft_actions *a)
 
     u64 lsn = wal_staged(p->wal);
     bool at_once = wal_durable(p->wal) >= lsn || MUTANT(messages_leave_before_save);
+    if (raft_counts_memory(p->raft) && MUTANT(hard_state_not_durable_in_memory_mode)) at_once = true;
     for (u32 i = 0; i < a->send_after_save.count; i++) {
         const struct raft_message *m = &a->send_after_save.items[i];
         assert(m->count == 0); /* entries would have to be kept with it */
@@ -110,6 +112,7 @@ static void carry_out(struct part *p, const struct raft_actions *a)
     if (a->snapshot_to) shipping_begin(p, a->snapshot_to);
     if ((a->events & RAFT_LEADER_CHANGED) && raft_leader(p->raft)) tell(p, raft_is_leader(p->raft) ? "leads" : "follows");
     if (a->events) members_on_events(p, a->events);
+    if (a->events & (RAFT_RECOVERED | RAFT_ABANDONED)) memory_on_events(p, a->events);
     if (a->events & RAFT_HEALED) tell(p, "replica healed");
 }
 
@@ -170,7 +173,7 @@ err log_advance(struct part *p)
 {
     u64 durable = wal_durable(p->wal);
     struct log_pos pos = {0, 0};
-    bool saved = false;
+    bool saved = false, saved_memory = false;
     u64 saved_term = 0;
 
     if (durable == p->log.durable_seen) return OK;
@@ -180,12 +183,13 @@ err log_advance(struct part *p)
         if (s->is_save) {
             saved = true;
             saved_term = s->saved_term;
+            saved_memory = s->saved_memory;
         } else {
             pos = s->pos;
         }
     }
     if (saved) {
-        struct raft_event ev = {.kind = RAFT_SAVED, .saved_term = saved_term};
+        struct raft_event ev = {.kind = RAFT_SAVED, .saved_term = saved_term, .saved_memory = saved_memory};
         log_step_or_fail(p, &ev);
     }
     if (pos.index) {

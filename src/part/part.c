@@ -14,6 +14,7 @@ err part_new(struct env *env, struct store *store, struct machine *machine,
     p->sessions = session_table_new();
     prng_init(&p->submit.seeds, env_random(env), options->self);
     members_init(p);
+    memory_init(p);
     p->raft = raft_new(&p->options.raft);
     fifo_init(&p->log.staged, sizeof(struct staged));
     fifo_init(&p->log.held, sizeof(struct held));
@@ -63,6 +64,7 @@ void part_free(struct part *p)
     fifo_done(&p->submit.pending);
     fifo_done(&p->log.staged);
     fifo_done(&p->log.held);
+    memory_done(p);
     buf_done(&p->apply.reply);
     buf_done(&p->read.reply);
     raft_free(p->raft);
@@ -202,6 +204,7 @@ static bool tick_is_due(const struct part *p)
 static err absorbed_turn(struct part *p, bool *more)
 {
     submit_refuse_all(p, PART_WRONG_PLACE);
+    checkpoint_start_held(p);
     if (store_tidy(p->store, 256)) *more = true;
     return p->failed;
 }
@@ -217,6 +220,7 @@ err part_turn(struct part *p, bool *more)
         log_step_or_fail(p, &ev);
     }
     if (!e) watch_space(p);
+    if (!e) memory_turn(p);
     cut_turn(p);
     if (!e) e = submit_turn(p, more);
     if (!e && !p->shipping.in.committing) e = apply_turn(p, more);
@@ -258,7 +262,7 @@ nanos part_deadline(const struct part *p)
 
 bool part_waits_for_log(const struct part *p)
 {
-    return p->log.staged.count || p->log.held.count || p->shipping.in.waiting;
+    return p->log.staged.count || p->log.held.count || p->shipping.in.waiting || p->checkpoint.held;
 }
 
 u64 part_id(const struct part *p)

@@ -2,8 +2,8 @@
  * write-ahead log and the store. The host carries out what the core decides, in the core's order
  * (raft/raft.h); all answers leave through one function after the entry is applied.
  *
- * Three watermarks hold at every change: marker <= durable, applied <= min(commit, durable),
- * and an answer is given only for what is applied. */
+ * Three watermarks hold at every change: marker <= durable, applied <= min(commit, counted),
+ * and an answer is given only for what is applied. Counted is durable, unless memory is enough (part_set_memory). */
 #pragma once
 
 #include "base/list.h"
@@ -227,6 +227,21 @@ bool part_stopping(struct part *p);
 void part_resign(struct part *p);
 u64 part_snapshot_sent(const struct part *p, replica_id to); /* bytes that arrived of one under way; 0: none is */
 
+/* memory.c, docs/design/durability.md: entries count when a majority has them in memory, from when the hard state that says so
+ * is durable; or on disk again. Never for the core's own group. Asked for as often as one likes. */
+void part_set_memory(struct part *p, bool memory);
+struct part_durability {
+    bool memory;     /* acknowledgements do not wait for disks, just now */
+    bool recovering; /* after a crash: it neither votes nor counts until it is refilled */
+    bool abandoned;  /* it has applied what a recovery gave up, and waits for a snapshot */
+    u64 entries;     /* acknowledged, and not on the disks of a majority as far as this leader knows */
+    nanos age;       /* of the oldest of them */
+};
+struct part_durability part_durability(struct part *p);
+/* An operator accepts the loss of what only crashed replicas had in memory: this replica asks for leadership. OK: it asks,
+ * raft_recovery_status(part_raft(p)) says how it goes. ERR_STALE: there is a leader. ERR_INVALID: this one cannot. */
+MUST_USE err part_recover(struct part *p);
+
 /* Hand leadership to this replica, if it can take it. */
 void part_transfer(struct part *p, replica_id to);
 /* No job of it is under way: part_free may be called while the node goes on. */
@@ -273,7 +288,7 @@ bool part_is_full(const struct part *p);
 
 struct part_stats {
     u64 proposed, applied, answered, reads_lease, reads_index, reads_near, duplicates, ticks, checkpoints,
-        snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions;
+        snapshots_sent, snapshots_installed, elections, apply_stalls, queue_bytes, sessions, recoveries;
     u64 client_sessions; /* of the sessions, those of clients */
     /* times a limit was reached: of requests refused, and of batches or rounds that had to wait */
     u64 queue_refused, tail_full, uncommitted_full, wal_short, reads_full;

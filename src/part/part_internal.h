@@ -14,6 +14,9 @@ enum { ROW_MARKER = 1, ROW_SESSION = 2 };
  */
 enum { TRUNC_REPAIR = 1 };
 
+/* Flags of a saved hard state: docs/formats/wal.md. */
+enum { HARD_IMPAIRED = 1, HARD_MEMORY = 2, HARD_VOTES_KEPT = 4, HARD_ACCEPTS = 8 };
+
 /* A FIFO of plain structs, for the queues below; grows, reuses its memory. */
 struct fifo {
     u8 *items;
@@ -44,7 +47,12 @@ struct staged { /* log.c: what a durable LSN will mean */
     u64 lsn;
     struct log_pos pos; /* entries up to here; index 0: none */
     u64 saved_term;
-    bool is_save;
+    bool is_save, saved_memory;
+};
+
+struct open_commit { /* memory.c */
+    u64 upto;
+    nanos at; /* the oldest of them was committed */
 };
 
 struct held { /* log.c: messages that may leave when everything staged before them is durable */
@@ -180,7 +188,15 @@ struct part {
         bool pressed; /* the node holds too much in memory */
         bool no_space; /* the latest one found none */
         nanos retry_at;
+        bool held;     /* frozen; the job starts when the log on disk reaches as far */
+        u64 wait_lsn;
     } checkpoint;
+
+    struct { /* memory.c: entries that count before they are on disk */
+        bool wanted;
+        struct fifo open; /* struct open_commit: what was committed, and is not on the disks of a quorum for all we know */
+        u64 noted;        /* committed up to here is in it, or on disk */
+    } memory;
 
     struct { /* members.c */
         struct {
@@ -249,6 +265,13 @@ err log_step(struct part *p, struct raft_event *ev); /* one raft_step, carried o
 void log_step_or_fail(struct part *p, struct raft_event *ev);
 err log_advance(struct part *p); /* report what became durable, release held messages */
 void log_send(struct part *p, const struct raft_message *m);
+
+/* memory.c */
+void memory_init(struct part *p);
+void memory_done(struct part *p);
+void memory_booted(struct part *p);
+void memory_turn(struct part *p);
+void memory_on_events(struct part *p, u32 events);
 
 /* members.c */
 void members_init(struct part *p);
@@ -367,6 +390,7 @@ nanos cut_deadline(const struct part *p);
 
 /* checkpoint.c */
 err checkpoint_turn(struct part *p);
+void checkpoint_start_held(struct part *p); /* the job of one that waited for the log, if it is durable now */
 bool checkpoint_owns(const struct part *p, const struct env_job *job);
 err checkpoint_on_job(struct part *p);
 void checkpoint_compact(struct part *p);

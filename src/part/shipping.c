@@ -287,7 +287,8 @@ err shipping_on_chunk(struct part *p, replica_id from, str body)
     }
     if (is_stale(p, c.index)) {
         incoming_abort(p);
-        ack(p, from, c.snap_id, 0, SNAPSHOT_INSTALLED); /* we have that much already */
+        /* We have that much already, unless what we have is not the group's: then a later one. */
+        ack(p, from, c.snap_id, 0, raft_is_abandoned(p->raft) ? SNAPSHOT_REFUSED : SNAPSHOT_INSTALLED);
         return OK;
     }
     if (!same) {
@@ -344,7 +345,7 @@ static void incoming_turn(struct part *p)
         replica_id from = in->from;
         u64 snap_id = in->snap_id;
         incoming_abort(p);
-        ack(p, from, snap_id, 0, SNAPSHOT_INSTALLED);
+        ack(p, from, snap_id, 0, raft_is_abandoned(p->raft) ? SNAPSHOT_REFUSED : SNAPSHOT_INSTALLED);
         return;
     }
     if (!store_install_may_commit(in->install)) {

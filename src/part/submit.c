@@ -411,7 +411,8 @@ static struct cost write_cost(struct part *p, const struct pending *n)
                        : raft_peer_status(p->raft, m->id, &s) && s.match >= n->index;
         if (has) c.nodes[c.node_count++] = m->node;
     }
-    c.flushes = c.node_count;
+    c.in_memory = raft_counts_memory(p->raft);
+    c.flushes = c.in_memory ? 0 : c.node_count;
     return c;
 }
 

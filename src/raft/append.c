@@ -16,6 +16,7 @@ static struct raft_message *reply_to(struct raft *r, struct raft_outbox *outbox,
     reply->disk_full = r->election.disk_full;
     reply->full = r->refused_entries || r->room == 0 || reply->disk_full;
     reply->commit = r->marks.commit;
+    reply->accepts = reply->impaired && r->election.hard.accepts;
     reply->fortify = fortify_answers(r, m) && !reply->impaired;
     reply->epoch = reply->fortify ? m->epoch : 0;
     return reply;
@@ -109,6 +110,7 @@ static u64 take_entries(struct raft *r, const struct raft_message *m)
             room -= entry_room(&m->entries[i]);
             tail_append(t, &m->entries[i]);
             membership_appended(r, &m->entries[i]);
+            commit_note_entry(r, &m->entries[i]);
         }
         commit_appended(r, m->term);
     }
@@ -123,7 +125,7 @@ static u64 take_entries(struct raft *r, const struct raft_message *m)
 static void heal_if_refilled(struct raft *r, const struct raft_message *m)
 {
     if (!r->election.hard.impaired || m->life != r->election.life) return;
-    if (r->marks.durable < m->commit || r->following.matched < m->commit) return;
+    if (r->marks.counted < m->commit || r->following.matched < m->commit) return;
     if (tail_term_at(&r->tail, m->commit) != m->term) return;
     election_heal(r);
 }
@@ -138,16 +140,49 @@ static void accept(struct raft *r, const struct raft_message *m, u64 covered)
     commit_follow(
         r, u64_min(m->commit, MUTANT(follower_commits_own_last) ? r->tail.last.index : covered));
     heal_if_refilled(r, m);
+    recover_heal(r);
 
     /* A term is a promise too: until it is saved even a heartbeat's answer waits. */
-    bool at_once = (m->count == 0 && saved) || MUTANT(ack_before_durable);
+    bool memory = commit_counts_memory(r);
+    bool at_once = ((m->count == 0 || memory) && saved) || MUTANT(ack_before_durable);
     struct raft_message *reply = reply_to(r, at_once ? &r->out->send : &r->out->send_after_save, m);
     /* With a full disk, entries may sit in the tail that were never given to the host. */
     u64 durable_then = commit_stages_upto(r);
-    if (m->count == 0 && saved) durable_then = r->marks.durable;
+    if (m->count == 0 && saved && !memory) durable_then = r->marks.counted;
     reply->match = u64_min(f->matched, durable_then);
+    if (at_once) reply->lag = reply->match - u64_min(reply->match, r->marks.durable);
     reply->hint = (struct log_pos){tail_term_at(&r->tail, f->matched), f->matched};
     if (MUTANT(ack_own_last)) reply->match = r->tail.last.index;
+}
+
+/* Was the group recovered since, and to less than is committed here? What is committed here came before the first
+ * recovery that this log does not have; whether that leader's log had it, the order of logs says (§5.4.1 of the paper). */
+static bool is_abandoned(const struct raft *r, const struct raft_message *m)
+{
+    struct log_pos own = {tail_term_at(&r->tail, r->marks.commit), r->marks.commit};
+
+    const struct raft_recoveries *known = &r->membership.config.recoveries;
+    u64 seen = known->count ? u64_max(own.term, known->items[known->count - 1].term) : own.term;
+
+    for (u32 i = 0; i < m->recoveries.count; i++) {
+        const struct raft_recovery *recovery = &m->recoveries.items[i];
+        if (recovery->term <= seen || MUTANT(abandoned_history_goes_on)) continue;
+        return own.term != recovery->kept.term ? own.term > recovery->kept.term : own.index > recovery->kept.index;
+    }
+    return false;
+}
+
+/* It names nothing that the leader could go on from, so that the leader sends a snapshot when it has one of more. */
+static void abandon(struct raft *r, const struct raft_message *m)
+{
+    if (!r->abandoned) {
+        TRACE(r, "the group was recovered to less than " POS " -> take nothing but a snapshot",
+              tail_term_at(&r->tail, r->marks.commit), r->marks.commit);
+        r->abandoned = true;
+        election_impair(r);
+        r->out->events |= RAFT_ABANDONED;
+    }
+    reply_to(r, &r->out->send_after_save, m)->rejected = true;
 }
 
 void append_on_message(struct raft *r, const struct raft_message *m)
@@ -158,6 +193,11 @@ void append_on_message(struct raft *r, const struct raft_message *m)
     }
     election_follow(r, m->from);
     fortify_on_append(r, m);
+    if (is_abandoned(r, m)) {
+        abandon(r, m);
+        return;
+    }
+    r->abandoned = false;
     /* Every leader has what was committed before it (§3.6.1), so that much is known without
      * comparing. */
     r->following.matched = u64_max(r->following.matched, r->marks.commit);
@@ -174,7 +214,8 @@ void append_report(struct raft *r)
 
     if (!fortify_rests(r) || !outbox_has_room(&r->out->send)) return;
     struct raft_message *reply = reply_to(r, &r->out->send, &unasked);
-    reply->match = u64_min(r->following.matched, r->marks.durable);
+    reply->match = u64_min(r->following.matched, r->marks.counted);
+    reply->lag = reply->match - u64_min(reply->match, r->marks.durable);
     reply->hint = (struct log_pos){tail_term_at(&r->tail, r->following.matched), r->following.matched};
 }
 

@@ -80,6 +80,7 @@ static enum raft_change_reason judge_target(const struct raft_config *now,
 {
     if (target->count == 0 || target->count > RAFT_MEMBERS_MAX) return RAFT_CHANGE_INVALID;
     struct raft_config next = *target;
+    next.recoveries = now->recoveries; /* history is not chosen */
     u64 unused = u64_max(now->next, target->members[target->count - 1].id + (u64)1);
     next.next = unused < UINT32_MAX ? (replica_id)unused : 0;
     if (!config_is_valid(&next) || raft_config_is_joint(&next)) return RAFT_CHANGE_INVALID;
@@ -221,7 +222,7 @@ void raft_change_text(const struct raft_change_plan *p, char *out, size_t size)
 
 /* ---- doing it */
 
-static void append_config(struct raft *r, const struct raft_config *c)
+void change_append_config(struct raft *r, const struct raft_config *c)
 {
     struct buf bytes = {0};
     raft_config_encode(c, &bytes);
@@ -235,7 +236,7 @@ static void append_config(struct raft *r, const struct raft_config *c)
 static void append_change(struct raft *r, const struct raft_config *c)
 {
     membership_begin_change(r);
-    append_config(r, c);
+    change_append_config(r, c);
 }
 
 void change_begin(struct raft *r, const struct raft_config *target)
@@ -268,7 +269,7 @@ bool change_tell_removed(struct raft *r, replica_id id)
 
 static void leave_joint(struct raft *r)
 {
-    struct raft_config c = {.next = r->membership.config.next};
+    struct raft_config c = {.next = r->membership.config.next, .recoveries = r->membership.config.recoveries};
     for (u32 i = 0; i < r->membership.config.count; i++) {
         struct raft_member m = r->membership.config.members[i];
         m.roles = (u8)(m.roles & ~RAFT_OUTGOING);

@@ -85,6 +85,7 @@ struct host {
     u64 room; /* of a full disk */
     bool full, backlog, dies; /* dies: at the end of the event under way */
     bool gone;                /* for ever: removed, or its machine was lost */
+    bool lost; /* it has applied what a recovery gave up, or heard that it is committed */
     u64 clock_offset;
     i64 drift_ppm;
     struct raft_options options;

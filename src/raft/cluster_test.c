@@ -16,13 +16,25 @@ static void on_abort(int signal_number)
     _Exit(1);
 }
 
-static struct world *world_new(u64 seed, u32 nodes)
+/* There has to be something to lose; and what is being voted on is worth more than a crash at each step of it. */
+static void draw_slow_disks(struct world *w)
+{
+    struct faults *f = &w->faults;
+    f->wipe = f->crash_at_lead = f->crash_at_save = 0;
+    f->disk_min = NANOS_MS;
+    f->snapshot += 10000;
+    f->disk_max = (2 + pick(w, 200)) * NANOS_MS;
+    if (f->crash > 2000) f->crash = 2000;
+}
+
+static struct world *world_new(u64 seed, u32 nodes, bool memory)
 {
     struct world *w = mem_zalloc(sizeof *w);
     current = w;
     known_config_count = 1;
     w->seed = seed;
     w->nodes = w->founders = nodes;
+    w->memory = memory;
     w->next_id = 1;
     w->now = NANOS_SEC;
     w->report_by_staging_term = seed % 2;
@@ -31,11 +43,13 @@ static struct world *world_new(u64 seed, u32 nodes)
     w->committed = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->committed);
     w->committed_in = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->committed_in);
     w->states = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->states);
+    w->kept = mem_zalloc_array(HOST_LOG_MAX, sizeof *w->kept);
     w->out = mem_zalloc(sizeof *w->out);
     w->live_out = mem_zalloc(sizeof *w->live_out);
     w->supports = getenv("RAFT_SUPPORT") ? atoi(getenv("RAFT_SUPPORT")) : seed / 2 % 4 != 0;
     buf_init(&w->scratch, 0);
     draw_faults(w);
+    if (memory) draw_slow_disks(w);
     for (u32 id = 1; id <= nodes; id++) {
         struct host *h = &w->hosts[id];
         raft_config_found(&w->config, id);
@@ -51,6 +65,7 @@ static struct world *world_new(u64 seed, u32 nodes)
         host_boot(h, w->now, &w->config);
         if (world_tracing) raft_trace_to(h->raft, print_trace, w);
         live_meet_all(w, h);
+        if (w->memory) world_report(w, h, RAFT_MEMORY, (struct raft_event){.full = true});
         world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
     }
     return w;
@@ -65,6 +80,7 @@ static void world_free(struct world *w)
     mem_free(w->committed);
     mem_free(w->committed_in);
     mem_free(w->states);
+    mem_free(w->kept);
     mem_free(w->out);
     mem_free(w->live_out);
     mem_free(w);
@@ -86,7 +102,7 @@ static bool is_blank(const struct world *w)
 static void restart(struct world *w, struct host *h)
 {
     h->life++;
-    if (h->wiped) { /* what an earlier incarnation sent is refused by its number */
+    if (h->wiped || w->memory) { /* what an earlier incarnation sent is refused by its number */
         for (u32 i = 0; i < w->flying_count; i++)
             if (w->flying[i].from == h->id) w->flying[i].to = 0;
         h->wiped = false;
@@ -95,7 +111,9 @@ static void restart(struct world *w, struct host *h)
     host_boot(h, w->now, h->id <= w->founders ? &w->config : NULL);
     if (world_tracing) raft_trace_to(h->raft, print_trace, w);
     live_meet_all(w, h);
-    if (is_blank(w)) world_report(w, h, RAFT_FOUNDING, (struct raft_event){0});
+    if (w->memory) world_report(w, h, RAFT_MEMORY, (struct raft_event){.full = pick(w, 8) != 0});
+    for (u32 id = 1; id <= w->nodes && is_blank(w); id++)
+        if (w->memory || id == h->id) world_report(w, &w->hosts[id], RAFT_FOUNDING, (struct raft_event){0});
 }
 
 static void cut_somewhere(struct world *w)
@@ -157,6 +175,54 @@ static void make_trouble(struct world *w)
         world_report(w, h, RAFT_TRANSFER, (struct raft_event){.peer = 1 + pick(w, w->nodes)});
         w->transfers++;
     }
+}
+
+/* ---- power, and the operator after it */
+
+/* All at once, or all but one that goes on alone. */
+static void cut_power(struct world *w)
+{
+    u32 spared = pick(w, 3) ? 0 : 1 + pick(w, w->nodes);
+    for (u32 id = 1; id <= w->nodes; id++)
+        if (w->hosts[id].raft && id != spared) crash(w, &w->hosts[id]);
+    struct host *late = &w->hosts[1 + pick(w, w->nodes)];
+    for (u32 id = 1; id <= w->nodes && late->raft == NULL; id++)
+        if (w->hosts[id].disk.snapshot.pos.index > late->disk.snapshot.pos.index) late = &w->hosts[id];
+    late->restart_at += pick(w, 6000) * NANOS_MS; /* with what the others may have to give up */
+    w->power_cuts++;
+}
+
+static bool is_stuck(const struct world *w)
+{
+    bool in_doubt = false;
+    for (u32 id = 1; id <= w->nodes; id++) {
+        const struct host *h = &w->hosts[id];
+        if (!h->raft) continue;
+        if (raft_is_leader(h->raft)) return false;
+        in_doubt |= raft_hard_state(h->raft)->votes_kept;
+    }
+    return in_doubt;
+}
+
+/* Nobody leads, and some crashed: after a while the operator asks one after the other. */
+static void operate(struct world *w)
+{
+    struct host *h = &w->hosts[1 + pick(w, w->nodes)];
+    struct raft_event ev = {.kind = RAFT_RECOVER};
+
+    if (!w->calm && chance(w, 400)) cut_power(w);
+    note_safe(w);
+    if (!is_stuck(w)) w->stuck_since = w->now;
+    if (w->now < w->stuck_since + 700 * NANOS_MS || pick(w, 100) || !is_up(w, h)) return;
+    err e = world_step(w, h, &ev);
+    assert(e == OK || e == ERR_STALE || e == ERR_INVALID);
+}
+
+/* The wish changes now and then; a clean stop is one that never comes back. */
+static void change_wish(struct world *w)
+{
+    struct host *h = &w->hosts[1 + pick(w, w->nodes)];
+    if (is_up(w, h) && chance(w, 1000)) world_report(w, h, RAFT_MEMORY, (struct raft_event){.full = pick(w, 4) != 0});
 }
 
 /* ---- clients */
@@ -346,12 +412,28 @@ static bool all_equal(const struct world *w)
     return true;
 }
 
+/* One that has applied what was given up takes only a snapshot of more. */
+static void refill_lost(struct world *w)
+{
+    bool any = false;
+    for (u32 id = 1; id <= w->nodes; id++) any |= w->hosts[id].lost && w->hosts[id].raft;
+    if (!any || pick(w, 20)) return;
+    for (u32 id = 1; id <= w->nodes; id++) {
+        struct host *h = &w->hosts[id];
+        if (!h->raft || !raft_is_leader(h->raft) || h->lost) continue;
+        (void)!propose(w, h, 8);
+        snapshot_here(w, h);
+    }
+}
+
 /* Within `seconds` every replica has everything, and then one more commit as well. */
 static void check_liveness(struct world *w, u32 seconds)
 {
     u64 limit = w->now + seconds * NANOS_SEC, proposed_at = 0;
     while (w->now < limit) {
         run_millisecond(w);
+        if (w->memory) operate(w);
+        if (w->memory) refill_lost(w);
         if (proposed_at && w->committed_last > proposed_at && all_equal(w)) return;
         for (u32 id = 1; id <= w->nodes && !proposed_at; id++) {
             struct host *h = &w->hosts[id];
@@ -394,19 +476,21 @@ static void check_quiet(struct world *w)
     w->quiet++;
 }
 
-static u64 totals[20];
+static u64 totals[24];
 
-static void run_seed(u64 seed, u32 milliseconds, bool members_change)
+static void run_seed(u64 seed, u32 milliseconds, bool members_change, bool memory)
 {
-    struct world *w = world_new(seed, seed % 3 == 2 ? 5 : 3);
+    struct world *w = world_new(seed, seed % 3 == 2 ? 5 : 3, memory);
     if (seed % 31 == 7) {
         world_free(w);
-        w = world_new(seed, 1 + (u32)(seed % 2));
+        w = world_new(seed, 1 + (u32)(seed % 2), memory);
     }
     if (members_change) draw_changes(w);
     for (u32 ms = 0; ms < milliseconds; ms++) {
         if (members_change) change_members(w);
         make_trouble(w);
+        if (memory) operate(w);
+        if (memory) change_wish(w);
         run_clients(w);
         run_millisecond(w);
         if (ms % 64 == 0) check_all_logs(w);
@@ -422,26 +506,30 @@ static void run_seed(u64 seed, u32 milliseconds, bool members_change)
                           w->reads_refused, w->leases,    w->installs,    w->crashes,
                           w->wipes,         w->healed,    w->truncations, w->transfers,
                           w->changes,       w->joint,     w->changes_cut, w->told_removed,
-                          w->killed,        w->fortified, w->withdrawn,   w->quiet};
+                          w->killed,        w->fortified, w->withdrawn,   w->quiet,
+                          w->recoveries,    w->lost,      w->left_behind, w->power_cuts};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) totals[i] += counts[i];
     world_free(w);
 }
 
-static void run_seeds(u64 to, bool members_change)
+static void run_seeds(u64 to, bool members_change, bool memory)
 {
     static const char *const names[] = {
         "steps",         "elections",     "commits",     "reads",  "refused reads",
         "leases",        "installs",      "crashes",     "wipes",  "healed",
         "truncations",   "transfers",     "changes",     "joint",  "changes cut off",
-        "told removed",  "machines lost", "fortified",   "withdrawn", "quiet at the end"};
+        "told removed",  "machines lost", "fortified",   "withdrawn", "quiet at the end",
+        "recoveries",    "entries lost",  "left behind", "power cuts"};
     u64 from = 1;
     const char *seeds = getenv("RAFT_SEEDS");
     if (seeds) sscanf(seeds, "%lu-%lu", &from, &to);
     world_tracing = getenv("RAFT_TRACE") != NULL;
     memset(totals, 0, sizeof totals);
-    for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000, members_change);
+    for (u64 seed = from; seed <= to; seed++) run_seed(seed, 5000, members_change, memory);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (!members_change && i >= 12 && i < 17) continue;
+        if (!memory && i >= 20) continue;
+        if (memory && (i == 8 || i == 16)) continue; /* wipes */
         printf("%s%lu %s", i ? ", " : "", totals[i], names[i]);
         if (!seeds) CHECK(totals[i] > 0); /* each of these must have been met */
     }
@@ -450,20 +538,32 @@ static void run_seeds(u64 to, bool members_change)
 
 TEST(cluster, keeps_every_promise_under_random_faults)
 {
-    run_seeds(150, false);
+    run_seeds(150, false, false);
+}
+
+TEST(cluster, loses_only_what_was_in_memory_and_only_by_an_operators_word)
+{
+    run_seeds(150, false, true);
+}
+
+TEST(cluster, loses_no_member_where_entries_count_in_memory)
+{
+    run_seeds(100, true, true);
 }
 
 TEST(cluster, keeps_them_while_members_come_and_go)
 {
-    run_seeds(150, true);
+    run_seeds(150, true, false);
 }
 
 int main(void)
 {
-    const char *only = getenv("RAFT_ONLY"); /* members, or fixed */
+    const char *only = getenv("RAFT_ONLY"); /* members, fixed, power or both */
     const struct CMUnitTest tests[] = {RUN(cluster, keeps_every_promise_under_random_faults),
-                                       RUN(cluster, keeps_them_while_members_come_and_go)};
+                                       RUN(cluster, keeps_them_while_members_come_and_go),
+                                       RUN(cluster, loses_only_what_was_in_memory_and_only_by_an_operators_word),
+                                       RUN(cluster, loses_no_member_where_entries_count_in_memory)};
     signal(SIGABRT, on_abort);
-    if (only) return _cmocka_run_group_tests("one", tests + (only[0] == 'm'), 1, NULL, NULL);
+    if (only) return _cmocka_run_group_tests("one", tests + (only[0] == 'm' ? 1 : only[0] == 'p' ? 2 : only[0] == 'b' ? 3 : 0), 1, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,10 @@ struct world {
     struct faults faults;
     bool supports; /* nodes support each other: replica and node are the same here */
     bool calm;                              /* no more faults: liveness */
+    bool memory; /* entries count in memory */
+    u64 safe;    /* committed, and on the disks of a quorum */
+    u64 recovered_in, stuck_since;
+    u64 *kept, kept_last; /* terms of the log that the newest recovery went on with */
     struct host hosts[WORLD_NODES_MAX + 1]; /* by id */
     bool cut[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
     bool
@@ -76,7 +80,7 @@ struct world {
 
     u64 steps, elections, commits, reads_done, reads_refused, leases, installs, crashes, wipes,
         healed, truncations, transfers, changes, joint, told_removed, killed, changes_cut, fortified, withdrawn,
-        quiet;
+        quiet, recoveries, lost, left_behind, power_cuts;
 };
 
 static bool world_tracing;
@@ -175,10 +179,19 @@ static inline struct raft_config members_at(const struct world *w, const struct 
 
 static inline void check_members(struct world *w, const struct host *h)
 {
+    if (h->lost) return; /* its history is another one */
     if (raft_config(h->raft)->count == 0) return; /* joins, and has not heard of any */
     struct raft_config c = members_at(w, h, UINT64_MAX);
     if (!raft_config_equal(&c, raft_config(h->raft)))
         VIOLATION(w, "node %u counts by other members than its log's newest", h->id);
+}
+
+/* Its memory, or what it was before a crash after which it may not vote. */
+static inline bool holds_in_memory(const struct host *h, u64 index, u64 term)
+{
+    const struct raft *r = h->raft;
+    if (!h->disk.hard.memory) return false;
+    return !r || raft_hard_state(r)->impaired || index <= raft_first(r).index || raft_term_at(r, index) == term;
 }
 
 static inline bool is_on_majority(const struct world *w, const struct raft_config *c, u8 role,
@@ -189,7 +202,7 @@ static inline bool is_on_majority(const struct world *w, const struct raft_confi
         if (!(c->members[i].roles & role)) continue;
         const struct disk *d = &w->hosts[c->members[i].id].disk;
         /* A disk that died since may have held it: that is why it may not vote. */
-        copies += disk_holds(d, index, term) || d->hard.impaired;
+        copies += disk_holds(d, index, term) || d->hard.impaired || holds_in_memory(&w->hosts[c->members[i].id], index, term);
     }
     return of == 0 || copies > of / 2;
 }
@@ -201,10 +214,20 @@ static inline bool is_on_quorum(const struct world *w, const struct raft_config 
            is_on_majority(w, c, RAFT_OUTGOING, index, term);
 }
 
+/* What a recovery gave up is not history any more. Who has it goes on with nothing that came after. */
+static inline bool is_lost(const struct world *w, struct host *h, u64 index)
+{
+    u64 term = raft_term_at(h->raft, index);
+    if (term < w->recovered_in && (index > w->kept_last || w->kept[index] != term)) h->lost = true;
+    if (h->lost && term >= w->recovered_in)
+        VIOLATION(w, "node %u goes on with %lu/%lu on top of what was given up", h->id, term, index);
+    return h->lost;
+}
+
 static inline void check_history(struct world *w, struct host *h, u64 index)
 {
     const struct raft *r = h->raft;
-    if (index <= raft_first(r).index) return;
+    if (index <= raft_first(r).index || is_lost(w, h, index)) return;
     const struct raft_entry *e = raft_entry_at(r, index);
     struct disk_entry entry = {e->pos.term, entry_id(e)};
 
@@ -270,16 +293,74 @@ static inline void apply_range(struct world *w, struct host *h, u64 from, u64 to
         VIOLATION(w, "node %u applies %lu after %lu", h->id, from, h->applied);
     for (u64 i = from; i <= to; i++) {
         const struct raft_entry *e = raft_entry_at(h->raft, i);
-        if (i > w->committed_last) VIOLATION(w, "node %u applies uncommitted %lu", h->id, i);
-        if (!disk_holds(&h->disk, i, e->pos.term))
-            VIOLATION(w, "node %u applies %lu, which its disk may lose", h->id, i);
         check_history(w, h, i);
+        if (h->lost) continue;
+        if (i > w->committed_last) VIOLATION(w, "node %u applies uncommitted %lu", h->id, i);
+        if (!w->memory && !disk_holds(&h->disk, i, e->pos.term))
+            VIOLATION(w, "node %u applies %lu, which its disk may lose", h->id, i);
         h->state = state_after(h->state, e->pos, entry_id(e));
-        if (i == w->state_last + 1) w->states[++w->state_last] = h->state;
+        w->state_last = u64_max(w->state_last, i);
+        if (!w->states[i]) w->states[i] = h->state; /* the first to get there */
         if (w->states[i] != h->state) VIOLATION(w, "node %u diverged at %lu", h->id, i);
         if (raft_is_leader(h->raft)) w->acked_last = u64_max(w->acked_last, i);
     }
     h->applied = to;
+}
+
+static inline bool is_on_disks(const struct world *w, const struct raft_config *c, u8 role, u64 index, u64 term)
+{
+    u32 copies = 0, of = raft_config_count(c, role);
+    for (u32 i = 0; i < c->count; i++)
+        if (c->members[i].roles & role) copies += disk_holds(&w->hosts[c->members[i].id].disk, index, term);
+    return of == 0 || copies > of / 2;
+}
+
+/* By the members that were; those of a change are on disk before they count. */
+static inline void note_safe(struct world *w)
+{
+    const struct raft_config *c = w->members ? &known_configs[w->members] : &w->config;
+    for (; w->safe < w->committed_last; w->safe++) {
+        u64 index = w->safe + 1, term = w->committed[index].term;
+        if (!is_on_disks(w, c, RAFT_VOTER, index, term) || !is_on_disks(w, c, RAFT_OUTGOING, index, term)) return;
+    }
+}
+
+/* Has it committed, or in its snapshot, what the log that goes on does not have? What it has is known to be committed. */
+static inline void judge_lost(struct world *w, struct host *h, u64 *committed)
+{
+    struct log_pos has = h->disk.snapshot.pos;
+    if (h->raft && h->commit_seen > has.index) has = (struct log_pos){raft_term_at(h->raft, h->commit_seen), h->commit_seen};
+    bool lost = has.index && (has.index > w->kept_last || w->kept[has.index] != has.term);
+    w->left_behind += lost && !h->lost;
+    h->lost = lost;
+    if (!lost) *committed = u64_max(*committed, has.index);
+}
+
+/* An operator let the group go on with this leader's log: what is committed and not in it is lost. */
+static inline void world_recovered(struct world *w, struct host *h)
+{
+    const struct raft_recoveries *l = &raft_config(h->raft)->recoveries;
+    u64 kept = l->items[l->count - 1].kept.index, common = u64_min(kept, w->committed_last);
+    while (common > raft_first(h->raft).index && raft_term_at(h->raft, common) != w->committed[common].term) common--;
+    if (common < w->safe)
+        VIOLATION(w, "node %u recovers with %lu/%lu, but %lu was on the disks of a quorum", h->id,
+                  l->items[l->count - 1].kept.term, kept, w->safe);
+    for (u64 i = 1; i <= kept; i++)
+        w->kept[i] = i > raft_first(h->raft).index ? raft_term_at(h->raft, i) : w->committed[i].term;
+    w->kept_last = kept;
+    for (; w->state_last > common; w->state_last--) w->states[w->state_last] = 0;
+    w->recoveries++;
+    w->lost += w->committed_last - common;
+    w->recovered_in = raft_term(h->raft);
+    for (u32 id = 1; id <= w->nodes; id++) judge_lost(w, &w->hosts[id], &common);
+    for (u64 i = u64_max(w->committed_last, raft_first(h->raft).index) + 1; i <= common; i++) {
+        const struct raft_entry *e = raft_entry_at(h->raft, i); /* an earlier recovery had given it up, and came to nothing */
+        w->committed[i] = (struct disk_entry){e->pos.term, entry_id(e)};
+        w->committed_in[i] = w->recovered_in;
+    }
+    w->committed_last = common;
+    w->acked_last = u64_min(w->acked_last, common);
+    for (u32 i = 0; i < WORLD_READS_MAX; i++) w->reads[i].must_see = u64_min(w->reads[i].must_see, common);
 }
 
 static inline void check_reads(struct world *w, struct host *h, const struct raft_actions *out)
@@ -354,6 +435,7 @@ static inline void carry_out(struct world *w, struct host *h)
 
     for (u32 i = 0; i < out->send.count; i++)
         w->fortified += out->send.items[i].kind == RAFT_APPEND_REPLY && out->send.items[i].fortify;
+    if (out->events & RAFT_RECOVERED) world_recovered(w, h);
     if (out->events & RAFT_BECAME_LEADER) check_leader(w, h);
     if (out->events & RAFT_HEALED) w->healed++;
     if (out->truncate_from) w->truncations++;
@@ -518,7 +600,8 @@ static inline void disk_start(struct world *w, struct host *h)
 static inline void disk_finish(struct world *w, struct host *h)
 {
     struct log_pos persisted = {0, 0};
-    u64 saved = 0, compacted = 0;
+    struct raft_hard_state saved = {0};
+    u64 compacted = 0;
 
     for (; h->ops_done < h->write_upto; h->ops_done++) {
         const struct disk_op *op = &h->ops[h->ops_done % HOST_OPS_MAX];
@@ -526,7 +609,7 @@ static inline void disk_finish(struct world *w, struct host *h)
         if (op->kind == DISK_APPEND)
             persisted = (struct log_pos){w->report_by_staging_term ? op->staged_in : op->entry.term,
                                          op->index};
-        if (op->kind == DISK_SAVE) saved = op->hard.term;
+        if (op->kind == DISK_SAVE) saved = op->hard;
         if (op->kind == DISK_COMPACT) compacted = op->index;
     }
     h->write_upto = 0;
@@ -536,7 +619,9 @@ static inline void disk_finish(struct world *w, struct host *h)
         world_send(w, h, held->to, buf_str(&held->bytes));
         buf_done(&held->bytes);
     }
-    if (saved) world_report(w, h, RAFT_SAVED, (struct raft_event){.saved_term = saved});
+    if (saved.term)
+        world_report(w, h, RAFT_SAVED,
+                     (struct raft_event){.saved_term = saved.term, .saved_memory = saved.memory});
     if (persisted.index) world_report(w, h, RAFT_PERSISTED, (struct raft_event){.pos = persisted});
     if (compacted) world_report(w, h, RAFT_COMPACT, (struct raft_event){.index = compacted});
 }
@@ -560,6 +645,8 @@ static inline void install(struct world *w, struct host *h, const struct flying 
         h->state = state;
         return;
     }
+    u64 upto = f->snapshot.pos.index, term = f->snapshot.pos.term;
+    if (upto > w->kept_last ? term >= w->recovered_in : w->kept[upto] == term) h->lost = false;
     if (f->snapshot.pos.index < applied)
         VIOLATION(w, "node %u went back to an old snapshot", h->id);
     if (h->commit_seen < f->snapshot.pos.index) VIOLATION(w, "install left commit behind");

@@ -3,6 +3,8 @@
  *    0 kind:u8        enum raft_message_kind
  *    1 flags:u8       1 pre  2 transfer  4 granted (APPEND_REPLY: disk full)  8 rejected  16 impaired  32 full
  *                  64 fortify (APPEND, APPEND_REPLY): life is an epoch of support
+ *                  VOTE, VOTE_REPLY: 32 recover.  APPEND_REPLY: 1 accepts
+ *                  128 more (APPEND, APPEND_REPLY): words before the entries, below
  *    2 zero:u16
  *    4 count:u32      entries; APPEND only
  *    8 from:u32  12 to:u32
@@ -10,7 +12,8 @@
  *   24 prev.term:u64  32 prev.index:u64
  *   40 hint.term:u64  48 hint.index:u64
  *   56 match:u64  64 commit:u64  72 round:u64  80 life:u64  88 sent_at:u64
- *   96 entries, back to back:
+ *   96 with flag 128: lag:u64 (APPEND_REPLY), or count:u64, count * (term:u64 kept.term:u64 kept.index:u64) (APPEND)
+ *      entries, back to back:
  *        0 term:u64
  *        8 kind:u8    enum raft_entry_kind
  *        9 zero:u8[3]
@@ -43,7 +46,9 @@ enum flag {
     IMPAIRED = 16,
     FULL = 32,
     FORTIFY = 64,
-    FLAGS = 127
+    RECOVER = FULL, /* in votes, which say nothing of disks */
+    ACCEPTS = PRE,  /* in an APPEND_REPLY */
+    MORE = 128
 };
 
 static u32 entry_crc(const u8 *header, u64 index, str payload)
@@ -73,12 +78,49 @@ static void encode_entry(const struct raft_entry *e, struct buf *out)
     buf_extend(out, ENTRY_HEADER_BYTES + payload.len);
 }
 
+static bool is_vote(const struct raft_message *m)
+{
+    return m->kind == RAFT_VOTE || m->kind == RAFT_VOTE_REPLY;
+}
+
 static u8 flags_of(const struct raft_message *m)
 {
+    assert(is_vote(m) ? !m->full : !m->recover);
+    assert(m->kind == RAFT_APPEND_REPLY ? !m->pre : !m->accepts && !m->lag);
     assert(m->kind == RAFT_APPEND_REPLY ? !m->granted : !m->disk_full);
     return (u8)((m->pre ? PRE : 0) | (m->transfer ? TRANSFER : 0) | (m->granted ? GRANTED : 0) |
                 (m->rejected ? REJECTED : 0) | (m->impaired ? IMPAIRED : 0) | (m->full ? FULL : 0) |
-                (m->disk_full ? DISK_FULL : 0) | (m->fortify ? FORTIFY : 0));
+                (m->disk_full ? DISK_FULL : 0) | (m->fortify ? FORTIFY : 0) | (m->recover ? RECOVER : 0) |
+                (m->accepts ? ACCEPTS : 0) | (m->lag || m->recoveries.count ? MORE : 0));
+}
+
+static void encode_more(const struct raft_message *m, struct buf *out)
+{
+    assert(!m->recoveries.count || m->kind == RAFT_APPEND);
+    if (m->lag) buf_append_u64(out, m->lag);
+    if (m->recoveries.count) buf_append_u64(out, m->recoveries.count);
+    for (u32 i = 0; i < m->recoveries.count; i++) {
+        const struct raft_recovery *recovery = &m->recoveries.items[i];
+        buf_append_u64(out, recovery->term);
+        buf_append_u64(out, recovery->kept.term);
+        buf_append_u64(out, recovery->kept.index);
+    }
+}
+
+static bool decode_more(struct reader *in, struct raft_message *m)
+{
+    u64 count = m->kind == RAFT_APPEND ? reader_u64(in) : 0;
+
+    if (m->kind == RAFT_APPEND_REPLY) m->lag = reader_u64(in);
+    if (count > RAFT_RECOVERIES_MAX) return false;
+    for (u32 i = 0; i < count; i++) {
+        struct raft_recovery *recovery = &m->recoveries.items[i];
+        recovery->term = reader_u64(in);
+        recovery->kept.term = reader_u64(in);
+        recovery->kept.index = reader_u64(in);
+    }
+    m->recoveries.count = (u32)count;
+    return count || m->lag;
 }
 
 void raft_message_encode(const struct raft_message *m, struct buf *out)
@@ -96,6 +138,7 @@ void raft_message_encode(const struct raft_message *m, struct buf *out)
                          m->sent_at};
     _Static_assert(16 + sizeof words == HEADER_BYTES, "the header is what the format says");
     for (size_t i = 0; i < ARRAY_LEN(words); i++) buf_append_u64(out, words[i]);
+    encode_more(m, out);
     for (u32 i = 0; i < m->count; i++) {
         assert(m->entries[i].pos.index == m->prev.index + 1 + i);
         encode_entry(&m->entries[i], out);
@@ -120,12 +163,14 @@ static err decode_header(struct reader *in, struct raft_message *m)
     m->round = reader_u64(in);
     m->life = reader_u64(in);
     m->sent_at = reader_u64(in);
-    m->pre = flags & PRE;
+    m->pre = (flags & PRE) && m->kind != RAFT_APPEND_REPLY;
+    m->accepts = (flags & ACCEPTS) && m->kind == RAFT_APPEND_REPLY;
+    m->recover = (flags & RECOVER) && is_vote(m);
     m->transfer = flags & TRANSFER;
     m->granted = (flags & GRANTED) && m->kind != RAFT_APPEND_REPLY;
     m->rejected = flags & REJECTED;
     m->impaired = flags & IMPAIRED;
-    m->full = flags & FULL;
+    m->full = (flags & FULL) && !is_vote(m);
     m->disk_full = (flags & DISK_FULL) && m->kind == RAFT_APPEND_REPLY;
     m->fortify = flags & FORTIFY;
     if (m->fortify) {
@@ -133,8 +178,9 @@ static err decode_header(struct reader *in, struct raft_message *m)
         m->life = 0;
     }
 
-    if (in->bad || zero || (flags & ~FLAGS)) return ERR_MALFORMED;
-    if (m->kind < RAFT_VOTE || m->kind > RAFT_DEFORTIFY_REPLY) return ERR_MALFORMED;
+    if (in->bad || zero) return ERR_MALFORMED;
+    if ((flags & MORE) && !decode_more(in, m)) return ERR_MALFORMED;
+    if (in->bad || m->kind < RAFT_VOTE || m->kind > RAFT_DEFORTIFY_REPLY) return ERR_MALFORMED;
     if (m->count > 0 && m->kind != RAFT_APPEND) return ERR_MALFORMED;
     if (m->prev.index > UINT64_MAX - 1 - m->count) return ERR_MALFORMED;
     if (m->count > reader_left(in) / ENTRY_HEADER_BYTES) return ERR_MALFORMED;

@@ -2,8 +2,11 @@
  * term on the disks of a quorum commits with all before it (§3.6.2). The leader counts itself only
  * as far as its own disk (§10.2.1), which works in parallel with the followers'.
  *
- *   applied <= applying <= min(commit, durable)      commit <= last
- *   base <= applied                                  durable <= staged <= last
+ *   applied <= applying <= min(commit, counted)      commit <= last
+ *   base <= applied                       durable <= counted <= staged <= last
+ *
+ * Counted is durable, unless the host has said that memory is enough (RAFT_MEMORY): then it is what was staged, from
+ * when the hard state that says so is durable. What needs_disk names stops it until that is durable.
  *
  * A report of durability names the position of the last entry written. Entries written may have
  * been cut off since, and the same position may even have been appended again by a later leader:
@@ -18,6 +21,7 @@ void commit_boot(struct raft *r, u64 applied)
     assert(applied <= last);
     *k = (struct marks){.commit = applied,
                         .durable = last,
+                        .counted = last,
                         .staged = last,
                         .applying = applied,
                         .applied = applied,
@@ -36,7 +40,9 @@ void commit_on_persisted(struct raft *r, struct log_pos pos)
     }
     if (pos.index <= k->durable || pos.index > r->tail.last.index) return;
     k->durable = pos.index;
+    k->counted = u64_max(k->counted, k->durable);
     k->disk_moved_at = r->now;
+    recover_heal(r);
     if (r->election.role == RAFT_LEADER) commit_advance(r);
 }
 
@@ -60,6 +66,21 @@ void commit_appended(struct raft *r, u64 leader_term)
     r->marks.accepted_term = leader_term;
 }
 
+void commit_note_entry(struct raft *r, const struct raft_entry *e)
+{
+    bool waits = e->kind == RAFT_CONFIG || (r->options.waits_for_disk && r->options.waits_for_disk(e));
+
+    if (waits && !MUTANT(operations_count_in_memory)) r->marks.needs_disk = e->pos.index;
+}
+
+bool commit_counts_memory(const struct raft *r)
+{
+    const struct election *e = &r->election;
+    bool promised = e->saved_memory || MUTANT(memory_counts_before_flag_is_saved);
+
+    return e->wants_memory && e->hard.memory && promised && r->marks.durable >= r->marks.needs_disk;
+}
+
 void commit_truncated(struct raft *r, u64 from)
 {
     struct marks *k = &r->marks;
@@ -68,6 +89,8 @@ void commit_truncated(struct raft *r, u64 from)
         k->void_term = u64_max(k->void_term, k->accepted_term);
     k->staged = u64_min(k->staged, from - 1);
     k->durable = u64_min(k->durable, from - 1);
+    k->counted = u64_min(k->counted, from - 1);
+    k->needs_disk = u64_min(k->needs_disk, from - 1);
 }
 
 void commit_restored(struct raft *r, u64 index, bool kept_suffix)
@@ -76,10 +99,11 @@ void commit_restored(struct raft *r, u64 index, bool kept_suffix)
     assert(index > k->applying || MUTANT(stale_snapshot_rolls_back));
     if (!kept_suffix) {
         if (k->staged > k->durable) k->void_term = u64_max(k->void_term, k->accepted_term);
-        k->staged = k->durable = index;
+        k->staged = k->durable = k->counted = k->needs_disk = index;
     }
     k->staged = u64_max(k->staged, index);
     k->durable = u64_max(k->durable, index);
+    k->counted = u64_max(k->counted, index);
     k->commit = u64_max(k->commit, index);
     if (MUTANT(stale_snapshot_rolls_back)) k->commit = index;
     k->applying = k->applied = index;
@@ -118,8 +142,8 @@ void commit_advance(struct raft *r)
         on_disk[slot] = p->impaired ? 0 : p->match;
         if (MUTANT(impaired_replica_counts)) on_disk[slot] = p->match;
     }
-    on_disk[ms->self] = MUTANT(leader_counts_before_durable) ? r->tail.last.index
-                                                             : r->marks.durable;
+    on_disk[ms->self] = r->election.hard.impaired ? 0 : r->marks.counted;
+    if (MUTANT(leader_counts_before_durable)) on_disk[ms->self] = r->tail.last.index;
 
     struct joint q = ms->quorum;
     if (MUTANT(joint_commit_by_new_half_only)) q.outgoing = 0;
@@ -129,7 +153,22 @@ void commit_advance(struct raft *r)
     bool own = tail_term_at(&r->tail, reached) == own_term(r);
     if (!own && !MUTANT(old_term_committed_by_counting)) return;
     move_commit(r, reached);
-    TRACE(r, "a quorum has " POS " on disk -> commit", tail_term_at(&r->tail, reached), reached);
+    TRACE(r, "a quorum has " POS "%s -> commit", tail_term_at(&r->tail, reached), reached,
+          commit_counts_memory(r) ? "" : " on disk");
+}
+
+u64 raft_disk_reached(const struct raft *r)
+{
+    const struct membership *ms = &r->membership;
+    u64 on_disk[RAFT_SLOTS_MAX];
+
+    if (r->election.role != RAFT_LEADER) return u64_min(r->marks.durable, r->marks.commit);
+    for (u32 slot = 0; slot < ms->count; slot++) {
+        const struct progress *p = &r->leading.peers[slot];
+        on_disk[slot] = p->impaired ? 0 : p->on_disk;
+    }
+    on_disk[ms->self] = r->election.hard.impaired ? 0 : r->marks.durable;
+    return joint_reached(ms->quorum, on_disk);
 }
 
 bool commit_has_own_term(const struct raft *r)
@@ -182,9 +221,15 @@ void commit_finish_step(struct raft *r)
         r->out->append.to = last;
         k->staged = last;
     }
+    if (k->counted < k->staged && commit_counts_memory(r)) {
+        u64 commit = k->commit;
+        k->counted = k->staged;
+        if (r->election.role == RAFT_LEADER) commit_advance(r);
+        if (k->commit > commit) r->more = true; /* what follows from it is the next step's */
+    }
     /* Nor is anything applied in a term that a crash could make this replica forget: what it has
      * applied must be in the log of any leader it may follow after. */
-    u64 upto = election_is_saved(r) ? u64_min(k->commit, k->durable) : k->applying;
+    u64 upto = election_is_saved(r) ? u64_min(k->commit, k->counted) : k->applying;
     if (MUTANT(applies_before_durable)) upto = k->commit;
     if (MUTANT(applies_uncommitted)) upto = k->durable;
     if (k->applying < upto) {

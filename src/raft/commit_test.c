@@ -148,6 +148,49 @@ TEST(commit, the_last_space_of_a_full_disk_takes_the_noop_and_no_more_than_fits)
     fixture_done(&f);
 }
 
+static void count_in_memory(struct fixture *f)
+{
+    CHECK_OK(step(f, (struct raft_event){.kind = RAFT_MEMORY, .full = true}));
+    CHECK(f->out->save && f->out->save->memory);
+    CHECK(!raft_counts_memory(f->r));
+    CHECK_OK(step(f, (struct raft_event){.kind = RAFT_SAVED, .saved_term = raft_term(f->r), .saved_memory = true}));
+    CHECK(raft_counts_memory(f->r));
+}
+
+TEST(commit, entries_count_in_memory_once_the_flag_is_durable)
+{
+    struct fixture f = with_log("1/1");
+    become_settled_leader(&f);
+    u64 durable = raft_durable(f.r);
+    count_in_memory(&f);
+    CHECK_OK(propose(&f, 2, 0));
+    receive(&f, ack(2, &f, raft_last(f.r).index));
+    CHECK_EQ(raft_commit(f.r), raft_last(f.r).index);
+    CHECK_EQ(f.out->apply.to, raft_last(f.r).index);
+    CHECK_EQ(raft_durable(f.r), durable);
+    CHECK_EQ(raft_disk_reached(f.r), durable); /* the other says that all of it is on its disk, but it is alone */
+    fixture_done(&f);
+}
+
+TEST(commit, what_others_rely_on_counts_on_disk_only)
+{
+    struct fixture f = with_log("1/1");
+    struct raft_config with_learner;
+    become_settled_leader(&f);
+    count_in_memory(&f);
+    with_learner = *raft_config(f.r);
+    raft_config_put(&with_learner, &(struct raft_member){.id = 4, .node = 4, .roles = RAFT_LEARNER});
+    u64 before = raft_last(f.r).index;
+    CHECK_OK(step(&f, (struct raft_event){.kind = RAFT_CHANGE, .config = &with_learner}));
+    CHECK_OK(propose(&f, 1, 0)); /* nor does anything behind it */
+    CHECK_EQ(raft_last(f.r).index, before + 2);
+    receive(&f, ack(2, &f, before + 2));
+    CHECK_EQ(raft_commit(f.r), before);
+    persisted(&f, "2/3");
+    CHECK_EQ(raft_commit(f.r), before + 2);
+    fixture_done(&f);
+}
+
 TEST_MAIN(RUN(commit, told_of_an_entry_counts_for_that_very_entry),
           RUN(commit, is_told_to_others_only_as_far_as_the_leader_has_applied), RUN(commit, needs_a_quorum_of_disks),
           RUN(commit, counts_the_leader_only_as_far_as_its_own_disk),
@@ -157,4 +200,6 @@ TEST_MAIN(RUN(commit, told_of_an_entry_counts_for_that_very_entry),
           RUN(commit, reports_beyond_what_was_staged_are_ignored),
           RUN(commit, learners_and_impaired_replicas_do_not_count),
           RUN(commit, a_full_disk_is_given_nothing_until_it_has_room),
+          RUN(commit, entries_count_in_memory_once_the_flag_is_durable),
+          RUN(commit, what_others_rely_on_counts_on_disk_only),
           RUN(commit, the_last_space_of_a_full_disk_takes_the_noop_and_no_more_than_fits))

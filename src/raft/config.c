@@ -4,6 +4,11 @@
  *   fmt:u8 = 2 | count:u8 | zero:u16 | next:u32 | count * member
  *   member: replica:u32 | node:u32 | roles:u8 | zero:u8[3] | incarnation:u8[16]
  *
+ *
+ * After a recovery (recover.c) fmt is 3, and behind the members:
+ *
+ *   recoveries:u8 | zero:u8[3] | recoveries * (term:u64 | kept.term:u64 | kept.index:u64)
+ *
  * The members of a group that never changed (voters whose number is their node's, of incarnation
  * zero) are written in the older format, so that nothing on disk or on the wire changes before the
  * first change of members:
@@ -15,6 +20,7 @@
 
 #define FOUNDED_FORMAT 1u
 #define CONFIG_FORMAT  2u
+#define RECOVERED_FORMAT 3u
 
 static bool roles_are_possible(u8 roles)
 {
@@ -22,12 +28,24 @@ static bool roles_are_possible(u8 roles)
            roles == (RAFT_VOTER | RAFT_OUTGOING) || roles == (RAFT_OUTGOING | RAFT_LEARNER);
 }
 
+static bool recoveries_are_possible(const struct raft_recoveries *l)
+{
+    u64 term = 0;
+
+    if (l->count > RAFT_RECOVERIES_MAX) return false;
+    for (u32 i = 0; i < l->count; i++) {
+        if (l->items[i].term <= term || l->items[i].kept.term >= l->items[i].term) return false;
+        term = l->items[i].term;
+    }
+    return true;
+}
+
 bool config_is_valid(const struct raft_config *c)
 {
     u8 all = 0;
     replica_id last = 0;
 
-    if (c->count > RAFT_MEMBERS_MAX) return false;
+    if (c->count > RAFT_MEMBERS_MAX || !recoveries_are_possible(&c->recoveries)) return false;
     for (u32 i = 0; i < c->count; i++) {
         const struct raft_member *m = &c->members[i];
         if (m->id <= last || m->node == 0 || !roles_are_possible(m->roles)) return false;
@@ -67,7 +85,24 @@ bool raft_config_equal(const struct raft_config *a, const struct raft_config *b)
     if (a->count != b->count || a->next != b->next) return false;
     for (u32 i = 0; i < a->count; i++)
         if (!member_equal(&a->members[i], &b->members[i])) return false;
+    if (a->recoveries.count != b->recoveries.count) return false;
+    for (u32 i = 0; i < a->recoveries.count; i++) {
+        const struct raft_recovery *x = &a->recoveries.items[i], *y = &b->recoveries.items[i];
+        if (x->term != y->term || x->kept.term != y->kept.term || x->kept.index != y->kept.index) return false;
+    }
     return true;
+}
+
+void raft_config_recovered(struct raft_config *c, const struct raft_recovery *recovery)
+{
+    struct raft_recoveries *l = &c->recoveries;
+
+    if (l->count == RAFT_RECOVERIES_MAX) {
+        l->items[0].term = l->items[1].term; /* the older kept less */
+        for (u32 i = 2; i < l->count; i++) l->items[i - 1] = l->items[i];
+        l->count--;
+    }
+    l->items[l->count++] = *recovery;
 }
 
 bool raft_config_put(struct raft_config *c, const struct raft_member *m)
@@ -108,7 +143,7 @@ bool config_is_founded(const struct raft_config *c)
         if (!mem_equal(m->incarnation, unknown, sizeof unknown)) return false;
         next = m->id + 1;
     }
-    return c->count > 0 && c->next == next;
+    return c->count > 0 && c->next == next && c->recoveries.count == 0;
 }
 
 static void encode_member(const struct raft_member *m, struct buf *out)
@@ -123,7 +158,8 @@ void raft_config_encode(const struct raft_config *c, struct buf *out)
 {
     assert(config_is_valid(c));
     bool founded = config_is_founded(c);
-    buf_append_u8(out, founded ? FOUNDED_FORMAT : CONFIG_FORMAT);
+    const struct raft_recoveries *l = &c->recoveries;
+    buf_append_u8(out, founded ? FOUNDED_FORMAT : l->count ? RECOVERED_FORMAT : CONFIG_FORMAT);
     buf_append_u8(out, (u8)c->count);
     buf_append_u16(out, 0);
     if (!founded) buf_append_u32(out, c->next);
@@ -132,6 +168,13 @@ void raft_config_encode(const struct raft_config *c, struct buf *out)
             buf_append_u32(out, c->members[i].id);
         else
             encode_member(&c->members[i], out);
+    }
+    if (!l->count) return;
+    buf_append_u32(out, l->count);
+    for (u32 i = 0; i < l->count; i++) {
+        buf_append_u64(out, l->items[i].term);
+        buf_append_u64(out, l->items[i].kept.term);
+        buf_append_u64(out, l->items[i].kept.index);
     }
 }
 
@@ -176,6 +219,18 @@ static bool decode_members(struct reader *in, struct raft_config *c)
     return true;
 }
 
+static bool decode_recoveries(struct reader *in, struct raft_recoveries *l)
+{
+    l->count = reader_u32(in); /* the three zero bytes after it are its high bytes */
+    if (in->bad || l->count == 0 || l->count > RAFT_RECOVERIES_MAX) return false;
+    for (u32 i = 0; i < l->count; i++) {
+        l->items[i].term = reader_u64(in);
+        l->items[i].kept.term = reader_u64(in);
+        l->items[i].kept.index = reader_u64(in);
+    }
+    return !in->bad;
+}
+
 err raft_config_decode(str bytes, struct raft_config *out)
 {
     struct reader in = reader_of(bytes);
@@ -185,6 +240,7 @@ err raft_config_decode(str bytes, struct raft_config *out)
     switch (reader_u8(&in)) {
     case FOUNDED_FORMAT: good = decode_founded(&in, &c); break;
     case CONFIG_FORMAT: good = decode_members(&in, &c) && !config_is_founded(&c); break;
+    case RECOVERED_FORMAT: good = decode_members(&in, &c) && decode_recoveries(&in, &c.recoveries); break;
     }
     if (!good || in.bad || reader_left(&in) || !config_is_valid(&c)) return ERR_MALFORMED;
     *out = c;

@@ -36,6 +36,7 @@ static void become(struct raft *r, enum raft_role role)
     e->granted = e->refused = 0;
     e->leader = 0;
     if (role == RAFT_FOLLOWER) {
+        e->by_recovery = false;
         if (was != RAFT_PRECANDIDATE && r->out) r->out->events |= RAFT_STEPPED_DOWN;
         draw_deadline(r);
     }
@@ -53,6 +54,7 @@ static void new_term(struct raft *r, u64 term, replica_id vote)
     assert(term > e->hard.term || MUTANT(snapshot_lowers_term));
     e->hard.term = term;
     e->hard.vote = MUTANT(vote_not_saved) ? 0 : vote;
+    e->hard.accepts = false;
     e->hard_changed = true;
     append_forget_leader(r);
 }
@@ -83,6 +85,9 @@ void election_boot(struct raft *r, nanos booted_at)
     r->now = booted_at;
     e->life = hash_mix(prng_next(&r->prng), booted_at) | 1;
     e->saved_term = e->hard.term;
+    e->saved_memory = e->hard.memory;
+    if (e->hard.memory && !e->hard.impaired && !MUTANT(memory_replica_votes_after_crash))
+        e->hard.impaired = e->hard.votes_kept = true; /* entries it acknowledged may be lost; votes are not */
     if (e->hard.term < r->tail.last.term) {
         /* A log newer than the hard state: the latter, and the votes in it, were lost. */
         e->hard = (struct raft_hard_state){.term = r->tail.last.term, .impaired = true};
@@ -111,6 +116,7 @@ static void ask_votes(struct raft *r, bool pre)
         m->term = own_term(r) + (pre ? 1 : 0);
         m->pre = pre;
         m->transfer = r->election.by_transfer;
+        m->recover = r->election.by_recovery;
         m->prev = r->tail.last;
     }
 }
@@ -146,7 +152,7 @@ static void campaign_before_voting(struct raft *r)
     }
     TRACE(r, "no leader, election timeout -> pre-vote for term %" PRIu64, own_term(r) + 1);
     become(r, RAFT_PRECANDIDATE);
-    e->by_transfer = false;
+    e->by_transfer = e->by_recovery = false;
     e->granted = BIT(r->membership.self); /* a pre-vote promises nothing, so nothing is saved */
     draw_deadline(r);
     ask_votes(r, true);
@@ -183,17 +189,41 @@ void election_members_changed(struct raft *r)
 void election_campaign(struct raft *r, bool by_transfer)
 {
     struct election *e = &r->election;
-    assert(election_may_campaign(r));
+    assert(election_may_campaign(r) || e->by_recovery);
     fortify_end_promise(r);
     if (e->role == RAFT_CANDIDATE) e->role = RAFT_PRECANDIDATE; /* only without pre-vote */
     become(r, RAFT_CANDIDATE);
     new_term(r, own_term(r) + 1, r->options.self);
     e->by_transfer = by_transfer;
+    e->hard.accepts = e->by_recovery && e->hard.impaired;
     if (MUTANT(candidacy_before_saved)) e->granted = BIT(r->membership.self);
     TRACE(r, "campaign in term %" PRIu64 " with log " POS "%s", own_term(r), POS_ARG(r->tail.last),
-          by_transfer ? ", asked by the leader" : "");
+          by_transfer      ? ", asked by the leader"
+          : e->by_recovery ? ", the rest is given up"
+                           : "");
     draw_deadline(r);
     ask_votes(r, false);
+}
+
+/* Like a pre-vote, but everybody who answers is waited for: the longest log among them shall lead. */
+void election_ask_for_recovery(struct raft *r)
+{
+    struct election *e = &r->election;
+    TRACE(r, "an operator gives up what no log has -> ask for term %" PRIu64, own_term(r) + 1);
+    become(r, RAFT_PRECANDIDATE);
+    e->by_transfer = false;
+    e->by_recovery = true;
+    e->granted = BIT(r->membership.self);
+    draw_deadline(r);
+    ask_votes(r, true);
+}
+
+void election_give_up(struct raft *r)
+{
+    if (r->election.role == RAFT_FOLLOWER)
+        draw_deadline(r);
+    else
+        become(r, RAFT_FOLLOWER);
 }
 
 void election_on_tick(struct raft *r)
@@ -206,6 +236,10 @@ void election_on_tick(struct raft *r)
     }
     /* A disk that does not answer must not raise the term again and again: its votes never leave. */
     bool saved = election_is_saved(r) || MUTANT(campaigns_with_unsaved_term);
+    if (e->by_recovery || (recover_is_wanted(r) && saved)) {
+        recover_on_tick(r);
+        return;
+    }
     if (election_may_campaign(r) && saved) {
         campaign_before_voting(r);
         return;
@@ -226,6 +260,7 @@ static bool log_is_current(const struct raft *r, struct log_pos candidate)
 {
     struct log_pos own = r->tail.last;
     if (MUTANT(vote_without_log_check)) return true;
+    if (r->election.hard.votes_kept && MUTANT(recover_takes_shorter_log)) return true;
     if (MUTANT(log_compared_by_index_first) && candidate.index != own.index)
         return candidate.index > own.index;
     if (candidate.term != own.term) return candidate.term > own.term;
@@ -235,7 +270,7 @@ static bool log_is_current(const struct raft *r, struct log_pos candidate)
 static const char *why_refuse(const struct raft *r, const struct raft_message *m)
 {
     const struct election *e = &r->election;
-    if (!may_vote(r)) return "impaired";
+    if (!may_vote(r) && !recover_lets_vote(r, m)) return "impaired";
     if (m->pre) {
         if (m->term <= own_term(r)) return "old term";
     } else {
@@ -260,6 +295,7 @@ static void answer_vote(struct raft *r, const struct raft_message *m)
 
     if (!refuse && !m->pre) {
         e->hard.vote = MUTANT(vote_not_saved) ? 0 : m->from;
+        e->hard.accepts = m->recover && e->hard.impaired;
         e->hard_changed = true;
         fortify_end_promise(r);
         draw_deadline(r); /* only a granted vote gives the candidate time (§3.4) */
@@ -268,6 +304,8 @@ static void answer_vote(struct raft *r, const struct raft_message *m)
     struct raft_message *reply = raft_message_to(r, outbox, RAFT_VOTE_REPLY, m->from);
     reply->pre = m->pre;
     reply->granted = !refuse;
+    reply->recover = m->recover;
+    if (m->recover && refuse) reply->hint = r->tail.last;
     if (m->pre && !refuse) reply->term = m->term;
 }
 
@@ -292,7 +330,8 @@ void election_on_vote_reply(struct raft *r, const struct raft_message *m, u32 fr
     bool counts;
 
     if (m->pre)
-        counts = e->role == RAFT_PRECANDIDATE && (!m->granted || m->term == own_term(r) + 1);
+        counts = e->role == RAFT_PRECANDIDATE && m->recover == e->by_recovery &&
+                 (!m->granted || m->term == own_term(r) + 1);
     else
         counts = e->role == RAFT_CANDIDATE &&
                  (m->term == own_term(r) || MUTANT(old_vote_reply_counted));
@@ -307,7 +346,10 @@ void election_on_vote_reply(struct raft *r, const struct raft_message *m, u32 fr
         e->granted |= BIT(from);
     else
         e->refused |= BIT(from);
-    count_votes(r);
+    if (m->pre && e->by_recovery)
+        recover_count(r, m, from);
+    else
+        count_votes(r);
 }
 
 void election_on_saved(struct raft *r, u64 term)
@@ -350,6 +392,7 @@ void election_follow(struct raft *r, replica_id leader)
     assert(e->leader == 0 || e->leader == leader);
     if (e->leader != leader) TRACE(r, "leader of term %" PRIu64 " is %u", own_term(r), leader);
     e->leader = leader;
+    recover_followed(r);
     e->votes_from = u64_max(e->votes_from, r->now + r->options.lease);
     fortify_follow(r, leader);
     if (fortify_rests(r) && !MUTANT(campaigns_against_supported_leader))
@@ -391,7 +434,7 @@ void election_heal(struct raft *r)
     assert(e->leader != 0);
     TRACE(r, "refilled by leader %u -> healed, and its voter in term %" PRIu64, e->leader,
           own_term(r));
-    e->hard.impaired = false;
+    e->hard.impaired = e->hard.votes_kept = e->hard.accepts = false;
     e->hard.vote = e->leader; /* whoever had the lost vote of this term did not need it */
     e->hard_changed = true;
     r->out->events |= RAFT_HEALED;
@@ -401,8 +444,9 @@ void election_on_founding(struct raft *r)
 {
     struct election *e = &r->election;
     if (!e->hard.impaired || r->tail.last.index > 0) return;
+    if (e->hard.votes_kept && e->hard.term > 0) return; /* it lost what was in memory: not so blank after all */
     TRACE(r, "every member is blank -> a new cluster, this replica may vote");
-    e->hard.impaired = false;
+    e->hard.impaired = e->hard.votes_kept = e->hard.accepts = false;
     e->hard_changed = true;
     r->out->events |= RAFT_HEALED;
     if (membership_is_sole_voter(&r->membership)) e->deadline = r->now;
@@ -415,6 +459,32 @@ void election_on_disk_full(struct raft *r, bool full)
     if (full) r->election.full_since = r->now;
     r->election.disk_full = full;
     if (full) append_report(r);
+}
+
+void election_impair(struct raft *r)
+{
+    struct election *e = &r->election;
+    assert(e->role == RAFT_FOLLOWER);
+    e->hard.impaired = true;
+    e->hard.votes_kept = e->hard.accepts = false;
+    e->hard_changed = true;
+}
+
+void election_on_memory(struct raft *r, bool wanted)
+{
+    if (r->election.wants_memory != wanted) TRACE(r, "entries count %s", wanted ? "in memory" : "on disk");
+    r->election.wants_memory = wanted;
+}
+
+/* The flag goes up before anything counts in memory; when it goes down, what counted so lies before it in the log on disk. Each
+ * only when the one before is saved, so that what is on disk is never older than what counts. */
+void election_finish_step(struct raft *r)
+{
+    struct election *e = &r->election;
+
+    if (e->hard.memory != e->saved_memory || e->hard.memory == e->wants_memory) return;
+    e->hard.memory = e->wants_memory;
+    e->hard_changed = true;
 }
 
 bool election_is_saved(const struct raft *r)

@@ -172,7 +172,7 @@ bool fortify_is_settled(const struct raft *r, u32 slot)
     u64 last = r->tail.last.index;
 
     if (!p->fortified || p->full || p->disk_full || p->state != PROGRESS_REPLICATE) return false;
-    if (p->match != last) return false;
+    if (p->match != last || p->on_disk != last) return false;
     if (p->commit < r->marks.commit && !MUTANT(quiet_before_commit_is_known)) return false;
     return fortify_until(r, slot) > r->now;
 }

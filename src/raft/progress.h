@@ -15,7 +15,8 @@ enum progress_state { PROGRESS_PROBE, PROGRESS_REPLICATE, PROGRESS_SNAPSHOT };
 
 struct progress {
     enum progress_state state;
-    u64 match; /* durable on the peer and equal to our log; goes back only when it is impaired */
+    u64 match; /* acknowledged by the peer and equal to our log; goes back only when it is impaired */
+    u64 on_disk; /* of these, what is on its disk: all, unless entries count in memory */
     u64 next;  /* the next entry to send */
     nanos heard_at;   /* latest reply of this leadership; 0: none */
     nanos acked_sent; /* send time of the latest APPEND it answered: leases count from it */
@@ -35,6 +36,7 @@ struct progress {
     u64 life;         /* which of its lives said so */
     u64 heal_round;   /* once this round is confirmed without it, our commit may heal it */
     bool may_heal;
+    bool accepts; /* impaired, but it voted for this leader's recovery, whose first entry heals it */
     nanos heal_from;  /* send time of the first APPEND that may heal; older answers are void */
 
     nanos since; /* a member that came during this leadership: since then. 0: from its beginning */

@@ -188,6 +188,7 @@ static err admit(const struct raft *r, const struct raft_event *ev)
     case RAFT_TRANSFER: return transfer_check(r, ev->peer);
     case RAFT_RESTORED: return snapshot_check_restored(r, ev);
     case RAFT_CHANGE: return check_change(r, ev);
+    case RAFT_RECOVER: return recover_check(r);
     default: return OK;
     }
 }
@@ -202,7 +203,10 @@ static void dispatch(struct raft *r, const struct raft_event *ev)
     case RAFT_RECEIVED: on_message(r, ev->message); break;
     case RAFT_PROPOSE: replicate_propose(r, ev); break;
     case RAFT_PERSISTED: commit_on_persisted(r, ev->pos); break;
-    case RAFT_SAVED: election_on_saved(r, ev->saved_term); break;
+    case RAFT_SAVED:
+        r->election.saved_memory = ev->saved_memory;
+        election_on_saved(r, ev->saved_term);
+        break;
     case RAFT_APPLIED: commit_on_applied(r, ev->index); break;
     case RAFT_COMMITTED: commit_on_told(r, ev->pos); break;
     case RAFT_READ: read_begin(r, ev->context); break;
@@ -215,6 +219,8 @@ static void dispatch(struct raft *r, const struct raft_event *ev)
     case RAFT_FOUNDING: election_on_founding(r); break;
     case RAFT_CHANGE: change_begin(r, ev->config); break;
     case RAFT_SUPPORT: fortify_on_support(r, ev->peer); break;
+    case RAFT_MEMORY: election_on_memory(r, ev->full); break;
+    case RAFT_RECOVER: recover_begin(r); break;
     }
 }
 
@@ -252,6 +258,7 @@ err raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
     replicate_finish_step(r);
     fortify_finish_step(r);
     if (r->election.role != RAFT_LEADER) replicate_done(r);
+    election_finish_step(r);
     out->save = election_to_save(r);
     if (r->election.leader != leader) out->events |= RAFT_LEADER_CHANGED;
 
@@ -300,6 +307,18 @@ u64 raft_durable(const struct raft *r)
 {
     return r->marks.durable;
 }
+bool raft_is_volatile(const struct raft *r)
+{
+    return r->election.hard.memory || r->election.saved_memory;
+}
+bool raft_counts_memory(const struct raft *r)
+{
+    return commit_counts_memory(r);
+}
+struct raft_recovery_status raft_recovery_status(const struct raft *r)
+{
+    return r->recovering.status;
+}
 u64 raft_term_at(const struct raft *r, u64 index)
 {
     return tail_term_at(&r->tail, index);
@@ -329,6 +348,10 @@ bool raft_config_before(const struct raft *r, struct raft_config *out)
 bool raft_is_removed(const struct raft *r)
 {
     return r->election.removed;
+}
+bool raft_is_abandoned(const struct raft *r)
+{
+    return r->abandoned;
 }
 const struct raft_hard_state *raft_hard_state(const struct raft *r)
 {
@@ -390,7 +413,7 @@ static void check_leader(const struct raft *r)
     assert(r->election.leader == r->options.self);
     assert(r->leading.term_start <= r->tail.last.index);
     assert(r->tail.last.term == own_term(r)); /* its no-op at least */
-    assert(!r->election.hard.impaired);
+    assert(!r->election.hard.impaired || r->election.by_recovery);
     assert(!r->membership.previous || membership_index(&r->membership) <= r->tail.last.index);
     for (u32 slot = 0; slot < r->membership.count; slot++)
         if (slot != r->membership.self) progress_check(&r->leading.peers[slot], r->tail.last.index);
@@ -405,8 +428,9 @@ void raft_check(const struct raft *r)
     assert(t->base.index <= k->applied);
     assert(k->applied <= k->applying);
     assert(k->applying <= k->commit);
-    assert(k->applying <= k->durable);
-    assert(k->durable <= k->staged);
+    assert(k->applying <= k->counted);
+    assert(k->durable <= k->counted);
+    assert(k->counted <= k->staged);
     assert(k->staged <= t->last.index);
     assert(k->commit <= t->last.index);
     assert(t->last.term <= e->hard.term);

@@ -56,10 +56,23 @@ struct raft_member {
     u8 roles; /* raft_member_role bits */
 };
 
+/* An operator let the group begin again without what its crashed replicas had only in memory: the leader of `term`
+ * kept the log up to `kept`, and no more of what came before. The newest few are remembered. */
+#define RAFT_RECOVERIES_MAX 8
+struct raft_recovery {
+    u64 term;
+    struct log_pos kept;
+};
+struct raft_recoveries {
+    u32 count;
+    struct raft_recovery items[RAFT_RECOVERIES_MAX]; /* in order of term */
+};
+
 struct raft_config { /* count 0: not known yet, a replica that is joining */
     u32 count;
     replica_id next; /* the least number never given out */
     struct raft_member members[RAFT_MEMBERS_MAX];
+    struct raft_recoveries recoveries;
 };
 
 struct raft_hard_state {
@@ -69,6 +82,11 @@ struct raft_hard_state {
      * neither votes nor campaigns until a leader elected without it has refilled it; then the core
      * clears the flag and sets vote to that leader. */
     bool impaired;
+    /* It may acknowledge entries that are only in memory: whoever finds this at boot did not stop cleanly, and is
+     * impaired. */
+    bool memory;
+    bool votes_kept; /* impaired, but only entries are in doubt: every vote it gave is here */
+    bool accepts;    /* impaired, and its vote of this term was for a recovery: it takes that leader's log for whole */
 };
 
 enum raft_message_kind {
@@ -91,8 +109,10 @@ struct raft_message {
     u64 term;
     /* VOTE: pre, transfer (a transfer overrides stickiness), prev = candidate's last entry.
      * VOTE_REPLY: pre, granted. A pre-vote request carries the term it would campaign in; its grant
-     * echoes it. */
-    bool pre, transfer, granted;
+     * echoes it. recover: an operator accepts the loss of what is in no log that is asked; an impaired replica may
+     * grant it. A refusal for its log's sake says in hint where the log of who refuses ends.
+     * APPEND: recoveries. APPEND_REPLY: lag, accepts (impaired, but this leader's recovery will heal it). */
+    bool pre, transfer, granted, recover, accepts;
     /* APPEND: prev, entries, commit, sent_at (leader's clock, echoed by the reply: leases count
      * from it), round (read-index round, echoed), life (not 0: since the leader learned that this
      * life of the receiver is impaired, a quorum without it has confirmed the leader: the commit
@@ -110,6 +130,8 @@ struct raft_message {
     u64 match, commit, round, life;
     nanos sent_at;
     u64 epoch;
+    u64 lag; /* so many of the entries up to match are in memory only */
+    struct raft_recoveries recoveries;
     bool rejected, impaired, fortify;
     bool full;      /* this follower takes not all entries now */
     bool disk_full; /* because its disk is full: what it still takes is not much */
@@ -122,8 +144,8 @@ enum raft_event_kind {
     RAFT_RECEIVED,  /* message. Of its entries no more are taken than there is room for */
     RAFT_PROPOSE,   /* proposals: kind + data (a reference is taken when accepted); only on a leader */
     RAFT_PERSISTED, /* pos: the last entry staged that is durable with all staged before it */
-    RAFT_SAVED,     /* saved_term: the hard state of that term is durable. Report every save: nothing
-                       is applied in a term that is not saved */
+    RAFT_SAVED,     /* saved_term, saved_memory: the hard state of that term, with that flag, is durable. Report
+                       every save: nothing is applied in a term that is not saved */
     RAFT_APPLIED,   /* index. A leader tells the others of no commit beyond it */
     RAFT_COMMITTED, /* pos: an entry that its leader said is committed; known from now on if the log has that very entry */
     RAFT_READ,      /* context: a linearizable read wants a read index */
@@ -141,6 +163,12 @@ enum raft_event_kind {
     RAFT_CHANGE,        /* config: change the members to it; only on a leader, see raft_change_check */
     RAFT_SUPPORT, /* peer: support between its node and ours was withdrawn, ended, or came back. Before any other
                      event after that */
+    RAFT_MEMORY,  /* full: on/off. Entries count, here and in what is told the leader, when they are staged, not
+                     when they are durable. Begins when the hard state that says so is durable; after it was taken
+                     back, until raft_is_volatile says no. Hard state, and entries that waits_for_disk names, are
+                     never told before they are durable */
+    RAFT_RECOVER, /* an operator accepts the loss of entries that only crashed replicas had, in memory: campaign, if no
+                     replica that answers has a longer log, and a majority answers. raft_recovery says how it goes */
 };
 
 struct raft_proposal {
@@ -157,7 +185,7 @@ struct raft_event {
     struct log_pos pos;
     u64 index, context, saved_term;
     replica_id peer;
-    bool rejected, full;
+    bool rejected, full, saved_memory;
     u64 room; /* every event: entries the host can write now, in bytes of payload and RAFT_ENTRY_ROOM for each */
     const struct raft_config *config;
 };
@@ -187,6 +215,9 @@ enum raft_out_event {
     RAFT_CONFIG_COMMITTED = BIT(6), /* the members in effect are committed, and no change is under way */
     RAFT_CAUGHT_UP = BIT(7),        /* a learner has caught up: raft_peer_status says which */
     RAFT_TOLD_REMOVED = BIT(8),     /* this replica is no member any more: its owner may delete it */
+    RAFT_RECOVERED = BIT(9),        /* it leads by RAFT_RECOVER: raft_config's newest recovery says what was kept */
+    RAFT_ABANDONED = BIT(10),       /* the group was recovered to less than this replica has applied: it takes nothing
+                                       but a snapshot of more, and is impaired until then */
 };
 
 struct raft_actions { /* carry these out from top to bottom; good until the next step */
@@ -228,6 +259,8 @@ struct raft_options {
     u64 append_bytes_max;      /* 512 KiB of payload per message, at least one entry */
     u64 tail_bytes_max;        /* payload bytes in the tail; beyond it proposals are refused (ERR_FULL) */
     u64 uncommitted_bytes_max; /* proposals not yet committed */
+    /* Beside CONFIG entries: those that others rely on, so that they count on disk only. NULL: none. Pure. */
+    bool (*waits_for_disk)(const struct raft_entry *e);
     struct raft_liveness liveness;
 };
 
@@ -271,6 +304,11 @@ struct log_pos raft_last(const struct raft *r);
 struct log_pos raft_first(const struct raft *r); /* the position before the oldest entry in the tail */
 u64 raft_commit(const struct raft *r);
 u64 raft_durable(const struct raft *r);
+/* What was acknowledged may be in memory only, or was when it crashed and the log may not say so yet: a clean stop waits
+ * until this is false. */
+bool raft_is_volatile(const struct raft *r);
+bool raft_counts_memory(const struct raft *r); /* entries count when they are staged, just now */
+u64 raft_disk_reached(const struct raft *r); /* on the disks of a quorum, as far as this replica knows; a leader's */
 u64 raft_term_at(const struct raft *r, u64 index); /* 0: not in the tail */
 const struct raft_entry *raft_entry_at(const struct raft *r, u64 index); /* index must be in the tail */
 /* Members: in effect now, committed or not; the entry that made them; as of an entry that is applied
@@ -280,6 +318,7 @@ u64 raft_config_index(const struct raft *r);
 void raft_config_at(const struct raft *r, u64 index, struct raft_config *out);
 bool raft_config_before(const struct raft *r, struct raft_config *out); /* the newest; false: not in the log */
 bool raft_is_removed(const struct raft *r);
+bool raft_is_abandoned(const struct raft *r); /* RAFT_ABANDONED, until a snapshot came */
 const struct raft_hard_state *raft_hard_state(const struct raft *r);
 u64 raft_tail_bytes(const struct raft *r);
 struct raft_pressure { /* on its limits, now; windows: how often a follower's was full, by messages and by bytes */
@@ -303,6 +342,21 @@ struct raft_peer_status {
     u32 catch_up_rounds; /* it took so far; more than 10: it is too slow */
 };
 bool raft_peer_status(const struct raft *r, replica_id peer, struct raft_peer_status *out);
+
+enum raft_recovery_state {
+    RAFT_RECOVERY_NONE,      /* never asked for in this life */
+    RAFT_RECOVERY_ASKING,    /* under way */
+    RAFT_RECOVERY_DONE,      /* it won */
+    RAFT_RECOVERY_HAS_LEADER, /* there is a leader: nothing to do */
+    RAFT_RECOVERY_LONGER,    /* `longer` has a longer log: ask it */
+    RAFT_RECOVERY_NO_QUORUM, /* of `of` voters only `heard` answered so that it could go on, itself included */
+};
+struct raft_recovery_status {
+    enum raft_recovery_state state;
+    replica_id longer;
+    u32 heard, of;
+};
+struct raft_recovery_status raft_recovery_status(const struct raft *r);
 /* A leader whose own disk is full and that finds nobody to hand over to, or the disks of so many others that nothing new
  * can commit. */
 bool raft_is_read_only(const struct raft *r);
@@ -361,6 +415,9 @@ bool raft_member_is_nameless(const struct raft_member *m); /* of incarnation zer
 u32 raft_config_count(const struct raft_config *c, u8 roles); /* members with any of these */
 bool raft_config_is_joint(const struct raft_config *c);
 bool raft_config_equal(const struct raft_config *a, const struct raft_config *b);
+/* Remember one more recovery. When there are too many, the two oldest become one that keeps what the older kept: who
+ * has applied what came between them, and slept since, must take a snapshot. */
+void raft_config_recovered(struct raft_config *c, const struct raft_recovery *recovery);
 
 /* One line per decision, cause then effect ("log behind (2/5 < 3/1) -> refuse"), for tests and
  * traces; NULL for silence. */

@@ -25,7 +25,7 @@ struct fixture_setup {
     const char *log; /* "" */
     u64 term;        /* the log's last by default */
     replica_id vote;
-    bool impaired;
+    bool impaired, memory;
     u64 applied;
     struct log_pos snapshot;
     u32 learners; /* after the voters */
@@ -78,7 +78,7 @@ static inline struct fixture fixture_new(struct fixture_setup s)
     struct raft_entry log[64];
     u32 count = entries_of(s.log ? s.log : "", log, 64);
     u64 last = count ? log[count - 1].pos.term : s.snapshot.term;
-    struct raft_hard_state hs = {s.term ? s.term : last, s.vote, s.impaired};
+    struct raft_hard_state hs = {.term = s.term ? s.term : last, .vote = s.vote, .impaired = s.impaired, .memory = s.memory};
 
     f.r = raft_new(&o);
     raft_boot_config(f.r, &c, s.snapshot.index);

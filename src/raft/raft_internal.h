@@ -31,6 +31,9 @@ struct election { /* election.c: role, term, vote, timers */
     struct raft_hard_state hard;
     bool hard_changed; /* must be saved with this step */
     u64 saved_term;    /* durable, as far as the host has said */
+    bool saved_memory; /* the same, of hard.memory */
+    bool wants_memory; /* the host's wish: hard.memory follows when what is under way is saved */
+    bool by_recovery;  /* this candidacy accepts loss; and so was this leadership won */
     enum raft_role role;
     replica_id leader;
     u32 granted, refused; /* sets of slots, in the election under way */
@@ -46,11 +49,13 @@ struct election { /* election.c: role, term, vote, timers */
 struct marks { /* commit.c: how far things are. All are indexes; see commit.c for their order */
     u64 commit;
     u64 durable;  /* own disk has the log up to here, as it is now */
+    u64 counted;  /* acknowledged, and counted by a leader: durable, or in memory when that is enough */
     u64 staged;   /* given to the host to write */
     u64 applying; /* given to the host to apply */
     u64 applied;  /* the host has applied */
     u64 accepted_term; /* the leader's term in which the newest entries came */
     nanos disk_moved_at; /* the own disk last finished something, or ceased to be idle */
+    u64 needs_disk; /* the newest entry that must be durable before it counts; nothing behind it counts before */
     u64 void_term; /* reports of this or an older term speak of entries cut off since; 0: none */
 };
 
@@ -103,6 +108,12 @@ struct transfer { /* transfer.c */
     u64 void_lease_term; /* TIMEOUT_NOW left in this term: no lease in it any more */
 };
 
+struct recovering { /* recover.c: an operator's word that loss is accepted */
+    struct raft_recovery_status status;
+    nanos until;  /* asked anew until then */
+    u32 answered; /* a set of slots, of the round under way */
+};
+
 struct raft {
     struct raft_options options;
     struct prng prng;
@@ -115,6 +126,8 @@ struct raft {
     struct leading leading;
     struct reads reads;
     struct transfer transfer;
+    struct recovering recovering;
+    bool abandoned; /* append.c: the group was recovered to less than was applied here */
 
     /* The step under way; raft.c. */
     nanos now;
@@ -179,6 +192,7 @@ u64 membership_supported(const struct membership *m, const u64 *values);
 enum raft_change_reason change_refusal(const struct raft *r, const struct raft_config *target,
                                        nanos now);
 void change_begin(struct raft *r, const struct raft_config *target);
+void change_append_config(struct raft *r, const struct raft_config *c);
 void change_advance(struct raft *r, u64 commit_before); /* what was committed lets it go on */
 bool change_is_caught_up(const struct raft *r, u32 slot, nanos now);
 void change_note_progress(struct raft *r, u32 slot); /* a learner answered */
@@ -204,6 +218,11 @@ void election_step_down(struct raft *r, const char *why);
 void election_on_removed(struct raft *r, const struct raft_message *m);
 void election_members_changed(struct raft *r); /* slots mean others now */
 void election_heal(struct raft *r);
+void election_impair(struct raft *r); /* entries were lost, or are not the group's: nothing said before counts */
+void election_on_memory(struct raft *r, bool wanted);
+void election_finish_step(struct raft *r);
+void election_ask_for_recovery(struct raft *r);
+void election_give_up(struct raft *r); /* a candidacy */
 void election_rest(struct raft *r); /* the leader's node has this one's support: no timer */
 void election_wake(struct raft *r); /* not any more */
 
@@ -230,6 +249,17 @@ void fortify_on_release_reply(struct raft *r, const struct raft_message *m);
 void fortify_on_support(struct raft *r, replica_id id);
 void fortify_finish_step(struct raft *r);
 nanos fortify_deadline(const struct raft *r);
+
+/* recover.c */
+err recover_check(const struct raft *r);
+void recover_begin(struct raft *r);
+void recover_on_tick(struct raft *r); /* the round's time is over */
+void recover_count(struct raft *r, const struct raft_message *m, u32 from);
+bool recover_is_wanted(const struct raft *r);
+void recover_followed(struct raft *r); /* there is a leader */
+void recover_lead(struct raft *r);     /* it won: the first entry of the term says so */
+void recover_heal(struct raft *r);     /* its leader's first entry may be on disk here by now */
+bool recover_lets_vote(const struct raft *r, const struct raft_message *m);
 
 /* append.c */
 void append_on_message(struct raft *r, const struct raft_message *m);
@@ -263,6 +293,8 @@ void commit_on_persisted(struct raft *r, struct log_pos pos);
 void commit_on_applied(struct raft *r, u64 index);
 void commit_on_told(struct raft *r, struct log_pos pos);
 void commit_appended(struct raft *r, u64 leader_term);
+void commit_note_entry(struct raft *r, const struct raft_entry *e); /* each that is appended */
+bool commit_counts_memory(const struct raft *r);
 void commit_truncated(struct raft *r, u64 from);
 void commit_restored(struct raft *r, u64 index, bool kept_suffix);
 void commit_follow(struct raft *r, u64 index);

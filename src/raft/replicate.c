@@ -17,6 +17,7 @@ void replicate_append_own(struct raft *r, u32 kind, struct rcbuf *data)
     struct raft_entry e = {{own_term(r), r->tail.last.index + 1}, kind, data};
     tail_append(&r->tail, &e);
     membership_appended(r, &e);
+    commit_note_entry(r, &e);
 }
 
 static void peer_begin(struct raft *r, u32 slot)
@@ -80,7 +81,10 @@ void replicate_start(struct raft *r)
     l->heartbeat_due = r->now + r->options.heartbeat_every;
 
     /* Earlier terms' entries commit with the first of our own, and only then are reads safe. */
-    if (!MUTANT(no_noop_in_new_term)) replicate_append_own(r, RAFT_NOOP, NULL);
+    if (r->election.by_recovery)
+        recover_lead(r);
+    else if (!MUTANT(no_noop_in_new_term))
+        replicate_append_own(r, RAFT_NOOP, NULL);
     commit_appended(r, own_term(r));
 }
 
@@ -157,6 +161,7 @@ static struct raft_message *append_to(struct raft *r, u32 slot, u64 prev_index)
     m->sent_at = r->now;
     m->round = r->reads.round;
     m->life = p->may_heal && m->commit == r->marks.commit ? p->life : 0; /* only all of it heals */
+    m->recoveries = r->membership.config.recoveries;
     fortify_ask(r, slot, m);
     return m;
 }
@@ -248,7 +253,7 @@ static bool has_quorum(const struct raft *r)
     for (u32 slot = 0; slot < ms->count; slot++) {
         const struct progress *p = &l->peers[slot];
         nanos since = u64_max(l->since, p->since);
-        heard[slot] = p->impaired ? since : u64_max(replicate_heard_at(r, slot), since);
+        heard[slot] = p->impaired && !p->accepts ? since : u64_max(replicate_heard_at(r, slot), since);
     }
     heard[ms->self] = r->now;
     return r->now < membership_supported(ms, heard) + r->options.election_timeout_max;
@@ -296,7 +301,7 @@ void replicate_finish_step(struct raft *r)
 static void forget_acknowledgements(struct raft *r, struct progress *p)
 {
     TRACE(r, "a peer started again -> its acknowledgement of %" PRIu64 " is void", p->match);
-    p->match = p->acked_round = p->commit = p->fortified = 0;
+    p->match = p->on_disk = p->acked_round = p->commit = p->fortified = 0;
     p->acked = false;
     p->catching_up.done = false;
 }
@@ -324,16 +329,18 @@ static bool note_impairment(struct raft *r, struct progress *p, const struct raf
         p->impaired = true;
         p->life = m->life;
         p->acked = false;
-        p->acked_round = p->match = p->commit = p->fortified = 0;
+        p->acked_round = p->match = p->on_disk = p->commit = p->fortified = 0;
         progress_become_probe(p, u64_min(m->hint.index, r->tail.last.index) + 1);
         p->may_heal = false;
         p->heal_round = r->reads.round + 1; /* one that has not been asked yet */
         read_begin_round(r);
     } else if (!m->impaired && p->impaired) {
-        if (!p->may_heal || m->sent_at < p->heal_from) return false;
+        bool refilled = p->may_heal && m->sent_at >= p->heal_from;
+        if (!refilled && !p->accepts) return false;
         TRACE(r, "%u is healed -> it counts again", m->from);
         p->impaired = p->may_heal = false;
     }
+    p->accepts = p->impaired && m->accepts;
     return true;
 }
 
@@ -343,6 +350,7 @@ static void on_rejected(struct raft *r, struct progress *p, const struct raft_me
     u64 refused = m->prev.index;
     bool answers_current = p->state == PROGRESS_REPLICATE ? refused < p->next
                                                           : refused == p->next - 1;
+    if (refused == 0 && t->base.index > 0) p->paused = false; /* it takes no log at all: snapshot_begin */
     if (p->state == PROGRESS_SNAPSHOT || refused <= p->match || !answers_current) return;
 
     u64 agreed = u64_min(m->hint.index, refused - 1);
@@ -366,6 +374,7 @@ static void on_accepted(struct raft *r, struct progress *p, const struct raft_me
 {
     u64 next = p->next;
     progress_acked(p, m->match);
+    p->on_disk = u64_max(p->on_disk, m->match - m->lag);
     u64 known = u64_max(p->match, m->hint.index); /* equal to our log there, on disk or not yet */
     if (p->disk_full && p->state != PROGRESS_SNAPSHOT) {
         probe_full_disk(r, p, known, next);
@@ -386,6 +395,7 @@ static bool is_plausible(const struct raft *r, const struct raft_message *m)
 {
     if (m->sent_at > r->now || m->round > r->reads.round) return false;
     if (m->rejected) return true;
+    if (m->lag > m->match) return false;
     return m->match <= r->tail.last.index && m->hint.index <= r->tail.last.index;
 }
 

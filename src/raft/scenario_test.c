@@ -96,19 +96,20 @@ static void happen(struct story *s, struct host *h, struct raft_event ev)
 static void finish_disk(struct story *s, struct host *h)
 {
     struct log_pos persisted = {0, 0};
-    u64 saved = 0;
+    struct raft_hard_state saved = {0};
     for (; h->ops_done < h->ops_staged; h->ops_done++) {
         const struct disk_op *op = &h->ops[h->ops_done % HOST_OPS_MAX];
         disk_do(&h->disk, op);
         if (op->kind == DISK_APPEND) persisted = (struct log_pos){op->entry.term, op->index};
-        if (op->kind == DISK_SAVE) saved = op->hard.term;
+        if (op->kind == DISK_SAVE) saved = op->hard;
     }
     for (; h->held_from < h->held_to; h->held_from++) {
         struct held *held = &h->held[h->held_from % HOST_HELD_MAX];
         assert(s->flying_count < FLYING_MAX);
         s->flying[s->flying_count++] = (struct letter){h->id, held->to, held->bytes};
     }
-    if (saved) happen(s, h, (struct raft_event){.kind = RAFT_SAVED, .saved_term = saved});
+    if (saved.term)
+        happen(s, h, (struct raft_event){.kind = RAFT_SAVED, .saved_term = saved.term, .saved_memory = saved.memory});
     if (persisted.index)
         happen(s, h, (struct raft_event){.kind = RAFT_PERSISTED, .pos = persisted});
 }
@@ -282,6 +283,11 @@ static bool command_of_one(struct story *s, const char *verb, struct host *h, u6
     } else if (strcmp(verb, "transfer") == 0) {
         ev.kind = RAFT_TRANSFER;
         ev.peer = (replica_id)number;
+    } else if (strcmp(verb, "memory") == 0 || strcmp(verb, "durable") == 0) {
+        ev.kind = RAFT_MEMORY;
+        ev.full = verb[0] == 'm';
+    } else if (strcmp(verb, "recover") == 0) {
+        ev.kind = RAFT_RECOVER;
     } else if (strcmp(verb, "compact") == 0) {
         ev.kind = RAFT_COMPACT;
         ev.index = number;

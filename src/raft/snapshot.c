@@ -52,7 +52,10 @@ void snapshot_on_status(struct raft *r, const struct raft_message *m, u32 from)
                 tail_term_at(&r->tail, m->prev.index) == m->prev.term;
     TRACE(r, "%u installed " POS "%s", m->from, POS_ARG(m->prev),
           ours ? " -> replicate" : ", too old by now -> probe");
-    if (ours) progress_acked(p, m->prev.index);
+    if (ours) {
+        progress_acked(p, m->prev.index);
+        p->on_disk = u64_max(p->on_disk, m->prev.index);
+    }
     if (p->state != PROGRESS_SNAPSHOT) return;
     if (ours)
         progress_become_replicate(p, p->match + 1);
@@ -65,7 +68,7 @@ err snapshot_check_restored(const struct raft *r, const struct raft_event *ev)
 {
     struct log_pos pos = ev->pos;
     if (MUTANT(stale_snapshot_rolls_back)) return OK;
-    if (pos.index <= r->marks.applying) return ERR_STALE;
+    if (pos.index <= r->marks.applying || (r->abandoned && pos.index <= r->marks.commit)) return ERR_STALE;
     /* A leader has what was committed, so a snapshot can only be a prefix of its log. */
     if (r->election.role == RAFT_LEADER && tail_term_at(&r->tail, pos.index) != pos.term)
         return ERR_STALE;
@@ -91,6 +94,7 @@ void snapshot_on_restored(struct raft *r, const struct raft_event *ev)
     bool keep = tail_has(t, pos.index) && tail_term_at(t, pos.index) == pos.term;
 
     if (MUTANT(snapshot_keeps_conflicting_suffix) && tail_has(t, pos.index)) keep = true;
+    if (r->abandoned) keep = false;
     assert(keep || r->marks.commit < pos.index || MUTANT(stale_snapshot_rolls_back));
     TRACE(r, "snapshot " POS " installed -> %s", POS_ARG(pos),
           keep ? "keep the entries after it" : "begin the log there");

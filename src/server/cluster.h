@@ -46,6 +46,9 @@ void cluster_cancel(struct cluster *c, struct cluster_request *r);
 
 /* Ask the leader of a group to hand over to this replica. False: it is not known or not in reach. It may decline. */
 bool cluster_hand_over(struct cluster *c, u64 part, u32 replica);
+/* An operator accepts what a crash took from memory: the replica here shall lead, if it has the longest log. As part_recover;
+ * ERR_NOT_FOUND: there is no replica of it here. */
+MUST_USE err cluster_recover(struct cluster *c, u64 part);
 
 /* What is observed, as the planner is given it. Complete only on the core's leader; elsewhere what this node
  * sees. Borrowed until the next turn. */

@@ -149,6 +149,16 @@ const struct core_facts *cluster_facts(struct cluster *c)
 
 /* ---- steps ---- */
 
+err cluster_recover(struct cluster *c, u64 part)
+{
+    struct hosted *h = parts_find(c->parts, part);
+
+    if (!h || !h->part) return ERR_NOT_FOUND;
+    err e = part_recover(h->part);
+    parts_touch(c->parts, h);
+    return e;
+}
+
 bool cluster_hand_over(struct cluster *c, u64 part, u32 replica)
 {
     struct frame f = {.type = FRAME_TRANSFER, .part = part};

@@ -41,18 +41,23 @@ static void raft_metrics(struct node *n, struct buf *out)
 
 struct totals { /* over the replicas here */
     struct part_stats sum;
-    u64 replicas, leads, full, dirty_bytes, memory_bytes;
+    u64 replicas, leads, full, dirty_bytes, memory_bytes, recovering;
+    nanos loss_age;
     struct store_stats store;
 };
 
 static void add_up(struct totals *t, const struct hosted *h)
 {
+    struct part_durability d = part_durability(h->part);
     const struct part_stats *s = part_stats(h->part);
     const struct store_stats *st = store_stats(h->store);
 
     t->replicas++;
     t->leads += raft_is_leader(part_raft(h->part));
     t->full += part_is_full(h->part);
+    t->recovering += d.recovering;
+    t->loss_age = u64_max(t->loss_age, d.age);
+    t->sum.recoveries += part_stats(h->part)->recoveries;
     t->dirty_bytes += store_dirty_bytes(h->store);
     t->memory_bytes += store_memory_bytes(h->store);
     t->sum.elections += s->elections;
@@ -103,6 +108,11 @@ static void part_metrics(const struct totals *t, struct buf *out)
     COUNTER("session_duplicates_total", "Requests answered from the session table.", s->duplicates);
     GAUGE("sessions", "Sessions in the tables.", s->sessions);
     COUNTER("expiry_ticks_total", "TICK entries proposed.", s->ticks);
+    GAUGE("group_loss_window_ms", "Age of the oldest acknowledged entry that is not on the disks of a majority, of groups led here.",
+          t->loss_age / NANOS_MS);
+    GAUGE("replicas_recovering", "Replicas that crashed while entries counted in memory and are not whole again.", t->recovering);
+    COUNTER("memory_loss_recoveries_total", "Groups that went on here, by an operator's word, without what was in memory only.",
+            s->recoveries);
     COUNTER("apply_stalls_total", "Times apply waited for a checkpoint.", s->apply_stalls);
     GAUGE("submit_queue_bytes", "Requests waiting to be proposed.", s->queue_bytes);
     COUNTER("checkpoints_total", "Checkpoints finished.", s->checkpoints);

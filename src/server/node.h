@@ -155,7 +155,12 @@ struct node_group {
     bool impaired;
     bool has_lease;  /* it leads, and a quorum stands by it now */
     bool full;       /* takes no writes: no space */
-    bool recovering; /* blank or damaged: it is being refilled and does not vote */
+    u64 last_term;
+    bool memory, recovering, abandoned; /* struct part_durability */
+    u64 loss_entries;                   /* a leader's: what a power cut everywhere would lose now */
+    nanos loss_age;
+    u32 recovery; /* enum raft_recovery_state, of what an operator asked for */
+    u32 recovery_heard, recovery_of;
     u32 peer_count;
     struct node_group_peer peers[RAFT_MEMBERS_MAX];
 };

@@ -285,6 +285,19 @@ static void forget_gone(struct cluster *c, const struct core *map)
 
 /* ---- nodes ---- */
 
+/* What acknowledgements wait for, as the keyspace has it now. Never memory for the map itself. */
+static void carry_out_durability(struct cluster *c, const struct core *map)
+{
+    for (u32 i = 0; i < parts_count(c->parts); i++) {
+        struct hosted *h = parts_at(c->parts, i);
+        const struct core_part *p = h->part && h->id != PART_CORE ? core_part(map, h->id) : NULL;
+        const struct core_keyspace *k = p ? core_keyspace(map, p->keyspace) : NULL;
+        if (!k) continue;
+        part_set_memory(h->part, k->settings[CORE_DURABILITY] != 0);
+        parts_touch(c->parts, h);
+    }
+}
+
 static void carry_out_nodes(struct cluster *c, const struct core *map)
 {
     struct node_member members[NODE_MEMBERS_MAX];
@@ -327,6 +340,7 @@ static void carry_out(struct cluster *c, const struct core *map)
     for (u32 i = 0; i < count; i++) carry_out_part(c, parts[i]);
     forget_gone(c, map);
     start_noted(c);
+    carry_out_durability(c, map);
 }
 
 static bool is_old(const struct cluster *c, u64 epoch)

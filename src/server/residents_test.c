@@ -4,6 +4,7 @@
 u64 wal_durable(const struct wal *w) { return (void)w, 0; }
 u64 wal_staged(const struct wal *w) { return (void)w, 0; }
 bool part_covers(const struct part *p, const struct kv_span *span) { return (void)p, (void)span, false; }
+void part_set_memory(struct part *p, bool memory) { (void)p, (void)memory; }
 bool part_is_blank(const struct part *p) { return (void)p, false; }
 bool part_waits_for_right(const struct part *p) { return (void)p, false; }
 void map_copy_keep(struct cluster *c) { (void)c; }

@@ -92,6 +92,8 @@ bool node_group(const struct node *n, u32 i, struct node_group *out)
     if (!h || !h->part) return false;
     struct raft *r = part_raft(h->part);
     const struct part_stats *s = part_stats(h->part);
+    struct part_durability d = part_durability(h->part);
+    struct raft_recovery_status recovery = raft_recovery_status(r);
     *out = (struct node_group){.id = h->id,
                                .role = (u32)raft_role(r),
                                .leader = hosted_leader(h),
@@ -106,7 +108,15 @@ bool node_group(const struct node *n, u32 i, struct node_group *out)
                                .impaired = part_is_damaged(h->part),
                                .has_lease = raft_is_leader(r) && raft_lease_holds(r, env_mono(n->env)),
                                .full = part_is_full(h->part) || raft_is_read_only(r),
-                               .recovering = part_is_damaged(h->part) || part_is_blank(h->part)};
+                               .last_term = raft_last(r).term,
+                               .memory = d.memory,
+                               .recovering = d.recovering || part_is_damaged(h->part) || part_is_blank(h->part),
+                               .abandoned = d.abandoned,
+                               .loss_entries = d.entries,
+                               .loss_age = d.age,
+                               .recovery = (u32)recovery.state,
+                               .recovery_heard = recovery.heard,
+                               .recovery_of = recovery.of};
     if (raft_is_leader(r)) see_peers(h->part, env_wall_us(n->env), out);
     return true;
 }

@@ -331,13 +331,14 @@ static u32 keyspaces_made(const struct core *map)
 /* count 0: cut by key ranges. */
 static void make_keyspace(struct churn *c, u32 count)
 {
-    struct core_command cmd = {.op = CORE_KS_CREATE, .row_count = 1};
+    struct core_command cmd = {.op = CORE_KS_CREATE, .row_count = c->world->options->memory ? 2 : 1};
     char name[16], partitions[16];
 
     snprintf(name, sizeof name, "k%u", c->made++);
     snprintf(partitions, sizeof partitions, count ? "hash:%u" : "range", count);
     cmd.name = str_of(name);
     cmd.rows[0] = (struct core_setting_row){.name = STR("partitions"), .value = str_of(partitions)};
+    cmd.rows[1] = (struct core_setting_row){.name = STR("durability"), .value = STR("memory")};
     ask(c, &cmd, "make a keyspace", c->made - 1);
 }
 

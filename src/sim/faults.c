@@ -60,8 +60,23 @@ static struct host *any_up(struct world *w, struct prng *p)
     return count ? up[prng_below(p, count)] : NULL;
 }
 
+/* Where entries count in memory more than a minority may not crash: one that every group can do without. */
+static bool strike_spare_node(struct world *w, struct prng *p)
+{
+    u32 from = (u32)prng_below(p, w->nodes);
+
+    for (u32 i = 0; i < w->nodes; i++) {
+        struct host *h = w->hosts[(from + i) % w->nodes];
+        if (!h->up || !groups_can_do_without(w, h)) continue;
+        host_crash(h, chance_one_in(p, 2), "killed, and can be spared");
+        return true;
+    }
+    return false;
+}
+
 static bool strike_crash(struct world *w, struct prng *p)
 {
+    if (w->options->memory) return strike_spare_node(w, p);
     u32 leader = any_leader(w);
     struct host *h = leader && chance_one_in(p, 2) ? w->hosts[leader - 1] : any_up(w, p);
     if (!h || !h->up) return false;
@@ -537,6 +552,9 @@ static void draw_network(struct faults *f, struct prng *p)
     if (f->enabled[row_named("ghosts")]) c->ghost_ppm = (u32)spread(p, 50, 5000);
 }
 
+/* By these a node may die whatever the others do: not where a minority is all that may. */
+static const char kills[] = "power,io-crash,answer-crash,transfer,rotate-crash,wipe,hub,eio,read-eio,full,corrupt";
+
 struct faults *faults_new(struct world *w)
 {
     struct faults *f = mem_zalloc(sizeof *f);
@@ -549,9 +567,12 @@ struct faults *faults_new(struct world *w)
     for (u32 row = 0; row < ARRAY_LEN(rows); row++) {
         bool drawn = !chance_one_in(p, LEFT_OUT_ONE_IN);
         nanos mean = rows[row].mean ? spread(p, rows[row].mean / 4, rows[row].mean * 4) : 0;
+        if (w->options->memory && rows[row].strike == strike_crash) mean /= 8; /* mostly nobody can be spared */
         f->enabled[row] = list ? sim_list_has(list, rows[row].name) : drawn;
         f->mean[row] = mean;
     }
+    for (u32 row = 0; row < ARRAY_LEN(rows) && w->options->memory; row++)
+        f->enabled[row] &= !sim_list_has(kills, rows[row].name);
     u32 skew = row_named("skew");
     if (!list) f->enabled[skew] = chance_one_in(p, SKEWED_ONE_IN);
     f->restart_mean = spread(p, 10 * NANOS_MS, 1200 * NANOS_MS);

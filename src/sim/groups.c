@@ -238,6 +238,7 @@ static void check_promises(struct seat *s, struct host *h)
 
     if (part_is_damaged(s->part)) { /* it says itself that it does not know what it lost, and votes no more */
         bool taken_in = s->group->is_frozen && part_marker(s->part) == 0; /* and the node died before it heard of it */
+        if (part_durability(s->part).recovering) taken_in = true; /* as it says: nothing is lost that was durable */
         if (s->whole && !taken_in && (s->durable || s->term) && !disk_is_doubtful(h->disk))
             group_say(s, "finds its log damaged after a crash, though its disk has kept everything");
         forget_promises(s);
@@ -290,6 +291,11 @@ static void note_promises(struct seat *s, struct host *h)
 
 static void forget_life(struct seat *s)
 {
+    if (s->memory_term > s->lost_term || (s->memory_term == s->lost_term && s->memory > s->lost)) {
+        s->lost = s->memory;
+        s->lost_term = s->memory_term;
+    }
+    s->memory = s->memory_term = 0;
     s->on = false;
     s->part = NULL;
     s->now_term = s->commit = s->applied = s->led_term = s->config_index = 0;
@@ -411,7 +417,8 @@ static void seat_turn(struct seat *s, struct host *h)
                   (unsigned long long)commit);
     /* A partition that its left neighbour takes in is brought to its end by that one's log. */
     bool ahead = applied > commit && !s->group->is_frozen;
-    if (ahead || applied > raft_durable(r))
+    if (raft_is_volatile(r)) s->memory = raft_last(r).index, s->memory_term = raft_last(r).term;
+    if (ahead || (applied > raft_durable(r) && !raft_is_volatile(r)))
         group_say(s, "applied %llu, but commit is %llu and durable %llu", (unsigned long long)applied,
                   (unsigned long long)commit, (unsigned long long)raft_durable(r));
     if (part_marker(s->part) > applied)

@@ -35,7 +35,8 @@ struct seat { /* one replica number of one group */
     u64 durable, durable_term, term, seen_term, seen_lsn;
     replica_id vote, seen_vote;
     u64 said_term, acked_term, acked; /* on the wire */
-    u64 lost, lost_term;              /* held before it lost its disk */
+    u64 lost, lost_term;              /* held before it lost its disk, or its memory where entries count there */
+    u64 memory, memory_term;          /* acknowledged in the present life where they do; 0: they do not */
     bool whole;
     replica_id *votes; /* owned; by term: whom it voted for */
     u64 vote_cap;

@@ -12,7 +12,8 @@ bool seat_holds(const struct seat *s, u64 index, u64 term)
     struct raft *r = seat_raft(s);
     if (part_is_damaged(s->part)) return false;
     if (raft_first(r).index >= index) return true; /* in its store */
-    return raft_durable(r) >= index && raft_term_at(r, index) == term;
+    u64 counted = raft_is_volatile(r) ? raft_last(r).index : raft_durable(r);
+    return counted >= index && raft_term_at(r, index) == term;
 }
 
 static bool majority_holds(const struct group *g, const struct raft_config *c, u8 role, u64 index, u64 term)

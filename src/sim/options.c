@@ -27,6 +27,8 @@ void sim_print_help(void)
           "  --founders N      so many of them found the group; then nodes join, leave and are replaced (all)\n"
           "  --cluster         the whole cluster: of N machines (3 found it) nodes join, are drained, removed and\n"
           "                    replaced; keyspaces of many partitions are made and dropped\n"
+          "  --memory          as --cluster, and the keyspaces made have durability=memory; no more nodes crash at a time\n"
+          "                    than every group can do without\n"
           "  --mode MODE       both: faults for 80% of the time, then every operation must finish (the default);\n"
           "                    safety: faults to the end; liveness: faults for half the time\n"
           "  --faults LIST     only these kinds of faults; none: no faults\n"
@@ -165,6 +167,10 @@ enum sim_parse sim_options_parse(struct sim_options *o, int argc, char **argv)
         }
         if (strcmp(name, "--cluster") == 0) {
             o->cluster = true;
+            continue;
+        }
+        if (strcmp(name, "--memory") == 0) {
+            o->cluster = o->memory = true;
             continue;
         }
         if (strcmp(name, "--fail-fast") == 0) {

@@ -19,9 +19,9 @@ passed=$((done_seeds - bad))
 failed=$((seeds - passed))
 [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 
-# Groups whose members change while faults strike; and whole clusters, with an operator at work.
+# Groups whose members change while faults strike; whole clusters, with an operator at work; and with entries in memory.
 changing=$((seeds / 5))
-for options in "--nodes 5 --founders 3" "--cluster"; do
+for options in "--nodes 5 --founders 3" "--cluster" "--memory"; do
     # shellcheck disable=SC2086
     if "$quorate" sim --seeds "1-$changing" --until $until --jobs "$(nproc)" $options >"$log.members" 2>&1; then
         passed=$((passed + changing))

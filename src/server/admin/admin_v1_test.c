@@ -274,6 +274,24 @@ TEST(v1, tells_what_requests_of_a_keyspace_cost_lately)
     world_done(w);
 }
 
+TEST(v1, recovers_a_group_only_when_loss_is_accepted)
+{
+    struct world *w = world_open(1);
+    const char *body;
+
+    CHECK_EQ(ask(w, "POST", "/v1/groups/2/recover", "", &body), 409);
+    CHECK(strstr(body, "{\"error\":\"LOSS\""));
+    CHECK_EQ(ask(w, "POST", "/v1/groups/99/recover", "accept-loss=1", &body), 404);
+    CHECK_EQ(w->cluster.recovered, 0);
+    w->cluster.recover_fails = ERR_STALE;
+    CHECK_EQ(ask(w, "POST", "/v1/groups/2/recover", "accept-loss=1", &body), 409);
+    CHECK(strstr(body, "{\"error\":\"HASLEADER\""));
+    w->cluster.recover_fails = OK;
+    CHECK_EQ(ask(w, "POST", "/v1/groups/2/recover", "accept-loss=1", &body), 200);
+    CHECK_EQ(w->cluster.recovered, 2);
+    world_done(w);
+}
+
 TEST(v1, holds_and_cuts_for_a_backup)
 {
     struct world *w = world_open(1);
@@ -408,6 +426,7 @@ TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it),
           RUN(v1, sends_who_wants_all_facts_to_the_leader_of_the_core),
           RUN(v1, shows_itself_and_asks_leaders_to_hand_over),
           RUN(v1, tells_what_requests_of_a_keyspace_cost_lately), RUN(v1, holds_and_cuts_for_a_backup),
+          RUN(v1, recovers_a_group_only_when_loss_is_accepted),
           RUN(v1, streams_rows_as_fast_as_they_are_taken),
           RUN(v1, breaks_a_stream_off_that_has_lost_its_cut),
           RUN(v1, answers_in_order_while_a_command_is_under_way),

@@ -16,6 +16,8 @@ struct fake_cluster {
     struct buf command;
     u32 asked;
     u64 handed_over; /* the group that was asked to */
+    u64 recovered;
+    err recover_fails;
 };
 
 static struct fake_cluster *fake_cluster_now; /* the one of the test that runs */
@@ -52,6 +54,12 @@ bool cluster_hand_over(struct cluster *c, u64 part, u32 replica)
     (void)replica;
     fake_of(c)->handed_over = part;
     return true;
+}
+
+err cluster_recover(struct cluster *c, u64 part)
+{
+    fake_of(c)->recovered = part;
+    return fake_of(c)->recover_fails;
 }
 
 static inline void fake_cluster_answer(struct fake_cluster *f)

@@ -290,6 +290,41 @@ void admin_post_transfer(struct admin_request *r)
     buf_append_text(&r->reply->body, "}\n");
 }
 
+/* accept-loss=1. The replica on this very node is asked to lead what is left of its group. */
+void admin_post_recover(struct admin_request *r)
+{
+    const struct core *map = admin_map(r);
+    const struct core_part *p = map ? the_group(r, map) : NULL;
+    bool first = true;
+
+    if (!p) return;
+    unsigned long long id = (unsigned long long)p->id;
+    if (!is_yes(r, "accept-loss")) {
+        admin_refuse(r->reply, 409, "LOSS",
+                     "group %llu would go on without what its replicas had in memory only when they crashed; accept-loss=1 "
+                     "(--accept-loss) says that this is accepted", id);
+        return;
+    }
+    switch (cluster_recover(node_cluster(r->door->node), p->id)) {
+    case OK: break;
+    case ERR_NOT_FOUND:
+        admin_refuse(r->reply, 409, "NOSUCH", "group %llu has no replica on this node", id);
+        return;
+    case ERR_STALE:
+        admin_refuse(r->reply, 409, "HASLEADER", "group %llu has a leader: there is nothing to recover", id);
+        return;
+    default:
+        admin_refuse(r->reply, 409, "IMPAIRED",
+                     "the replica of group %llu here cannot lead: its log was damaged or lost, or holds what was given up before", id);
+        return;
+    }
+    r->reply->type = "application/json";
+    buf_append_u8(&r->reply->body, '{');
+    json_put_number(&r->reply->body, &first, "epoch", core_cluster(map)->epoch);
+    json_put_bool(&r->reply->body, &first, "asked", true);
+    buf_append_text(&r->reply->body, "}\n");
+}
+
 /* ---- the cluster ---- */
 
 bool admin_make_settings(struct admin_request *r, const struct core *map, struct core_command *cmd)

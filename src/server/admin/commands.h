@@ -19,5 +19,6 @@ bool admin_make_move(struct admin_request *r, const struct core *map, struct cor
 bool admin_make_split(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_merge(struct admin_request *r, const struct core *map, struct core_command *cmd);
 void admin_post_transfer(struct admin_request *r);
+void admin_post_recover(struct admin_request *r);
 bool admin_make_settings(struct admin_request *r, const struct core *map, struct core_command *cmd);
 bool admin_make_version(struct admin_request *r, const struct core *map, struct core_command *cmd);

@@ -17,6 +17,28 @@ static void put_peer(struct buf *out, const struct node_group_peer *p)
     buf_append_u8(out, '}');
 }
 
+/* What entries count on, and what a power cut everywhere would lose; what an operator's recovery has come to. */
+static void put_durability(struct buf *out, bool *first, const struct node_group *g)
+{
+    static const char *const states[] = {
+        [RAFT_RECOVERY_ASKING] = "asking",   [RAFT_RECOVERY_DONE] = "done",
+        [RAFT_RECOVERY_HAS_LEADER] = "done", [RAFT_RECOVERY_LONGER] = "longer log elsewhere",
+        [RAFT_RECOVERY_NO_QUORUM] = "no majority",
+    };
+
+    json_put_text(out, first, "durability", g->memory ? STR("memory") : STR("disk"));
+    if (g->memory || g->loss_entries) {
+        json_put_number(out, first, "loss-window-ms", g->loss_age / NANOS_MS);
+        json_put_number(out, first, "loss-window-entries", g->loss_entries);
+    }
+    if (g->recovering) json_put_bool(out, first, "recovering", true);
+    if (g->abandoned) json_put_bool(out, first, "abandoned", true);
+    if (g->recovery == RAFT_RECOVERY_NONE) return;
+    json_put_text(out, first, "recovery", str_of(states[g->recovery]));
+    json_put_number(out, first, "recovery-heard", g->recovery_heard);
+    json_put_number(out, first, "recovery-of", g->recovery_of);
+}
+
 static void put_group(struct buf *out, const struct node_group *g)
 {
     bool first = true;
@@ -35,7 +57,8 @@ static void put_group(struct buf *out, const struct node_group *g)
     json_put_bool(out, &first, "impaired", g->impaired);
     json_put_bool(out, &first, "lease", g->has_lease);
     if (g->full) json_put_bool(out, &first, "full", true);
-    if (g->recovering) json_put_bool(out, &first, "recovering", true);
+    json_put_number(out, &first, "last-term", g->last_term);
+    put_durability(out, &first, g);
     if (g->peer_count) {
         json_put_name(out, &first, "peers");
         buf_append_u8(out, '[');
