@@ -25,6 +25,8 @@ static bool is_weak(const struct online_op *op) { return !level_is_linearizable(
 
 void online_key_break(struct online_key *k, nanos from)
 {
+    /* What was over before it began is not known any more. */
+    if (k->has_window) from = u64_max(from, k->begun + 1);
     k->has_window = false;
     k->plain_from = NANOS_NEVER;
     k->valid_from = u64_max(k->valid_from, from);
@@ -106,13 +108,22 @@ static void drop_before(struct online_key *k, nanos from)
     k->count = kept;
 }
 
+/* A write since the last window began that may have given it a time to live. */
+static bool has_other_before(const struct online_key *k, nanos at)
+{
+    for (u32 i = 0; i < k->count; i++)
+        if (k->ops[i].op == ONLINE_OTHER && k->ops[i].invoked <= at) return true;
+    return false;
+}
+
 static void begin_window(struct online_key *k, const struct online_op *anchor)
 {
     k->begun = anchor->invoked;
     k->from = anchor->returned;
     k->anchor = anchor->serial;
     value_after(anchor, &k->start);
-    if (makes_plain(anchor, &k->start) || k->plain_from < k->from) k->plain_from = k->from;
+    bool was_plain = k->plain_from < k->from && !has_other_before(k, k->from);
+    k->plain_from = was_plain || makes_plain(anchor, &k->start) ? k->from : NANOS_NEVER;
     k->has_window = true;
     drop_before(k, k->begun);
 }
@@ -186,6 +197,7 @@ static bool is_written(const struct window *w, const struct online_value *seen)
         const struct online_op *op = &w->k->ops[i];
         if (!is_write(op) || !(is_in(w, op) || is_carried(w, op))) continue;
         if (op->op == HISTORY_INCR && (!is_done(w, op) || !is_in(w, op))) return true;
+        if (op->op == HISTORY_SETNX && is_done(w, op) && !value_is(&op->result, "1")) continue;
         if (values_equal(seen, op->op == HISTORY_INCR ? &op->result : &op->value)) return true;
     }
     return false;
