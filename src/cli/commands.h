@@ -20,6 +20,7 @@ int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int settings_main(int argc, char **argv);
 int rebalance_main(int argc, char **argv);
+int check_command_main(int argc, char **argv);
 
 struct noun;
 struct command {

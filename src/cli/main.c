@@ -1,6 +1,5 @@
 /* `quorate COMMAND ...`: one row per subcommand. */
 #include "bench/bench.h"
-#include "check/check.h"
 #include "cli/commands.h"
 #include "sim/sim.h"
 
@@ -20,7 +19,7 @@ const struct command commands_table[] = {
     {"restore", "a backup into a new cluster", restore_main, &restore_noun},
     {"settings", "of the whole cluster", settings_main, &settings_noun},
     {"sim", "run whole clusters in the deterministic simulator", sim_main, NULL},
-    {"check", "check a history of operations for linearizability", check_main, NULL},
+    {"check", "check what clients saw: a history, or live traffic", check_command_main, NULL},
     {"bench", "measure a running server", bench_main, NULL},
     {"wal", "verify or show a node's log", wal_main, NULL},
     {"version", "print the version; raise the cluster's level", version_main, &version_noun},
