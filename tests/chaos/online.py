@@ -140,7 +140,7 @@ def chaos_raises_no_alarm(suite, seconds, seed):
     with Cluster(os.path.join(suite.dir, "chaos")) as cluster:
         cluster.start()
         history = History(os.path.join(suite.dir, "chaos.jsonl"))
-        load = Load(history, cluster.nodes, seed=seed, clients=12).start()
+        load = Load(history, cluster.nodes, seed=seed, clients=12, prefix="load-").start()
         traffic = Traffic(cluster, seed=seed).start()
         watch = Watch(cluster, os.path.join(suite.dir, "chaos.watch"), seconds)
         kills = pauses = 0
@@ -169,7 +169,7 @@ def chaos_raises_no_alarm(suite, seconds, seed):
         checked = int(said.rpartition(" checked")[0].split()[-1])
         expect(checked > 100 * seconds / 60, f"hardly anything was checked: {said}")
         whole, text = history.check(cluster.binary)
-        expect(whole, text)
+        expect(whole, text[-2000:])
 
 
 def main():

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "consistency/level.h"
 
 /* ---- the ring ---- */
@@ -43,7 +44,7 @@ static void put_event(struct sample *s)
     put_u32(head, (u32)s->scratch.len);
     while (s->head + bytes - s->tail > SAMPLE_BYTES_MAX) {
         s->tail += 4 + ring_length(s, s->tail);
-        s->first_seq++;
+        if (!MUTANT(sample_hides_a_gap)) s->first_seq++;
     }
     ring_put(s, head, sizeof head);
     ring_put(s, buf_bytes(&s->scratch), s->scratch.len);
@@ -207,7 +208,7 @@ void redis_sample_begin(struct slot *s, str entry)
         look_at_exec(s, &r);
     } else if (e.op == ENTRY_COMMAND && !entry_decode_command(&r, &c)) {
         /* A call of a client's session may have run before: what it does here is not known. */
-        look_at_command(s, &c, !is_clients_session(&e.session));
+        look_at_command(s, &c, !is_clients_session(&e.session) || MUTANT(sample_follows_session_calls));
         entry_command_done(&c);
     }
 }
