@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "raft/raft.h"
 #include "server/backup.h"
+#include "server/redis/door.h"
 
 #include <stdio.h>
 
@@ -27,6 +28,8 @@ struct fixture {
     const char *failure;
     nanos now, held_for;
     size_t rows_bytes;
+    u32 sample_rate, sample_seconds, alerts;
+    u64 sampled_since;
     struct admin_door *door;
     struct far_end ends[ENDS_MAX];
     u32 end_count;
@@ -57,6 +60,28 @@ void node_local(const struct node *n, struct node_local *out)
 {
     (void)n;
     *out = (struct node_local){.self = 1, .clients = 2, .commands = 30, .group_count = 2};
+}
+struct redis_door *node_redis_door(const struct node *n)
+{
+    return (struct redis_door *)(void *)fixture_of(n);
+}
+void redis_door_sample(struct redis_door *d, u32 rate, u32 seconds)
+{
+    struct fixture *f = (struct fixture *)(void *)d;
+
+    f->sample_rate = rate;
+    f->sample_seconds = seconds;
+}
+void redis_door_sampled(struct redis_door *d, u64 since, struct buf *out)
+{
+    ((struct fixture *)(void *)d)->sampled_since = since;
+    buf_append_text(out, "\"events\":[]");
+}
+void node_alert(struct node *n, str text, str key, str level)
+{
+    bool expected = str_equal(text, STR("it went back")) && str_equal(key, STR("a b")) && str_equal(level, STR("session"));
+
+    fixture_of(n)->alerts += expected;
 }
 bool node_group(const struct node *n, u32 i, struct node_group *out)
 {
