@@ -104,7 +104,7 @@ static void tell_silence(const struct watch *w, bool *told)
 
     for (u32 i = 0; i < w->count; i++) {
         const struct watch_node *n = &w->nodes[i];
-        if (!n->silent_since || n->dead || env_real_mono() < n->silent_since + SILENCE_TOLD) continue;
+        if (!n->silent_since || n->dead || !n->listed || env_real_mono() < n->silent_since + SILENCE_TOLD) continue;
         silent = true;
         if (!*told)
             fprintf(stderr, "node %llu at %s:%u does not answer: nothing is checked until it does, or is gone\n",

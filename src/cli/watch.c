@@ -38,10 +38,19 @@ static struct watch_node *find_node(struct watch *w, u64 id)
     return NULL;
 }
 
+/* The cluster's leader does not hear it, and neither do we: whatever it had under way is over. */
+static void note_silence(struct watch *w, struct watch_node *n, nanos now)
+{
+    if (n->dead || !n->silent_since || now < n->silent_since + ONLINE_SETTLED) return;
+    n->dead = true;
+    online_forget(w->online, now + QUIET);
+}
+
 static void take_nodes(struct watch *w, const struct json *j, nanos now)
 {
     u32 nodes = json_get(j, 0, "nodes");
 
+    for (u32 i = 0; i < w->count; i++) w->nodes[i].listed = false;
     for (u32 n = json_each(j, nodes, 0); n; n = json_each(j, nodes, n)) {
         struct watch_node *node = find_node(w, json_get_u64(j, n, "id"));
         struct http_place place;
@@ -53,7 +62,10 @@ static void take_nodes(struct watch *w, const struct json *j, nanos now)
             *node = (struct watch_node){.id = json_get_u64(j, n, "id")};
             online_forget(w->online, now + QUIET);
         }
-        if (node) node->place = place;
+        if (!node) continue;
+        node->place = place;
+        node->listed = true;
+        if (json_get(j, n, "alive") && !json_get_true(j, n, "alive")) note_silence(w, node, now);
     }
 }
 
@@ -65,7 +77,12 @@ static bool list_nodes(struct watch *w, nanos now)
         struct http_answer a;
         struct json j;
         if (n && (n->dead || n->silent_since)) continue;
-        bool good = ask(n ? &n->place : &w->seeds[i], "GET", "/v1/nodes", &j, &a);
+        /* With the leader's facts where it is in reach. */
+        bool good = ask(n ? &n->place : &w->seeds[i], "GET", "/v1/nodes?leader=1", &j, &a);
+        if (!good) {
+            json_done(&j);
+            good = ask(n ? &n->place : &w->seeds[i], "GET", "/v1/nodes", &j, &a);
+        }
         if (good) take_nodes(w, &j, now);
         json_done(&j);
         if (good) return true;
@@ -211,7 +228,7 @@ static int take_piece(struct watch *w, struct watch_node *n)
         return -1;
     }
     bool is_steady = see_clock(n, json_get_u64(&j, 0, "now"), asked, answered);
-    bool whole = goes_on(n, &j) && is_steady;
+    bool whole = goes_on(n, &j) && is_steady && !n->dead;
     if (!whole) online_forget(w->online, answered + QUIET);
     /* What it told of a time that was missed in part is of no use. */
     if (whole) take_events(w, n, &j, answered);
@@ -233,7 +250,7 @@ static void go_on_sampling(struct watch *w, u32 seconds)
     for (u32 i = 0; i < w->count; i++) {
         struct http_answer a;
         struct json j;
-        if (w->nodes[i].silent_since) continue;
+        if (w->nodes[i].silent_since || !w->nodes[i].listed) continue;
         ask(&w->nodes[i].place, "POST", path, &j, &a);
         json_done(&j);
     }
@@ -253,6 +270,7 @@ bool watch_look(struct watch *w)
         w->asked_at = now;
     }
     for (u32 i = 0; i < w->count; i++) {
+        if (!w->nodes[i].listed) continue; /* removed from the cluster */
         bool was_away = w->nodes[i].silent_since != 0;
         for (u32 pieces = 0; pieces < PIECES_MAX && take_piece(w, &w->nodes[i]) > 0;) pieces++;
         if (was_away && !w->nodes[i].silent_since) w->asked_at = 0; /* it may have started anew */
@@ -265,7 +283,7 @@ nanos watch_mark(const struct watch *w)
     nanos mark = NANOS_NEVER;
 
     for (u32 i = 0; i < w->count; i++)
-        if (!w->nodes[i].dead) mark = u64_min(mark, w->nodes[i].told_to);
+        if (!w->nodes[i].dead && w->nodes[i].listed) mark = u64_min(mark, w->nodes[i].told_to);
     return mark == NANOS_NEVER ? 0 : mark;
 }
 

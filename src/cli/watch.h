@@ -18,7 +18,8 @@ struct watch_node {
     u64 id, boot, started, since;
     struct http_place place;
     bool met;  /* boot, started and since are known */
-    bool dead; /* nobody listens there */
+    bool dead; /* nobody listens there, or it has been silent for long, to the other nodes as well */
+    bool listed; /* it is of the cluster, by the latest list */
     struct watch_clock clocks[WATCH_CLOCKS];
     u32 clock_count;
     nanos told_to;      /* everything up to here, of our clock, has been told */
