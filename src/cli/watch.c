@@ -15,7 +15,6 @@ enum { TIMEOUT_MS = 700, SAMPLE_SECONDS = 10, PIECES_MAX = 64 };
 #define ASK_EVERY  (2 * NANOS_SEC)
 /* After something was missed: requests that were under way then, told by nobody, are over by the time windows begin again. */
 #define QUIET (4 * NANOS_SEC)
-#define DRIFT_PPM 500 /* of one clock against another, at most */
 
 static bool ask(const struct http_place *place, const char *method, const char *path, struct json *out,
                 struct http_answer *a)
@@ -91,37 +90,6 @@ static bool list_nodes(struct watch *w, nanos now)
     return false;
 }
 
-/* ---- clocks ---- */
-
-/* Between these lies our clock minus the node's, now. Each look holds, widened by how far clocks drift since. */
-static void clock_bounds(const struct watch_node *n, nanos now, i64 *low, i64 *high)
-{
-    *low = INT64_MIN;
-    *high = INT64_MAX;
-    for (u32 i = 0; i < n->clock_count && i < WATCH_CLOCKS; i++) {
-        const struct watch_clock *c = &n->clocks[i];
-        i64 drift = (i64)((now - c->at) / 1000000 * DRIFT_PPM);
-        if (c->low - drift > *low) *low = c->low - drift;
-        if (c->high + drift < *high) *high = c->high + drift;
-    }
-}
-
-/* false: it contradicts what was seen before: the node's clock jumped. */
-static bool see_clock(struct watch_node *n, u64 node_us, nanos asked, nanos answered)
-{
-    i64 low, high;
-    i64 node = (i64)(node_us * 1000); /* and up to a microsecond more */
-
-    n->clocks[n->clock_count++ % WATCH_CLOCKS] =
-        (struct watch_clock){.low = (i64)asked - node - 1000, .high = (i64)answered - node, .at = answered};
-    if (n->clock_count >= 2 * WATCH_CLOCKS) n->clock_count -= WATCH_CLOCKS;
-    clock_bounds(n, answered, &low, &high);
-    if (low <= high) return true;
-    n->clocks[0] = n->clocks[(n->clock_count - 1) % WATCH_CLOCKS];
-    n->clock_count = 1;
-    return false;
-}
-
 /* ---- what they tell ---- */
 
 static struct online_value value_from(const struct json *j, u32 item)
@@ -185,7 +153,7 @@ static void take_events(struct watch *w, const struct watch_node *n, const struc
     u32 events = json_get(j, 0, "events");
     i64 low, high;
 
-    clock_bounds(n, now, &low, &high);
+    clocks_bounds(&n->clocks, now, &low, &high);
     for (u32 i = json_each(j, events, 0); i; i = json_each(j, events, i)) {
         if (json_get(j, i, "op"))
             take_begin(w, n, j, i, low);
@@ -227,7 +195,7 @@ static int take_piece(struct watch *w, struct watch_node *n)
         json_done(&j);
         return -1;
     }
-    bool is_steady = see_clock(n, json_get_u64(&j, 0, "now"), asked, answered);
+    bool is_steady = clocks_see(&n->clocks, json_get_u64(&j, 0, "now"), asked, answered);
     bool whole = goes_on(n, &j) && is_steady && !n->dead;
     if (!whole) online_forget(w->online, answered + QUIET);
     /* What it told of a time that was missed in part is of no use. */
@@ -236,7 +204,7 @@ static int take_piece(struct watch *w, struct watch_node *n)
     n->silent_since = 0;
     n->since = json_get_u64(&j, 0, "next");
     bool more = json_get_true(&j, 0, "more");
-    clock_bounds(n, answered, &low, &high);
+    clocks_bounds(&n->clocks, answered, &low, &high);
     if (!more) n->told_to = (nanos)((i64)(json_get_u64(&j, 0, "now") * 1000) + low);
     json_done(&j);
     return more;

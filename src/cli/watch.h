@@ -3,16 +3,11 @@
 #pragma once
 
 #include "check/online.h"
+#include "cli/clocks.h"
 #include "cli/http.h"
 
 #define WATCH_NODES_MAX  64
 #define WATCH_SEEDS_MAX  8
-#define WATCH_CLOCKS     8 /* looks at a node's clock that are remembered */
-
-struct watch_clock { /* our clock minus the node's lies between these, seen at `at` of ours */
-    i64 low, high;
-    nanos at;
-};
 
 struct watch_node {
     u64 id, boot, started, since;
@@ -20,8 +15,7 @@ struct watch_node {
     bool met;  /* boot, started and since are known */
     bool dead; /* nobody listens there, or it has been silent for long, to the other nodes as well */
     bool listed; /* it is of the cluster, by the latest list */
-    struct watch_clock clocks[WATCH_CLOCKS];
-    u32 clock_count;
+    struct clocks clocks;
     nanos told_to;      /* everything up to here, of our clock, has been told */
     nanos silent_since; /* 0: it answers */
 };
