@@ -10,6 +10,7 @@ struct findings {
     u32 undecided; /* keys whose search ran into its limit */
     u64 operations[LEVEL_KINDS]; /* looked at; writes count as linearizable */
     nanos slack; /* given by the asker: how much more than its bound a stale read may be, for clocks that differ */
+    u64 steps_max; /* likewise: of a search; 0: the usual limit */
     struct buf text; /* the violations, for people; bounded */
 };
 

@@ -45,6 +45,7 @@ struct history {
     struct history_entry *items; /* owned, in order of invocation */
     u32 count, cap;
     struct history_texts *texts;
+    bool is_window; /* a piece of a longer one: a weak read may see an older version with a value of this piece */
 };
 
 void history_init(struct history *h);

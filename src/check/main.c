@@ -9,6 +9,7 @@
 
 static const char help[] =
     "usage: quorate check [--slack MS] FILE\n"
+    "       quorate check --online [--node HOST:PORT ...] [--seconds N] [--sample 1/N]\n"
     "\n"
     "Did the clients of this history see what they were promised? FILE holds one JSON object per line\n"
     "(docs/formats/history.md); - reads standard input. Writes and reads without a level must be linearizable, each\n"
@@ -18,12 +19,22 @@ static const char help[] =
     "\n"
     "  --slack MS  let a stale:MS read be so much older than its bound (clocks that differ); usual: 0\n"
     "\n"
+    "With --online the nodes of a running cluster tell what they are asked and answer of every N-th key, and that is\n"
+    "checked as it comes: a violation is printed, logged by every node and counted in /metrics within seconds. What\n"
+    "cannot be decided is passed over; there are no false alarms.\n"
+    "\n"
+    "  --node HOST:PORT  the admin address of any node (usual: 127.0.0.1:8379); others are found\n"
+    "  --seconds N       end after so long; usual: never\n"
+    "  --sample 1/N      of the keys; usual: 1/16\n"
+    "\n"
     "exit: 0 no violation, 1 some (the operations that prove it are printed), 2 cannot be read\n"
     "\n"
     "examples:\n"
     "  quorate check history.jsonl\n"
     "  quorate check --slack 5 history.jsonl\n"
-    "  quorate sim --seeds 7-7 --history h.jsonl && quorate check h.jsonl\n";
+    "  quorate sim --seeds 7-7 --history h.jsonl && quorate check h.jsonl\n"
+    "  quorate check --online --seconds 60\n"
+    "  quorate check --online --node 10.0.0.2:8379 --sample 1/100\n";
 
 #define SLACK_MS_MAX 3600000
 

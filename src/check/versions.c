@@ -181,6 +181,7 @@ static void narrow_by_reads(struct versions *v, const u32 *places, u32 count)
     for (u32 i = 0; i < count; i++) {
         const struct history_entry *e = &v->h->items[places[i]];
         if (e->op != HISTORY_GET || e->outcome != HISTORY_OK) continue;
+        if (v->h->is_window && history_is_weak(e)) continue;
         u32 seen = versions_seen(v, e);
         if (seen >= v->count || v->items[seen].failed) continue;
         struct version *it = &v->items[seen];

@@ -36,7 +36,7 @@ struct search {
     u64 done_hash;
     u64 *memory; /* open addressing; 0: empty */
     u64 memory_cap, memory_count;
-    u64 steps;
+    u64 steps, steps_max;
 };
 
 static u64 state_of(const struct search *s, u32 id)
@@ -181,7 +181,7 @@ static enum verdict run(struct search *s)
     struct mark *m = s->head.next;
 
     while (s->certain > 0) {
-        if (++s->steps > STEPS_MAX) return UNDECIDED;
+        if (++s->steps > s->steps_max) return UNDECIDED;
         assert(m);
         const struct history_entry *e = &s->h->items[s->places[m->op]];
         if (!m->is_return) {
@@ -234,7 +234,7 @@ static void report(const struct search *s, struct findings *f)
 void check_wgl(const struct history *h, const u32 *places, u32 count, struct findings *f)
 {
     u32 *useful = mem_zalloc_array(count + 1, sizeof *useful);
-    struct search s = {.h = h, .places = useful};
+    struct search s = {.h = h, .places = useful, .steps_max = f->steps_max ? f->steps_max : STEPS_MAX};
 
     for (u32 i = 0; i < count; i++) {
         const struct history_entry *e = &h->items[places[i]];

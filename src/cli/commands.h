@@ -24,6 +24,7 @@ int restore_main(int argc, char **argv);
 int settings_main(int argc, char **argv);
 int limits_main(int argc, char **argv);
 int rebalance_main(int argc, char **argv);
+int check_command_main(int argc, char **argv);
 
 struct noun;
 struct command {

@@ -1,6 +1,5 @@
 /* `quorate COMMAND ...`: one row per subcommand. */
 #include "bench/bench.h"
-#include "check/check.h"
 #include "cli/commands.h"
 #include "sim/sim.h"
 
@@ -24,7 +23,7 @@ const struct command commands_table[] = {
     {"settings", "of the whole cluster", settings_main, &settings_noun},
     {"limits", "every limit of a node, what is used, how often it was reached", limits_main, &limits_noun},
     {"sim", "run whole clusters in the deterministic simulator", sim_main, NULL},
-    {"check", "check a history of operations for linearizability", check_main, NULL},
+    {"check", "check what clients saw: a history, or live traffic", check_command_main, NULL},
     {"bench", "measure a running server", bench_main, NULL},
     {"wal", "verify or show a node's log", wal_main, NULL},
     {"version", "print the version; raise the cluster's level", version_main, &version_noun},

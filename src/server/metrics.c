@@ -240,6 +240,8 @@ void node_metrics(struct node *n, struct buf *out)
     totals_of(n, &t);
     GAUGE("up", "1 while the node runs.", 1);
     GAUGE("serving", "1 while a leader is known and reachable.", v.serving);
+    COUNTER("checker_violations_total", "Consistency violations that checkers of live traffic told.",
+            node_alerts(n));
     GAUGE("node_boot", "Starts of this directory.", v.boot);
     seconds(out, "uptime_seconds", "Since this start.", env_mono(node_env(n)) - v.started_at);
     raft_metrics(n, out);

@@ -184,5 +184,9 @@ size_t node_memory_used(const struct node *n);
 struct redis_door *node_redis_door(const struct node *n);
 struct admin_door *node_admin_door(const struct node *n);
 
+/* A checker of live traffic found a violation: it is logged as an error, and counted. */
+void node_alert(struct node *n, str text, str key, str level);
+u64 node_alerts(const struct node *n);
+
 /* Prometheus text of everything the node counts. */
 void node_metrics(struct node *n, struct buf *out);

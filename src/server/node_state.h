@@ -24,6 +24,7 @@ struct node {
     struct admin_door *admin;
     nanos now, started_at, next_status_at, next_log_look;
     u64 log_looks; /* times the log was so long that all partitions were asked for a checkpoint */
+    u64 alerts; /* violations that a checker told */
     bool was_full, resigned, stopped;
     nanos stop_asked_at; /* 0: not asked */
     bool failed;

@@ -49,6 +49,36 @@ static u64 age_of_first_behind(const struct raft *r, u64 match, u64 wall_us)
     return 0;
 }
 
+enum { ALERT_SHOWN_MAX = 300 };
+
+/* As it may stand in a line of a log. */
+static void put_shown(struct buf *out, str s)
+{
+    for (size_t i = 0; i < s.len && i < ALERT_SHOWN_MAX; i++)
+        buf_append_u8(out, s.at[i] >= 0x20 && s.at[i] < 0x7f && s.at[i] != '"' ? s.at[i] : '?');
+}
+
+void node_alert(struct node *n, str text, str key, str level)
+{
+    struct buf line = {0};
+
+    buf_append_text(&line, "key=\"");
+    put_shown(&line, key);
+    buf_append_text(&line, "\" level=\"");
+    put_shown(&line, level);
+    buf_append_text(&line, "\" what=\"");
+    put_shown(&line, text);
+    buf_append_u8(&line, '"');
+    n->alerts++;
+    env_log(n->env, LOG_ERROR, "consistency violation %.*s", STR_ARG(buf_str(&line)));
+    buf_done(&line);
+}
+
+u64 node_alerts(const struct node *n)
+{
+    return n->alerts;
+}
+
 static void see_peers(struct part *p, u64 wall_us, struct node_group *out)
 {
     struct raft *r = part_raft(p);

@@ -30,6 +30,8 @@ struct fixture {
     nanos now, held_for;
     size_t rows_bytes;
     struct latencies latencies;
+    u32 sample_rate, sample_seconds, alerts;
+    u64 sampled_since;
     struct admin_door *door;
     struct far_end ends[ENDS_MAX];
     u32 end_count;
@@ -67,6 +69,28 @@ void node_limits(struct node *n, struct limits_now *out)
     *out = (struct limits_now){0};
     out->at[LIMIT_GATEWAY_WRITES] = (struct limit_now){.value = 32768, .use = 12, .reached = 3, .has_use = true};
     out->at[LIMIT_CLIENT_VALUE] = (struct limit_now){.value = 1000};
+}
+struct redis_door *node_redis_door(const struct node *n)
+{
+    return (struct redis_door *)(void *)fixture_of(n);
+}
+void redis_door_sample(struct redis_door *d, u32 rate, u32 seconds)
+{
+    struct fixture *f = (struct fixture *)(void *)d;
+
+    f->sample_rate = rate;
+    f->sample_seconds = seconds;
+}
+void redis_door_sampled(struct redis_door *d, u64 since, struct buf *out)
+{
+    ((struct fixture *)(void *)d)->sampled_since = since;
+    buf_append_text(out, "\"events\":[]");
+}
+void node_alert(struct node *n, str text, str key, str level)
+{
+    bool expected = str_equal(text, STR("it went back")) && str_equal(key, STR("a b")) && str_equal(level, STR("session"));
+
+    fixture_of(n)->alerts += expected;
 }
 bool node_group(const struct node *n, u32 i, struct node_group *out)
 {
@@ -107,10 +131,6 @@ err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, s
     *rows = 1;
     *last = cursor->len == 3;
     return OK;
-}
-struct redis_door *node_redis_door(const struct node *n)
-{
-    return (struct redis_door *)(void *)fixture_of(n);
 }
 const struct latencies *redis_door_latencies(const struct redis_door *d)
 {

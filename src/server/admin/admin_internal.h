@@ -129,6 +129,11 @@ void admin_get_local(struct admin_request *r); /* local_json.c */
 void admin_get_price(struct admin_request *r); /* price_json.c */
 void admin_get_limits(struct admin_request *r); /* limits_json.c */
 
+/* sample_json.c: for `quorate check --online` */
+void admin_get_sample(struct admin_request *r);
+void admin_post_sample(struct admin_request *r);
+void admin_post_alert(struct admin_request *r);
+
 /* backup_json.c */
 void admin_get_backup(struct admin_request *r);
 void admin_post_backup_hold(struct admin_request *r);

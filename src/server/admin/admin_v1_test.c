@@ -51,6 +51,27 @@ static u32 ask(struct world *w, const char *method, const char *target, const ch
     return status;
 }
 
+TEST(v1, samples_requests_and_takes_alerts)
+{
+    struct world *w = world_open(1);
+    const char *body;
+
+    CHECK_EQ(ask(w, "POST", "/v1/sample", "rate=16&seconds=5", &body), 200);
+    CHECK_EQ(w->door->sample_rate, 16);
+    CHECK_EQ(w->door->sample_seconds, 5);
+    CHECK_EQ(ask(w, "POST", "/v1/sample?rate=0", "", &body), 400);
+    CHECK_EQ(ask(w, "POST", "/v1/sample?rate=x", "", &body), 400);
+    CHECK_EQ(ask(w, "POST", "/v1/sample?seconds=99999", "", &body), 400);
+    CHECK_EQ(w->door->sample_rate, 16);
+    CHECK_EQ(ask(w, "GET", "/v1/sample?since=77", "", &body), 200);
+    CHECK_EQ(w->door->sampled_since, 77);
+    CHECK(strstr(body, "\"events\":[]}") != NULL);
+    CHECK_EQ(ask(w, "POST", "/v1/alerts", "key=k", &body), 400);
+    CHECK_EQ(ask(w, "POST", "/v1/alerts", "text=it+went+back&key=a%20b&level=session", &body), 200);
+    CHECK_EQ(w->door->alerts, 1);
+    world_done(w);
+}
+
 TEST(v1, creates_a_keyspace_and_lists_it)
 {
     struct world *w = world_open(3);
@@ -424,6 +445,7 @@ TEST_MAIN(RUN(v1, creates_a_keyspace_and_lists_it),
           RUN(v1, shows_nodes_groups_and_settings),
           RUN(v1, tells_what_a_command_would_do_without_doing_it),
           RUN(v1, sends_who_wants_all_facts_to_the_leader_of_the_core),
+          RUN(v1, samples_requests_and_takes_alerts),
           RUN(v1, shows_itself_and_asks_leaders_to_hand_over),
           RUN(v1, tells_what_requests_of_a_keyspace_cost_lately), RUN(v1, holds_and_cuts_for_a_backup),
           RUN(v1, recovers_a_group_only_when_loss_is_accepted),

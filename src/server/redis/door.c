@@ -95,6 +95,7 @@ void redis_door_free(struct redis_door *d)
         resp_parser_done(p);
         mem_free(p);
     }
+    redis_sample_done(d);
     buf_done(&d->scratch);
     buf_done(&d->exec);
     rcblock_unref(d->entries);

@@ -29,6 +29,10 @@ u16 redis_door_port(const struct redis_door *d);
 
 /* What requests cost lately; borrowed for this turn. */
 const struct latencies *redis_door_latencies(const struct redis_door *d);
+/* Tell of the requests of every rate-th key for so many seconds (0: no more), and what was told: members of a JSON
+ * object, events from number `since` on. docs/operations. */
+void redis_door_sample(struct redis_door *d, u32 rate, u32 seconds);
+void redis_door_sampled(struct redis_door *d, u64 since, struct buf *out);
 
 struct redis_door_stats {
     u64 connected, accepted, rejected, commands, bytes_in, bytes_out, protocol_errors;

@@ -297,6 +297,8 @@ void redis_gather(struct slot *s, const struct gather_rule *rule, struct rcbuf *
     struct gather *g = gather_new(s, rule);
 
     buf_append_str(&g->entry, rcbuf_str(entry));
+    s->req.kind = rule->kind;
+    if (UNLIKELY(d->sample.active)) redis_sample_begin(s, rcbuf_str(entry));
     rcbuf_unref(entry);
     g->deadline = c->late ? c->late_at : node_now(d->node) + d->config->request_timeout;
     pump(g);

@@ -7,6 +7,7 @@
 #include "server/latency.h"
 #include "server/limits.h"
 #include "server/redis/door.h"
+#include "server/redis/sample.h"
 #include "server/routes.h"
 #include "wire/resp/resp.h"
 
@@ -68,6 +69,9 @@ struct slot {
     u32 keyspace;    /* then: whose price it is */
     bool late;   /* its time was up when it was sent */
     bool is_write, is_lookup;
+    bool sample_follows; /* sample.c: the checker follows what it does */
+    bool stale;          /* DEBUG STALE-READ: its reply is replaced */
+    u64 sample;          /* its number among those sampled; 0: it is not */
     u8 inline_len;
     u8 inline_bytes[REPLY_INLINE_BYTES];
 };
@@ -93,6 +97,16 @@ void redis_slot_pool_done(struct redis_door *d);
 /* The reply of a command answered here and now. Nothing may be pushed between begin and end. */
 struct resp_writer redis_reply_begin(struct client *c);
 void redis_reply_end(struct client *c, struct resp_writer *w, size_t request_bytes);
+
+/* --- sample.c: requests of sampled keys, told as they begin and end --- */
+
+void redis_sample_begin(struct slot *s, str entry);
+/* Returns what is to be answered: of DEBUG STALE-READ's key an older reply. */
+str redis_sample_end(struct slot *s, str reply);
+void redis_sample_stop(struct redis_door *d);
+void redis_sample_done(struct redis_door *d);
+/* From now on this door answers GETs of the key with the reply that the next one gets. Empty: no more. */
+void redis_sample_read_stale(struct redis_door *d, str key);
 
 /* --- orders.c: the program order of a connection in each partition --- */
 
@@ -463,6 +477,7 @@ struct redis_door {
     size_t asked_bytes, asked_bytes_max;
 
     struct admission admission;
+    struct sample sample;
     size_t transaction_bytes, transaction_budget; /* all connections' queued and watched */
     struct redis_door_stats stats;
     u64 reached[LIMIT_COUNT]; /* how often those counted here were */

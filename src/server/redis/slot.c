@@ -70,7 +70,8 @@ struct slot *redis_slot_push(struct client *c, size_t request_bytes)
     c->reply_room += s->reply_room;
     s->wake_at = 0;
     s->began = 0;
-    s->asked = s->ready = s->is_write = s->is_lookup = false;
+    s->asked = s->ready = s->is_write = s->is_lookup = s->stale = false;
+    s->sample = 0;
     s->silent = c->reply_off || c->reply_skip;
     s->inline_len = 0;
     list_push(&c->queue, &s->link);
@@ -148,6 +149,7 @@ void redis_slot_answer(struct slot *s, str reply)
 
     assert(!s->ready);
     assert(!s->asked);
+    if (UNLIKELY(s->sample || s->stale)) reply = redis_sample_end(s, reply);
     if (reply.len && reply.at[0] == '-')
         redis_door_count_error(d, reply);
     else if (s->is_lookup)
@@ -234,6 +236,7 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
     s->is_write = kind == GATEWAY_WRITE;
     s->share = c->share;
     redis_share_asked(c->door, s->share, kind, s->request_bytes);
+    if (UNLIKELY(c->door->sample.active) && entry) redis_sample_begin(s, rcbuf_str(entry));
     gateway_submit(s->gateway, &s->req);
 }
 

@@ -52,6 +52,14 @@ static void debug_error(struct call *call)
     resp_errorf(&call->w, "%.*s", STR_ARG(call->argv[2]));
 }
 
+/* From now on this node answers GETs of the key with what the first of them got: what `quorate check --online` is to find.
+ * An empty key ends it. */
+static void debug_stale_read(struct call *call)
+{
+    redis_sample_read_stale(call->door, call->argv[2]);
+    resp_simple(&call->w, "OK");
+}
+
 /* --- DEBUG PROTOCOL: one value of each RESP type --- */
 
 static void say_string(struct resp_writer *w)
@@ -173,6 +181,7 @@ static const struct {
     {"change-repl-id", 2, debug_accept},    {"error", 3, debug_error},
     {"protocol", 3, debug_protocol},        {"quicklist-packed-threshold", 3, debug_accept},
     {"set-active-expire", 3, debug_accept}, {"sleep", 3, debug_sleep},
+    {"stale-read", 3, debug_stale_read},
 };
 
 static void debug_help(struct call *call)
