@@ -72,7 +72,7 @@ static void print_replay(const struct sim_options *o, u64 seed)
            (unsigned long long)seed, (unsigned long long)seed, (unsigned long long)(o->until / NANOS_MS),
            mode_name(o->mode));
     if (o->config_path) printf(" --config %s", o->config_path);
-    else if (o->cluster) printf(" --cluster");
+    else if (o->cluster) printf(o->memory ? " --memory" : " --cluster");
     if (o->nodes) printf(" --nodes %u", o->nodes);
     if (o->founders) printf(" --founders %u", o->founders);
     if (o->faults) printf(" --faults %s", o->faults);
