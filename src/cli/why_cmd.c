@@ -170,6 +170,22 @@ static void print_cuts(const struct look *l)
                        s->each[b].id);
 }
 
+/* Replicas that crashed while entries counted in memory stay down until they can be refilled, or somebody gives those entries up. */
+static void print_recoveries(const struct look *l)
+{
+    if (!str_equal(json_get_str(&l->answer, l->keyspace, "durability"), STR("memory"))) return;
+    for (u32 i = 0, shown = 0; i < l->count && shown < IDS_SHOWN; i++) {
+        const struct look_group *g = &l->groups[i];
+        bool in_doubt = false;
+        for (u32 v = 0; v < g->count; v++) in_doubt |= g->voters[v].state == VOTER_RECOVERS;
+        if (look_serves(g) || !in_doubt) continue;
+        shown++;
+        printf("  start those that did not crash; or quorate group recover %lu --accept-loss, which goes on without what was in memory\n"
+               "    only where they crashed (durability=memory)\n",
+               g->id);
+    }
+}
+
 static void print_remedies(const struct look *l, const struct counts *c)
 {
     const struct json *j = &l->survey.nodes;
@@ -195,6 +211,7 @@ static void print_remedies(const struct look *l, const struct counts *c)
                    units_bytes(json_get_u64(&l->survey.each[i].local, 0, "disk-free")).at);
     if (c->unavailable && !undecided)
         printf("  where a majority is lost with its disks, what was acknowledged since the last backup is lost, too: quorate restore --help\n");
+    print_recoveries(l);
     print_cuts(l);
     if (undecided) printf("  ask again in a second; if it stays so, check that the nodes reach each other on their peer ports (quorate node list)\n");
 }
