@@ -20,11 +20,23 @@ static u32 group_in(const struct json *local, u64 id)
     return 0;
 }
 
+static u32 place_of(const struct survey *s, u64 id)
+{
+    u32 i = 0;
+
+    while (i < s->count && s->each[i].id != id) i++;
+    return i;
+}
+
 static const struct survey_node *node_of(const struct survey *s, u64 id)
 {
-    for (u32 i = 0; i < s->count; i++)
-        if (s->each[i].id == id) return &s->each[i];
-    return NULL;
+    u32 i = place_of(s, id);
+    return i < s->count ? &s->each[i] : NULL;
+}
+
+bool look_are_cut(const struct look *l, u32 a, u32 b)
+{
+    return (l->deaf[a] >> b & 1) || (l->deaf[b] >> a & 1);
 }
 
 static void note_leader(struct look_group *g, const struct survey_node *n, u32 row)
@@ -50,6 +62,18 @@ static enum voter_state look_at_voter(struct look_group *g, const struct survey_
     return json_get_true(&n->local, row, "recovering") ? VOTER_RECOVERS : VOTER_WELL;
 }
 
+/* Whoever answers here may still be out of the leader's reach. */
+static void cut_off(const struct look *l, struct look_group *g)
+{
+    u32 leader = g->has_lease ? place_of(&l->survey, g->leader) : l->survey.count;
+
+    for (u32 i = 0; i < g->count && leader < l->survey.count; i++) {
+        u32 place = place_of(&l->survey, g->voters[i].node);
+        if (g->voters[i].state == VOTER_WELL && place < l->survey.count && look_are_cut(l, leader, place))
+            g->voters[i].state = VOTER_CUT;
+    }
+}
+
 static void add_group(struct look *l, u32 item)
 {
     const struct json *j = &l->survey.groups;
@@ -63,6 +87,7 @@ static void add_group(struct look *l, u32 item)
         enum voter_state state = look_at_voter(g, node_of(&l->survey, node));
         g->voters[g->count++] = (struct look_voter){node, state};
     }
+    cut_off(l, g);
 }
 
 void look_at_groups(struct look *l, str keyspace)
@@ -124,6 +149,25 @@ static bool survey_somebody(struct look *l, struct verb_call *call)
     return false;
 }
 
+/* Of each node that answers: whom does it not hear? */
+static void ask_who_hears_whom(struct look *l)
+{
+    struct survey *s = &l->survey;
+    u32 nodes = json_get(&s->nodes, 0, "nodes"), place = 0;
+
+    for (u32 n = json_each(&s->nodes, nodes, 0); n && place < s->count; n = json_each(&s->nodes, nodes, n), place++) {
+        struct http_place at;
+        struct json view = {0};
+        if (!s->each[place].answers || !survey_place(&s->nodes, n, &at)) continue;
+        u32 members = survey_get(&at, "/cluster", &view, s->problem, sizeof s->problem) ? json_get(&view, 0, "nodes") : 0;
+        for (u32 m = members ? json_each(&view, members, 0) : 0; m; m = json_each(&view, members, m)) {
+            u32 other = place_of(s, json_get_u64(&view, m, "id"));
+            if (other < s->count && s->each[other].answers && !json_get_true(&view, m, "alive")) l->deaf[place] |= 1ull << other;
+        }
+        json_done(&view);
+    }
+}
+
 bool look_take(struct look *l, struct verb_call *call)
 {
     char name[256], path[300];
@@ -137,6 +181,7 @@ bool look_take(struct look *l, struct verb_call *call)
         return false;
     }
     l->keyspace = json_get(&l->answer, 0, "keyspace");
+    ask_who_hears_whom(l);
     look_at_groups(l, json_get_str(&l->answer, l->keyspace, "name"));
     call->status = 0;
     return true;

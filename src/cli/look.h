@@ -13,6 +13,7 @@ enum voter_state {
     VOTER_HANGS,    /* its node takes connections and says nothing: stopped, or stuck */
     VOTER_RECOVERS, /* it is being refilled and does not vote */
     VOTER_ABSENT,   /* its node answers and has no replica of the group yet */
+    VOTER_CUT,      /* its node answers here, and the group's leader does not hear it */
     VOTER_STATES
 };
 
@@ -39,6 +40,7 @@ struct look {
     u32 keyspace;            /* in it */
     struct look_group *groups;
     u32 count;
+    u64 deaf[SURVEY_NODES_MAX]; /* of a node in survey.each: bit i, it answers here and does not hear survey.each[i] */
 };
 
 /* False: nobody answers, or there is no such keyspace; that is said. */
@@ -46,6 +48,9 @@ bool look_take(struct look *l, struct verb_call *call);
 /* Of a survey that is there: the groups of this keyspace. */
 void look_at_groups(struct look *l, str keyspace);
 void look_done(struct look *l);
+
+/* Does one of these nodes (places in survey.each), which answer here, not hear the other? */
+bool look_are_cut(const struct look *l, u32 a, u32 b);
 
 u32 look_well(const struct look_group *g);     /* voters that are well */
 u32 look_majority(const struct look_group *g);

@@ -107,7 +107,24 @@ TEST(look, the_leader_of_the_highest_term_is_believed)
     done(l);
 }
 
-TEST_MAIN(RUN(look, a_keyspace_whose_members_are_all_there_is_served),
+TEST(look, a_member_out_of_the_leaders_reach_does_not_count_though_it_answers_here)
+{
+    struct look *l = look_of("{\"groups\":[" GROUP(7, "a", THREE) "]}");
+
+    node(l, 1, follows, true);
+    node(l, 2, leads, true);
+    node(l, 3, follows, true);
+    l->deaf[1] = 1; /* node 2 does not hear node 1 */
+    look_at_groups(l, STR("a"));
+    CHECK(look_are_cut(l, 0, 1) && look_are_cut(l, 1, 0) && !look_are_cut(l, 1, 2));
+    CHECK_EQ(l->groups[0].voters[0].state, VOTER_CUT);
+    CHECK_EQ(look_well(&l->groups[0]), 2);
+    CHECK(look_serves(&l->groups[0]) && look_needs(&l->groups[0], 3));
+    done(l);
+}
+
+TEST_MAIN(RUN(look, a_member_out_of_the_leaders_reach_does_not_count_though_it_answers_here),
+          RUN(look, a_keyspace_whose_members_are_all_there_is_served),
           RUN(look, without_a_majority_nothing_is_served_whatever_a_leader_says),
           RUN(look, the_last_members_of_a_majority_are_needed),
           RUN(look, who_is_being_refilled_or_has_nothing_yet_does_not_count),

@@ -65,6 +65,23 @@ static void print_reads(const struct report *r)
     printf("* what a read gets that asks for nothing else\n\n");
 }
 
+struct loss { /* what a power cut everywhere would take, by what the leaders say */
+    u64 ms, entries;
+};
+
+static struct loss loss_of(const struct look *l)
+{
+    struct loss loss = {0};
+
+    for (u32 i = 0; i < l->count; i++) {
+        const struct look_group *g = &l->groups[i];
+        if (!g->led) continue;
+        loss.ms = u64_max(loss.ms, json_get_u64(g->local, g->led, "loss-window-ms"));
+        loss.entries += json_get_u64(g->local, g->led, "loss-window-entries");
+    }
+    return loss;
+}
+
 static void print_writes(const struct report *r)
 {
     static const char *const headers[] = {"WRITE", "ACKNOWLEDGED", ">WRITES/S", ">P50", ">P99", "ROUND TRIPS", "FLUSHES", "LOSS WINDOW"};
@@ -80,7 +97,11 @@ static void print_writes(const struct report *r)
     add_us(&t, price_of(p), 990);
     table_cell(&t, "1 at the leader, else 2");
     table_cell(&t, on_disk ? "1, at a majority at once" : "0");
-    table_cell(&t, on_disk ? "0" : "until the next flush, where a majority loses power at once: quorate status");
+    struct loss loss = loss_of(&r->look);
+    if (on_disk && !loss.entries)
+        table_cell(&t, "0");
+    else
+        table_cell(&t, "%s, %lu entries now, where all lose power at once", units_ms(loss.ms).at, loss.entries);
     table_print(&t, "", stdout);
 }
 
@@ -250,6 +271,7 @@ static void print_json(const struct report *r)
         printf("%ld", (long)gap.linearizable_us - (long)gap.local_us);
     else
         printf("null");
+    printf(",\"loss-window-ms\":%lu", loss_of(&r->look).ms);
     printf(",\"available\":%s,\"spare-nodes\":%u,\"nodes\":[", g && look_serves(g) ? "true" : "false", g ? spare_of(g) : 0);
     for (u32 i = 0; i < r->look.survey.count; i++) {
         const struct survey_node *n = &r->look.survey.each[i];

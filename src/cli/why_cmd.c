@@ -17,6 +17,7 @@ static const char *const states[VOTER_STATES] = {
     [VOTER_HANGS] = "hangs: it takes connections and says nothing (stopped, or stuck on its disk)",
     [VOTER_RECOVERS] = "is being refilled and does not vote yet",
     [VOTER_ABSENT] = "answers, and has no replica of the group yet",
+    [VOTER_CUT] = "is cut off: it answers here, and the leader does not hear it",
 };
 
 static u32 node_item(const struct survey *s, u64 id)
@@ -158,6 +159,33 @@ static bool has_member(const struct look *l, u64 node, enum voter_state state)
     return false;
 }
 
+static void print_cuts(const struct look *l)
+{
+    const struct survey *s = &l->survey;
+
+    for (u32 a = 0; a < s->count; a++)
+        for (u32 b = a + 1; b < s->count; b++)
+            if (look_are_cut(l, a, b))
+                printf("  mend the network between nodes %lu and %lu: they do not hear each other on their peer ports\n", s->each[a].id,
+                       s->each[b].id);
+}
+
+/* Replicas that crashed while entries counted in memory stay down until they can be refilled, or somebody gives those entries up. */
+static void print_recoveries(const struct look *l)
+{
+    if (!str_equal(json_get_str(&l->answer, l->keyspace, "durability"), STR("memory"))) return;
+    for (u32 i = 0, shown = 0; i < l->count && shown < IDS_SHOWN; i++) {
+        const struct look_group *g = &l->groups[i];
+        bool in_doubt = false;
+        for (u32 v = 0; v < g->count; v++) in_doubt |= g->voters[v].state == VOTER_RECOVERS;
+        if (look_serves(g) || !in_doubt) continue;
+        shown++;
+        printf("  start those that did not crash; or quorate group recover %lu --accept-loss, which goes on without what was in memory\n"
+               "    only where they crashed (durability=memory)\n",
+               g->id);
+    }
+}
+
 static void print_remedies(const struct look *l, const struct counts *c)
 {
     const struct json *j = &l->survey.nodes;
@@ -183,6 +211,8 @@ static void print_remedies(const struct look *l, const struct counts *c)
                    units_bytes(json_get_u64(&l->survey.each[i].local, 0, "disk-free")).at);
     if (c->unavailable && !undecided)
         printf("  where a majority is lost with its disks, what was acknowledged since the last backup is lost, too: quorate restore --help\n");
+    print_recoveries(l);
+    print_cuts(l);
     if (undecided) printf("  ask again in a second; if it stays so, check that the nodes reach each other on their peer ports (quorate node list)\n");
 }
 
@@ -217,7 +247,7 @@ static void print_all(const struct look *l, const struct verb_call *call)
 
 static void print_json(const struct look *l, const char *name)
 {
-    static const char *const words[VOTER_STATES] = {"well", "down", "hangs", "recovers", "absent"};
+    static const char *const words[VOTER_STATES] = {"well", "down", "hangs", "recovers", "absent", "cut"};
 
     printf("{\"keyspace\":\"%s\",\"groups\":[", name);
     for (u32 i = 0; i < l->count; i++) {

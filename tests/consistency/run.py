@@ -9,8 +9,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "chaos"))
 from lib.cluster import ADMIN_PORT, DIE_WITH_PARENT, REDIS_PORT, ROOT, Cluster, binary
 from lib.report import Failed, Skip, expect, run, wait_until
+from netns import Proxies, isolate
 
 LEVELS = ("lease", "quorum", "follower", "stale:1000", "sequential", "session", "local")
 
@@ -204,6 +206,38 @@ def who_is_named_is_asked_alone(directory):
         expect(code == 1 and "--node HOST:PORT" in said, f"who was named is asked alone: {said}")
 
 
+def a_cut_network_is_told_from_dead_nodes(directory):
+    """A proxy on each link between nodes does the cutting; the operator reaches all of them."""
+    cluster = Cluster(os.path.join(directory, "cut"), 3, flags=["--memory", "128MB"], extra_ports=6)
+    net = Proxies(cluster)
+    try:
+        with cluster:
+            cluster.start(30)
+            one = cluster.node(1)
+            wait_until(lambda: "nothing is wrong" in quorate("why-unavailable", "default", node=one)[1], 20, "all is well")
+            old = cluster.leader()
+            others = [n for n in cluster.nodes if n is not old]
+            isolate(net, old, others)
+
+            def one_is_cut_off():
+                code, out, _ = quorate("why-unavailable", "default", node=others[0])
+                return code == 0 and f"node {old.id} is cut off" in out and "mend the network between nodes" in out
+            wait_until(one_is_cut_off, 20, "the majority's side serves, and the third is cut off")
+            with old.client() as c:  # as `price` says of P: the minority's side refuses, and answers AT local
+                wait_until(lambda: getattr(c.call("GET", "x"), "name", "") == "NOQUORUM", 10, "linearizable reads are refused there")
+                expect(c.call("AT", "local", "GET", "x") is None, "a local read is answered there")
+            isolate(net, others[0], others[1:])
+
+            def all_are_alone():
+                code, out, _ = quorate("why-unavailable", "default", node=one)
+                return code == 1 and all(f"between nodes {a} and {b}" in out for a, b in ((1, 2), (1, 3), (2, 3)))
+            wait_until(all_are_alone, 20, "three nodes that hear nobody are no quorum")
+            net.heal()
+            wait_until(lambda: "nothing is wrong" in quorate("why-unavailable", "default", node=one)[1], 30, "all is well again")
+    finally:
+        net.close()
+
+
 def metrics_count_by_keyspace_and_level(directory):
     with start(os.path.join(directory, "metrics")) as cluster:
         leader = cluster.leader()
@@ -248,6 +282,7 @@ CASES = [
     ("price tells what levels cost", price_tells_what_levels_cost),
     ("a probe reads at levels that nobody uses", a_probe_reads_at_levels_that_nobody_uses),
     ("why-unavailable says what is missing and what works", why_unavailable_says_what_is_missing_and_what_works),
+    ("a cut network is told from dead nodes", a_cut_network_is_told_from_dead_nodes),
     ("who is named is asked alone", who_is_named_is_asked_alone),
     ("metrics count by keyspace and level", metrics_count_by_keyspace_and_level),
     ("explain says what a client can see", explain_says_what_a_client_can_see),
