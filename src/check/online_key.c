@@ -232,25 +232,23 @@ static bool can_explain(struct window *w, const struct online_op *op)
     if (!is_done(w, op) && op->invoked <= w->k->plain_from && depends_on_time(op)) return false;
     if (!is_done(w, op) || is_weak(op)) return true;
     if (found_nothing(op) && op->invoked <= w->k->plain_from) return false;
-    if (shows_a_value(op) && !is_written(w, &op->result)) {
-        w->stats->unexplained++;
-        return false;
-    }
-    return true;
+    return !shows_a_value(op) || is_written(w, &op->result);
 }
 
 /* The earliest operation that cannot be explained ends the window; what came before it was checked before. */
 static bool is_whole(struct window *w)
 {
-    nanos from = NANOS_NEVER;
+    const struct online_op *first = NULL;
 
     learn_that_it_is_plain(w);
     for (u32 i = 0; i < w->k->count; i++) {
         const struct online_op *op = &w->k->ops[i];
-        if ((is_in(w, op) || is_carried(w, op)) && !can_explain(w, op)) from = u64_min(from, op->invoked);
+        if ((is_in(w, op) || is_carried(w, op)) && !can_explain(w, op) && (!first || op->invoked < first->invoked))
+            first = op;
     }
-    if (from == NANOS_NEVER) return true;
-    online_key_break(w->k, from);
+    if (!first) return true;
+    w->stats->unexplained += shows_a_value(first) && !first->result.is_null;
+    online_key_break(w->k, first->invoked);
     return false;
 }
 
