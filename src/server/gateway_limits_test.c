@@ -28,6 +28,7 @@ nanos node_now(const struct node *n) { return (void)n, w.now; }
 void parts_touch(struct parts *ps, struct hosted *h) { (void)ps, (void)h; }
 node_id hosted_leader(const struct hosted *h) { return (void)h, 1; }
 bool peers_is_connected(const struct peers *p, node_id to) { return (void)p, (void)to, false; }
+node_id nearby_replica(struct node *n, struct hosted *h) { return (void)n, (void)h, 0; }
 void peers_end(struct peers *p) { (void)p; }
 struct buf *peers_begin(struct peers *p, node_id to, const struct frame *f, bool may_drop)
 {

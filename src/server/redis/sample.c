@@ -80,13 +80,6 @@ struct sampled { /* what a request does, as far as the checker knows such */
     str value;
 };
 
-/* Of which level is the read? */
-static struct level level_of(const struct slot *s)
-{
-    (void)s;
-    return (struct level){0}; /* all reads are linearizable */
-}
-
 static u64 us_of(nanos t) { return t / 1000; }
 
 static void tell_begin(struct slot *s, u8 db, const str *key, const struct sampled *what)
@@ -105,7 +98,7 @@ static void tell_begin(struct slot *s, u8 db, const str *key, const struct sampl
         buf_append_text(out, ",\"value\":");
         put_text(out, what->value);
     }
-    struct level level = level_of(s);
+    struct level level = s->req.level;
     if (!level_is_linearizable(level)) {
         buf_append_text(out, ",\"level\":\"");
         level_print(level, out);
