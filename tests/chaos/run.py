@@ -11,9 +11,9 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SHORT = ["kill9", "quorum", "pause", "session", "corrupt", "grow", "reshape", "slow", "overload", "loss", "online"]
+SHORT = ["kill9", "quorum", "pause", "session", "corrupt", "grow", "reshape", "slow", "overload", "loss", "online", "levels"]
 LONG = ["kill9", "quorum", "pause", "session", "corrupt", "netns", "diskfull", "faults", "memory", "grow",
-        "reshape", "slow", "overload", "loss", "online"]
+        "reshape", "slow", "overload", "loss", "online", "levels"]
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 LIMIT = 2400  # a script's own limit is lower; this one is for a script that hangs
 
