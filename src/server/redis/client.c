@@ -156,6 +156,7 @@ void redis_client_reset(struct client *c)
     c->reply_off = c->reply_skip = c->reply_skip_next = false;
     c->no_evict = c->no_touch = false;
     c->has_level = c->price = false;
+    c->patience = 0;
 }
 
 /* --- input --- */

@@ -300,7 +300,7 @@ void redis_gather(struct slot *s, const struct gather_rule *rule, struct rcbuf *
     s->req.kind = rule->kind;
     if (UNLIKELY(d->sample.active)) redis_sample_begin(s, rcbuf_str(entry));
     rcbuf_unref(entry);
-    g->deadline = c->late ? c->late_at : node_now(d->node) + d->config->request_timeout;
+    g->deadline = c->late ? c->late_at : node_now(d->node) + (c->patience ? c->patience : d->config->request_timeout);
     pump(g);
 }
 

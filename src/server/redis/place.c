@@ -31,8 +31,8 @@ static bool is_moved(struct client *c, bool is_read, str key, struct place *p)
 {
     struct redis_door *d = c->door;
 
-    if (!c->asked_map || c->asking || (is_read && c->readonly) || c->keyspace->is_range)
-        return false;
+    bool near = is_read && !level_is_leaders(redis_client_level(c)); /* READONLY among them: answered here */
+    if (!c->asked_map || c->asking || near || c->keyspace->is_range) return false;
     node_id leader = routes_leader(d->routes, p->part);
     const struct core *map = routes_map(d->routes);
     const struct core_node *n = map && leader ? core_node(map, (u32)leader) : NULL;

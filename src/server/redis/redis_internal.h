@@ -211,6 +211,7 @@ struct client {
     bool price;    /* CLIENT PRICE ON */
     bool explains; /* the request being dispatched is Q.EXPLAIN's */
     bool has_seen; /* it took a token over */
+    nanos patience; /* CLIENT DEADLINE: how long a request may take; 0: as long as the node lets it */
     bool reply_off, reply_skip_next, reply_skip;
     bool no_evict, no_touch;
     bool asked_map;        /* it knows slots and nodes: MOVED tells it something */
@@ -511,6 +512,7 @@ extern const struct door_command redis_connection_commands[], redis_client_comma
     redis_transaction_commands[], redis_session_commands[], redis_wait_commands[],
     redis_introspect_commands[], redis_cluster_commands[], redis_level_commands[];
 void redis_cmd_client_level(struct call *call);
+void redis_cmd_client_deadline(struct call *call);
 void redis_cmd_client_price(struct call *call);
 extern const struct door_command
     redis_object_subcommands[]; /* of the keyspace's OBJECT, for COMMAND INFO */

@@ -226,6 +226,8 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
     s->req.order = &s->order->order;
     s->req.done = on_answer;
     s->req.moved = is_moved;
+    if (UNLIKELY(c->patience) && !s->req.deadline && kind != GATEWAY_WAIT)
+        s->req.deadline = node_now(c->door->node) + c->patience;
     s->late = s->client->late && !s->req.deadline;
     if (s->late) s->req.deadline = s->client->late_at;
     s->asked = true;

@@ -337,6 +337,7 @@ static void cmd_trackinginfo(struct call *call)
 #define PLAIN (DOOR_NOSCRIPT | DOOR_LOADING | DOOR_STALE)
 
 static const struct door_command subcommands[] = {
+    {"client|deadline", -2, PLAIN, redis_cmd_client_deadline, NULL, 0, 0, 0},
     {"client|getname", 2, PLAIN, cmd_getname, NULL, 0, 0, 0},
     {"client|getredir", 2, PLAIN, cmd_getredir, NULL, 0, 0, 0},
     {"client|help", 2, DOOR_LOADING | DOOR_STALE, redis_reply_help, NULL, 0, 0, 0},

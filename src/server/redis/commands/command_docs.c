@@ -25,6 +25,8 @@ static const struct command_doc docs[] = {
     {"auth", CONNECTION, NULL, NULL, "1.0.0", "connection", "O(1)",
      "Name the user of this connection"},
     {"client", 0, NULL, NULL, "2.4.0", "connection", "by subcommand", "About client connections"},
+    {"client|deadline", CONNECTION, NULL, NULL, "7.0.0", "quorate", "O(1)",
+     "How long a request of this connection may take"},
     {"client|getname", CONNECTION, NULL, NULL, "2.6.9", "connection", "O(1)",
      "The name of this connection"},
     {"client|getredir", CONNECTION, NULL, NULL, "6.0.0", "connection", "O(1)",

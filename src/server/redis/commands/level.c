@@ -1,4 +1,5 @@
-/* The consistency of reads, by request and by connection: AT, CLIENT LEVEL, CLIENT PRICE, Q.EXPLAIN; and Q.TOKEN, by which
+/* The consistency of reads, by request and by connection: AT, CLIENT LEVEL, CLIENT PRICE, Q.EXPLAIN; how long it may take,
+ * CLIENT DEADLINE; and Q.TOKEN, by which
  * what a connection has seen goes on in another one (docs/formats/token.md). */
 #include "server/redis/redis_internal.h"
 
@@ -130,6 +131,27 @@ void redis_cmd_client_price(struct call *call)
         c->price = true;
     }
     resp_simple(&call->w, "OK");
+}
+
+enum { DEADLINE_MS_MAX = 3600000 };
+
+void redis_cmd_client_deadline(struct call *call)
+{
+    struct client *c = call->client;
+    nanos usual = call->door->config->request_timeout;
+    i64 ms;
+
+    if (call->argc == 2) {
+        resp_integer(&call->w, (i64)((c->patience ? c->patience : usual) / NANOS_MS));
+    } else if (call->argc == 3 && str_is_word(call->argv[2], "default")) {
+        c->patience = 0;
+        resp_simple(&call->w, "OK");
+    } else if (call->argc == 3 && str_to_i64(call->argv[2], &ms) && ms > 0 && ms <= DEADLINE_MS_MAX) {
+        c->patience = (nanos)ms * NANOS_MS;
+        resp_simple(&call->w, "OK");
+    } else {
+        resp_errorf(&call->w, "ERR syntax error: CLIENT DEADLINE, CLIENT DEADLINE DEFAULT, or CLIENT DEADLINE ms, 1 to %d", DEADLINE_MS_MAX);
+    }
 }
 
 /* ---- tokens ---- */
