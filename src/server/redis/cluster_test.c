@@ -168,6 +168,7 @@ TEST(cluster, only_who_asked_for_the_map_is_sent_elsewhere)
     fixture_answer(f, 6, "$-1\r\n");
     CHECK_GOT(e, "$-1\r\n-MOVED 12182 10.0.0.2:6380\r\n");
     fixture_send(f, e, "READONLY\r\nGET foo\r\nSET foo 1\r\n");
+    CHECK_EQ(f->requests[7]->level.kind, LEVEL_FOLLOWER); /* of any replica, and nothing older */
     fixture_answer(f, 7, "$-1\r\n");
     CHECK_GOT(e, "+OK\r\n$-1\r\n-MOVED 12182 10.0.0.2:6380\r\n");
     fixture_send(f, e, "READWRITE\r\nMULTI\r\nGET foo\r\nEXEC\r\n");

@@ -1,4 +1,4 @@
-/* At which level a read is asked for, and by whose word: the request's, the connection's, READONLY's, the keyspace's. Tokens. */
+/* At which level a read is asked for, and by whose word: the request's, the connection's, the keyspace's. Tokens. */
 #include "server/redis/door_fixture.h"
 
 static u8 level_of(struct fixture *f, u32 i)
@@ -21,17 +21,16 @@ TEST(level, is_the_requests_before_the_connections)
     fixture_free(f);
 }
 
-TEST(level, of_readonly_is_follower_and_of_reset_the_keyspaces)
+TEST(level, after_reset_is_the_keyspaces)
 {
     struct fixture *f = fixture_open();
     struct far_end *e = fixture_connect(f);
 
-    fixture_send(f, e, "READONLY\r\nGET a\r\nCLIENT LEVEL local\r\nGET a\r\n");
-    CHECK(level_of(f, 0) == LEVEL_FOLLOWER && level_of(f, 1) == LEVEL_LOCAL);
+    fixture_send(f, e, "CLIENT LEVEL local\r\nGET a\r\n");
+    CHECK_EQ(level_of(f, 0), LEVEL_LOCAL);
     fixture_answer(f, 0, "$-1\r\n");
-    fixture_answer(f, 1, "$-1\r\n");
     fixture_send(f, e, "RESET\r\nGET a\r\n");
-    CHECK_EQ(level_of(f, 2), LEVEL_LEASE);
+    CHECK_EQ(level_of(f, 1), LEVEL_LEASE);
     fixture_free(f);
 }
 
@@ -143,7 +142,7 @@ TEST(token, that_is_not_whole_is_refused)
 }
 
 TEST_MAIN(RUN(level, is_the_requests_before_the_connections),
-          RUN(level, of_readonly_is_follower_and_of_reset_the_keyspaces),
+          RUN(level, after_reset_is_the_keyspaces),
           RUN(level, that_there_is_not_is_refused_with_those_there_are), RUN(level, of_a_transaction_is_the_leaders),
           RUN(level, deadlines_of_a_connection_are_its_requests),
           RUN(token, carries_what_a_connection_has_seen_to_another),
