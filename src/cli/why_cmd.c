@@ -71,13 +71,9 @@ static void print_cause(const struct look_group *g)
 
 static const char *works(const struct look_group *g)
 {
-    bool any = false;
-
-    for (u32 i = 0; i < g->count; i++)
-        any |= g->voters[i].state == VOTER_WELL || g->voters[i].state == VOTER_RECOVERS || g->voters[i].state == VOTER_CUT;
     if (look_serves(g) && g->full) return "reads at every level; writes are refused (-DISKFULL)";
     if (look_serves(g)) return "everything";
-    if (!any) return "nothing: no member answers";
+    if (!g->has_state) return "nothing: no member answers that has a state to read from since it was started";
     return "reads AT local; AT stale:MS until MS after the cut; AT sequential and session of what a replica here has.\n"
            "           Writes and linearizable reads are refused (-NOQUORUM, nothing is done)";
 }
@@ -114,7 +110,7 @@ static bool is_missed_alike(const struct look_group *a, const struct look_group 
 /* The same is to be said of both. */
 static bool are_alike(const struct look_group *a, const struct look_group *b)
 {
-    return look_serves(a) == look_serves(b) && a->full == b->full && a->count == b->count && look_well(a) == look_well(b) &&
+    return look_serves(a) == look_serves(b) && a->full == b->full && a->has_state == b->has_state && a->count == b->count && look_well(a) == look_well(b) &&
            (!a->leader == !b->leader || !is_undecided(a)) && is_missed_alike(a, b);
 }
 
