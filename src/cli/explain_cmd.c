@@ -68,6 +68,9 @@ static int explain_run(struct verb_call *call)
     for (u8 kind = 0; kind < LEVEL_KINDS; kind++) printf("  %-10s  a read sees %s\n", word_of(kind), level_words[kind].promise);
     printf("\nWhat a client can see, by the level of its reads (x was 1 before; A and B are clients):\n\n");
     for (u32 a = 0; a < ANOMALY_KINDS; a++) print_anomaly(a);
+    if (!str_equal(json_get_str(&call->answer, json_get(&call->answer, 0, "keyspace"), "durability"), STR("disk")))
+        printf("With durability=memory one thing more, at every level: where a majority crashed and an operator accepted the loss, the last\n"
+               "acknowledged writes are gone, and what was seen of them, too.\n\n");
     printf("quorate price %s says what each level costs now; docs/consistency.md has commands to try.\n", call->words[0]);
     return 0;
 }

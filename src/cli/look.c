@@ -59,6 +59,7 @@ static enum voter_state look_at_voter(struct look_group *g, const struct survey_
     u32 row = group_in(&n->local, g->id);
     if (!row) return VOTER_ABSENT;
     note_leader(g, n, row);
+    g->has_state |= json_get_u64(&n->local, row, "applied") > 0;
     return json_get_true(&n->local, row, "recovering") ? VOTER_RECOVERS : VOTER_WELL;
 }
 

@@ -27,6 +27,7 @@ struct look_group {
     u64 leader;     /* the node that says it leads, in the highest term; 0: nobody does */
     bool has_lease; /* and a quorum stands by it */
     bool full;      /* and it takes no writes for want of space */
+    bool has_state; /* a member answers that has applied something: reads AT local do */
     u32 led;        /* item in that node's local, 0 */
     const struct json *local;
     u32 count;

@@ -7,7 +7,7 @@
 #define GROUP(id, keyspace, members) "{\"id\":" #id ",\"keyspace\":\"" keyspace "\",\"members\":[" members "]}"
 #define THREE MEMBER(1) "," MEMBER(2) "," MEMBER(3)
 
-static const char follows[] = "{\"groups\":[{\"id\":7,\"leads\":false,\"term\":4,\"lease\":false}]}";
+static const char follows[] = "{\"groups\":[{\"id\":7,\"leads\":false,\"term\":4,\"applied\":9,\"lease\":false}]}";
 static const char leads[] = "{\"groups\":[{\"id\":7,\"leads\":true,\"term\":4,\"lease\":true}]}";
 
 static struct look *look_of(const char *groups)
@@ -45,6 +45,7 @@ TEST(look, a_keyspace_whose_members_are_all_there_is_served)
     CHECK_EQ(l->groups[0].id, 7);
     CHECK_EQ(l->groups[0].leader, 2);
     CHECK_EQ(look_well(&l->groups[0]), 3);
+    CHECK(l->groups[0].has_state);
     CHECK(look_serves(&l->groups[0]));
     CHECK(!look_needs(&l->groups[0], 2));
     done(l);
@@ -89,6 +90,7 @@ TEST(look, who_is_being_refilled_or_has_nothing_yet_does_not_count)
     node(l, 3, "{\"groups\":[]}", true);
     look_at_groups(l, STR("a"));
     CHECK_EQ(l->groups[0].voters[1].state, VOTER_RECOVERS);
+    CHECK(!l->groups[0].has_state); /* none has applied anything since it was started */
     CHECK_EQ(l->groups[0].voters[2].state, VOTER_ABSENT);
     CHECK(!look_serves(&l->groups[0]));
     done(l);

@@ -15,7 +15,7 @@ static const char *const states[VOTER_STATES] = {
     [VOTER_WELL] = "answers",
     [VOTER_DOWN] = "down: nobody takes connections at its admin address",
     [VOTER_HANGS] = "hangs: it takes connections and says nothing (stopped, or stuck on its disk)",
-    [VOTER_RECOVERS] = "is being refilled and does not vote yet",
+    [VOTER_RECOVERS] = "answers, and does not vote before it is refilled",
     [VOTER_ABSENT] = "answers, and has no replica of the group yet",
     [VOTER_CUT] = "is cut off: it answers here, and the leader does not hear it",
 };
@@ -71,12 +71,9 @@ static void print_cause(const struct look_group *g)
 
 static const char *works(const struct look_group *g)
 {
-    bool any = false;
-
-    for (u32 i = 0; i < g->count; i++) any |= g->voters[i].state == VOTER_WELL;
     if (look_serves(g) && g->full) return "reads at every level; writes are refused (-DISKFULL)";
     if (look_serves(g)) return "everything";
-    if (!any) return "nothing: no member answers";
+    if (!g->has_state) return "nothing: no member answers that has a state to read from since it was started";
     return "reads AT local; AT stale:MS until MS after the cut; AT sequential and session of what a replica here has.\n"
            "           Writes and linearizable reads are refused (-NOQUORUM, nothing is done)";
 }
@@ -113,7 +110,7 @@ static bool is_missed_alike(const struct look_group *a, const struct look_group 
 /* The same is to be said of both. */
 static bool are_alike(const struct look_group *a, const struct look_group *b)
 {
-    return look_serves(a) == look_serves(b) && a->full == b->full && a->count == b->count && look_well(a) == look_well(b) &&
+    return look_serves(a) == look_serves(b) && a->full == b->full && a->has_state == b->has_state && a->count == b->count && look_well(a) == look_well(b) &&
            (!a->leader == !b->leader || !is_undecided(a)) && is_missed_alike(a, b);
 }
 
@@ -150,12 +147,26 @@ static void print_groups(const struct look *l)
     }
 }
 
-/* Is a member of one of the groups in this state there? */
+/* Is a member of one of the groups in this state there? node 0: any. */
 static bool has_member(const struct look *l, u64 node, enum voter_state state)
 {
     for (u32 i = 0; i < l->count; i++)
-        for (u32 v = 0; v < l->groups[i].count; v++)
-            if (l->groups[i].voters[v].node == node && l->groups[i].voters[v].state == state) return true;
+        for (u32 v = 0; v < l->groups[i].count; v++) {
+            const struct look_voter *at = &l->groups[i].voters[v];
+            if ((at->node == node || node == 0) && at->state == state) return true;
+        }
+    return false;
+}
+
+/* Somebody is there who refills it. */
+static bool is_refilled(const struct look *l, u64 node)
+{
+    for (u32 i = 0; i < l->count; i++)
+        for (u32 v = 0; v < l->groups[i].count; v++) {
+            const struct look_voter *at = &l->groups[i].voters[v];
+            bool waits = at->state == VOTER_RECOVERS || at->state == VOTER_ABSENT;
+            if (at->node == node && waits && look_serves(&l->groups[i])) return true;
+        }
     return false;
 }
 
@@ -202,14 +213,14 @@ static void print_remedies(const struct look *l, const struct counts *c)
                    id, STR_ARG(json_get_str(j, n, "admin")), id);
         if (has_member(l, id, VOTER_HANGS))
             printf("  wake node %lu (kill -CONT if it was stopped), or kill and start it again; look at its disk\n", id);
-        if (has_member(l, id, VOTER_RECOVERS) || has_member(l, id, VOTER_ABSENT))
+        if (is_refilled(l, id))
             printf("  wait for node %lu: quorate status shows how far behind it is\n", id);
     }
     for (u32 i = 0; i < l->survey.count && c->full; i++)
         if (l->survey.each[i].answers && json_get_true(&l->survey.each[i].local, 0, "disk-full"))
             printf("  free disk space at node %lu (%s left); writes return by themselves\n", l->survey.each[i].id,
                    units_bytes(json_get_u64(&l->survey.each[i].local, 0, "disk-free")).at);
-    if (c->unavailable && !undecided)
+    if (c->unavailable && !undecided && has_member(l, 0, VOTER_DOWN))
         printf("  where a majority is lost with its disks, what was acknowledged since the last backup is lost, too: quorate restore --help\n");
     print_recoveries(l);
     print_cuts(l);
