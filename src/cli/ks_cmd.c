@@ -1,7 +1,7 @@
 /* `quorate ks`: keyspaces. */
 #include "cli/commands.h"
-#include "cli/table.h"
 #include "cli/pin.h"
+#include "cli/table.h"
 #include "cli/verbs.h"
 #include "core/core.h"
 

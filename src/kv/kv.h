@@ -150,6 +150,7 @@ static inline bool kv_span_ends_at(const struct kv_span *span, u16 slot, str key
 }
 bool kv_spans_meet(const struct kv_span *a, const struct kv_span *b);
 bool kv_spans_equal(const struct kv_span *a, const struct kv_span *b);
+bool kv_span_has(const struct kv_span *span, str key);
 
 /* A command about a whole database is meant for a partition as the asker knows it: it may stand behind KV_FOR_WORDS words that
  * say for which span, and is not covered by a partition that has another one by now. Half an answer is none. */

@@ -16,13 +16,16 @@ bool kv_has_all_keys(const struct kv *kv)
     return kv->span.slot_first == 0 && kv->span.slot_last == KV_SLOTS - 1;
 }
 
+bool kv_span_has(const struct kv_span *span, str key)
+{
+    if (span->by_key) return str_compare(span->from, key) <= 0 && (!span->to.len || str_compare(key, span->to) < 0);
+    u16 slot = store_slot(key);
+    return span->slot_first <= slot && slot <= span->slot_last;
+}
+
 bool kv_has_key(const struct kv *kv, str key)
 {
-    if (kv_has_all_keys(kv)) return true;
-    if (kv->span.by_key)
-        return str_compare(kv->span.from, key) <= 0 && (!kv->span.to.len || str_compare(key, kv->span.to) < 0);
-    u16 slot = store_slot(key);
-    return kv->span.slot_first <= slot && slot <= kv->span.slot_last;
+    return kv_has_all_keys(kv) || kv_span_has(&kv->span, key);
 }
 
 const struct kv_span *kv_span(const struct kv *kv) { return &kv->span; }

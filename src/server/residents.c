@@ -6,6 +6,7 @@
  * is anything started because an old map still knows it: a map older than the one before is not carried out, also after
  * a restart, as the catalog keeps its epoch. */
 #include "server/cluster_internal.h"
+#include "server/routes.h"
 
 #include <stdio.h>
 
@@ -180,11 +181,7 @@ static node_id leader_of(const struct core_part *p)
 /* A replica here still has these rows: it is behind its split, which will make this one of itself. */
 static bool comes_by_split(struct cluster *c, const struct core_part *p)
 {
-    struct kv_span span = {.by_key = p->is_range,
-                           .slot_first = p->slot_first,
-                           .slot_last = p->slot_last,
-                           .from = p->from,
-                           .to = p->to};
+    struct kv_span span = routes_span(p);
 
     for (u32 i = 0; i < c->replicas->count; i++) {
         const struct replica_row *row = &c->replicas->rows[i];

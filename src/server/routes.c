@@ -210,10 +210,8 @@ bool routes_covers(const struct routes *r, u64 part, str key)
 
     if (!map) return part == PART_DEFAULT;
     if (!p) return false;
-    if (p->is_range)
-        return str_compare(key, p->from) >= 0 && (p->to.len == 0 || str_compare(key, p->to) < 0);
-    u16 slot = store_slot(key);
-    return slot >= p->slot_first && slot <= p->slot_last;
+    struct kv_span span = routes_span(p);
+    return kv_span_has(&span, key);
 }
 
 /* ---- all of them ---- */

@@ -53,6 +53,13 @@ bool routes_map_is_awaited(const struct routes *r);
 u32 routes_named(const struct routes *r, str name);
 u32 routes_numbered(const struct routes *r, u32 id);
 
+/* The keys of a partition, as the map has them; borrowed from it. */
+static inline struct kv_span routes_span(const struct core_part *p)
+{
+    return (struct kv_span){
+        .by_key = p->is_range, .slot_first = p->slot_first, .slot_last = p->slot_last, .from = p->from, .to = p->to};
+}
+
 /* For who uses the keyspace again and again, until routes_release. Whether there is such a one may
  * change at any time: routes_count says. */
 struct keyspace_routes *routes_hold(struct routes *r, u32 id);

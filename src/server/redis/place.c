@@ -162,11 +162,7 @@ static bool span_of(const struct redis_door *d, u64 part, struct kv_span *out)
     const struct core_part *p = map ? core_part(map, part) : NULL;
 
     if (!p) return false;
-    *out = (struct kv_span){.by_key = p->is_range,
-                            .slot_first = p->slot_first,
-                            .slot_last = p->slot_last,
-                            .from = p->from,
-                            .to = p->to};
+    *out = routes_span(p);
     return true;
 }
 
