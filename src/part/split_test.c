@@ -470,7 +470,7 @@ static void drop_unknown(struct sim *s, struct host *h, struct replica *r)
     replica_id number = r->part->options.replica;
     bool removed = part_is_removed(r->part) ||
                    (here && number < here->members.next && !raft_config_find(&here->members, number));
-    if (r->gone || (!removed && (place_by_id(s, r->id) || s->plan.split.child == r->id))) {
+    if (r->gone || (!removed && (here || (s->plan.step == SPLITTING && s->plan.split.child == r->id)))) {
         r->unknown_since = s->clock;
         return;
     }
