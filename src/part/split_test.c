@@ -470,7 +470,7 @@ static void drop_unknown(struct sim *s, struct host *h, struct replica *r)
     replica_id number = r->part->options.replica;
     bool removed = part_is_removed(r->part) ||
                    (here && number < here->members.next && !raft_config_find(&here->members, number));
-    if (r->gone || (!removed && (place_by_id(s, r->id) || s->plan.split.child == r->id))) {
+    if (r->gone || (!removed && (here || (s->plan.step == SPLITTING && s->plan.split.child == r->id)))) {
         r->unknown_since = s->clock;
         return;
     }
@@ -936,22 +936,35 @@ static void maybe_crash(struct sim *s, u32 one_in)
     h->down_until = s->clock + prng_below(&s->prng, prng_below(&s->prng, 3) ? 200 * NANOS_MS : 4 * NANOS_SEC);
 }
 
+/* Its replicas, if all members' have applied whatever any of them has in its log, and one leads; else 0. That all have
+ * applied the same is not enough: who led may have been the only one to know that an entry is committed, and have lost
+ * just that one in a crash, so that the others apply it only when one of them leads. */
+static u32 replicas_at_rest(struct sim *s, const struct place *at)
+{
+    u32 members = 0, leaders = 0;
+    u64 applied = 0;
+
+    for (u32 n = 0; n < NODES; n++) {
+        struct replica *r = s->hosts[n].up ? replica_of(&s->hosts[n], at->id) : NULL;
+        if (!s->hosts[n].up || !r != !member_on(s, at->id, n + 1)) return 0;
+        if (!r) continue;
+        if (members++ && part_applied(r->part) != applied) return 0;
+        applied = part_applied(r->part);
+        if (raft_last(part_raft(r->part)).index != applied) return 0;
+        leaders += raft_is_leader(part_raft(r->part));
+    }
+    return leaders ? members : 0;
+}
+
 static bool is_quiet(struct sim *s)
 {
     u32 replicas = 0;
+
     if (s->plan.step != IDLE) return false;
     for (u32 i = 0; i < CLIENTS; i++)
         if (s->clients[i].busy) return false;
     for (u32 i = 0; i < s->map_count; i++) {
-        u64 applied = 0;
-        u32 members = 0;
-        for (u32 n = 0; n < NODES; n++) {
-            struct replica *r = s->hosts[n].up ? replica_of(&s->hosts[n], s->map[i].id) : NULL;
-            if (!s->hosts[n].up || !r != !member_on(s, s->map[i].id, n + 1)) return false;
-            if (!r) continue;
-            if (members++ && part_applied(r->part) != applied) return false;
-            applied = part_applied(r->part);
-        }
+        u32 members = replicas_at_rest(s, &s->map[i]);
         if (members < FOUNDERS) return false;
         replicas += members;
     }
@@ -1161,12 +1174,13 @@ TEST(split, a_power_cut_at_every_write_recovers)
     CHECK_EQ(lost, 0);
 }
 
-/* Writes that were in memory only are lost when an operator says so; a split or a merge never is, nor half of one. */
+/* Writes that were in memory only are lost when an operator says so, at one cut in fifty or so; a split or a merge never is,
+ * nor half of one. */
 TEST(split, a_power_cut_at_every_write_recovers_where_entries_count_in_memory)
 {
     const char *every = getenv("SPLIT_EVERY");
     u32 lost = 0;
-    u64 steps = run_once(0, true, &lost), stride = every ? strtoull(every, NULL, 10) : 7;
+    u64 steps = run_once(0, true, &lost), stride = every ? strtoull(every, NULL, 10) : 2;
     CHECK(steps > 100);
     for (u64 k = 1; k <= steps; k += stride) run_once(k, true, &lost);
     CHECK(lost > 0);
