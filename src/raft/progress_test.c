@@ -21,6 +21,7 @@ TEST(progress, a_probe_is_one_message)
     CHECK_EQ(progress_window(&p, 100), 100);
     p.paused = true;
     CHECK_EQ(progress_window(&p, 100), 0);
+    progress_done(&p);
 }
 
 TEST(progress, the_window_shrinks_with_what_is_sent_and_grows_with_what_is_acknowledged)
@@ -38,6 +39,7 @@ TEST(progress, the_window_shrinks_with_what_is_sent_and_grows_with_what_is_ackno
     progress_acked(&p, 5);
     CHECK_EQ(progress_window(&p, 100), 100);
     progress_check(&p, 5);
+    progress_done(&p);
 }
 
 TEST(progress, the_ring_wraps_and_fills)
@@ -50,6 +52,7 @@ TEST(progress, the_ring_wraps_and_fills)
         progress_check(&p, i);
     }
     CHECK_EQ(p.ring_count, 4);
+    progress_done(&p);
 }
 
 TEST(progress, a_change_of_state_forgets_what_is_in_flight)
@@ -64,6 +67,7 @@ TEST(progress, a_change_of_state_forgets_what_is_in_flight)
     progress_become_snapshot(&p, 5);
     CHECK_EQ(progress_window(&p, 100), 0);
     progress_check(&p, 3);
+    progress_done(&p);
 }
 
 TEST(progress, match_only_grows_and_next_stays_above_it)
@@ -76,6 +80,7 @@ TEST(progress, match_only_grows_and_next_stays_above_it)
     progress_become_probe(&p, 7);
     progress_acked(&p, 8);
     CHECK_EQ(p.next, 9);
+    progress_done(&p);
 }
 
 TEST_MAIN(RUN(progress, a_probe_is_one_message),
