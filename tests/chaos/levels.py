@@ -15,9 +15,9 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.cluster import Cluster
 from lib.history import NOT_DONE, History, now
+from lib.proxy import Proxies, isolate
 from lib.report import expect, run, wait_until
 from lib.resp import Closed, RespError
-from netns import Proxies, isolate
 
 LEVELS = ["lease", "quorum", "follower", "follower", "sequential", "session", "session", "stale:300", "local"]
 KEYS = 6

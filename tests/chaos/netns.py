@@ -13,46 +13,10 @@ from lib.cluster import Cluster
 from lib.history import History
 from lib.load import Load, judge
 from lib.namespaces import Network, in_namespaces
-from lib.proxy import Proxy
+from lib.proxy import Proxies, isolate
 from lib.report import expect, run, wait_until
 
 RECOVER_MAX = 5.0  # until the side with a quorum writes again; an idle link's loss is seen by time-outs only
-
-
-class Proxies:
-    """The same cuts with one proxy per directed pair; what i dials to j goes through it."""
-
-    def __init__(self, cluster):
-        self.pairs = {}
-        port = 9379 + cluster.offset
-        for a in cluster.nodes:
-            own = {}
-            for b in cluster.nodes:
-                if a is b:
-                    continue
-                self.pairs[a.id, b.id] = Proxy(port, ("127.0.0.1", b.peer_port))
-                own[b.id] = port
-                port += 1
-            a.peers = lambda a=a, own=own: ",".join(
-                f"{n.id}=127.0.0.1:{own.get(n.id, n.peer_port)}" for n in cluster.nodes)
-
-    def cut(self, source, target):
-        self.pairs[source, target].cut_forward = True
-        self.pairs[target, source].cut_backward = True
-
-    def heal(self):
-        for p in self.pairs.values():
-            p.heal()
-
-    def close(self):
-        for p in self.pairs.values():
-            p.close()
-
-
-def isolate(net, one, others):
-    for o in others:
-        net.cut(one.id, o.id)
-        net.cut(o.id, one.id)
 
 
 def plans():

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.cluster import ADMIN_PORT, DIE_WITH_PARENT, PEER_PORT, REDIS_PORT, binary, free_offset, http_get
-from lib.report import Skip, expect, run, wait_until
+from lib.report import Skip, expect, run_cases, wait_until
 from lib.resp import Client
 
 COMMANDS = ["start", "demo", "status", "top", "price", "why-unavailable", "explain", "ks", "node", "group", "rebalance", "backup", "restore", "settings", "limits", "sim", "check",
@@ -333,18 +333,5 @@ CASES = [
 ]
 
 
-def main():
-    wanted = sys.argv[1:]
-
-    def body(suite):
-        for name, case in CASES:
-            if wanted and not any(w in name for w in wanted):
-                continue
-            with suite.case(name):
-                case(suite.dir)
-
-    run("cli", 240, body)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases("cli", 240, CASES)

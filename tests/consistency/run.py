@@ -9,10 +9,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "chaos"))
 from lib.cluster import ADMIN_PORT, DIE_WITH_PARENT, REDIS_PORT, ROOT, Cluster, binary
-from lib.report import Failed, Skip, expect, run, wait_until
-from netns import Proxies, isolate
+from lib.proxy import Proxies, isolate
+from lib.report import Failed, Skip, expect, run_cases, wait_until
 
 LEVELS = ("lease", "quorum", "follower", "stale:1000", "sequential", "session", "local")
 
@@ -289,18 +288,5 @@ CASES = [
 ]
 
 
-def main():
-    wanted = sys.argv[1:]
-
-    def body(suite):
-        for name, case in CASES:
-            if wanted and not any(w in name for w in wanted):
-                continue
-            with suite.case(name):
-                case(suite.dir)
-
-    run("consistency", 300, body)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases("consistency", 300, CASES)

@@ -93,3 +93,39 @@ class Proxy:
             for s in list(self.pairs):
                 self._drop(s)
         self.listener.close()
+
+
+class Proxies:
+    """The cuts of lib/namespaces.py with one proxy per directed pair; what i dials to j goes through it."""
+
+    def __init__(self, cluster):
+        self.pairs = {}
+        port = 9379 + cluster.offset
+        for a in cluster.nodes:
+            own = {}
+            for b in cluster.nodes:
+                if a is b:
+                    continue
+                self.pairs[a.id, b.id] = Proxy(port, ("127.0.0.1", b.peer_port))
+                own[b.id] = port
+                port += 1
+            a.peers = lambda a=a, own=own: ",".join(
+                f"{n.id}=127.0.0.1:{own.get(n.id, n.peer_port)}" for n in cluster.nodes)
+
+    def cut(self, source, target):
+        self.pairs[source, target].cut_forward = True
+        self.pairs[target, source].cut_backward = True
+
+    def heal(self):
+        for p in self.pairs.values():
+            p.heal()
+
+    def close(self):
+        for p in self.pairs.values():
+            p.close()
+
+
+def isolate(net, one, others):
+    for o in others:
+        net.cut(one.id, o.id)
+        net.cut(o.id, one.id)

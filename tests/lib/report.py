@@ -136,3 +136,18 @@ def run(name, limit, body):
         else:
             traceback.print_exc(file=sys.stdout)
     sys.exit(suite.finish())
+
+
+def run_cases(name, limit, cases):
+    """A suite's main: (what it claims, what tries it with a directory), all of them or those that the words of the command line
+    are part of."""
+    wanted = sys.argv[1:]
+
+    def body(suite):
+        for claim, case in cases:
+            if wanted and not any(w in claim for w in wanted):
+                continue
+            with suite.case(claim):
+                case(suite.dir)
+
+    run(name, limit, body)

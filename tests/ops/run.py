@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib.cluster import DIE_WITH_PARENT, Cluster, Node, binary
-from lib.report import Skip, expect, run, wait_until
+from lib.report import Skip, expect, run_cases, wait_until
 from lib.resp import Closed, RespError
 
 LONG = bool(os.environ.get("LONG"))
@@ -741,18 +741,5 @@ CASES = [
 ]
 
 
-def main():
-    wanted = sys.argv[1:]
-
-    def body(suite):
-        for name, case in CASES:
-            if wanted and not any(w in name for w in wanted):
-                continue
-            with suite.case(name):
-                case(suite.dir)
-
-    run("ops", 900 if LONG else 400, body)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases("ops", 900 if LONG else 400, CASES)
