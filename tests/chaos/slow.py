@@ -19,7 +19,6 @@ from lib.report import expect, run, wait_until
 PERIOD, SHARE = 0.2, 0.01
 GROWTH_MAX_KB = 24 * 1024  # of the leader's resident memory after the warm-up: a front table and a tail that breathe
 RATIO_MAX = 1.2            # of the p99 with the slow follower to that with a dead one
-RATIO_MAX_SHORT = 3.0      # a few seconds on a busy machine: the figure is printed, only a collapse fails
 
 
 class Slow:
@@ -182,8 +181,8 @@ def main():
                           + f"; snapshots sent {leader.metric('snapshots_sent_total'):.0f}; {load.summary()}")
                 expect(growth < GROWTH_MAX_KB, f"the leader grew by {growth >> 10} MB")
                 expect(not load.errors, f"errors: {load.errors} {load.texts}")
-                limit = RATIO_MAX_SHORT if args.short else RATIO_MAX
-                expect(ratio < limit, f"the p99 of the others is {ratio:.2f} times as long (limit {limit})")
+                if not args.short:  # a few seconds beside other tests tell nothing of a p99: there it is only printed
+                    expect(ratio < RATIO_MAX, f"the p99 of the others is {ratio:.2f} times as long (limit {RATIO_MAX})")
             with suite.case("a node that comes back slow is refilled a few groups at a time"):
                 snapshots_do_not_pile_up(suite, cluster, leader, slow)
             with suite.case("at its own speed again, it catches up"):
