@@ -1,20 +1,11 @@
-/* See gateway.h. Two tables: writes, in a ring by their number (the number is the seq of this
- * gateway's session, so the ring's base is the lowest one unanswered: `acked`), and everything
- * else, in slots. Requests not yet handed to a leader wait in one list, in order. */
-#include "server/gateway.h"
+/* See gateway.h. Requests not yet handed to a leader or a replica wait in one list, in order. */
+#include "server/gateway_internal.h"
 
 #include "base/bytes.h"
-#include "base/mutant.h"
-#include "kv/entry.h"
-#include "server/node_internal.h"
 
 #include <stdio.h>
 
-#define WRITES_MAX  32768 /* unanswered at once; half of what a session keeps */
-#define OTHERS_MAX  65536
-#define SLOTS_MIN   64 /* both tables begin so small: a node may have thousands of gateways */
 #define GRACE       (150 * NANOS_MS) /* the partition expires what it queues; we wait a little longer */
-#define IS_OTHER    (1ull << 63)
 #define RETRY_AFTER (20 * NANOS_MS)
 #define NEAR_PATIENCE (300 * NANOS_MS) /* twice what a replica lets a read wait */
 #define STALE_PATIENCE (500 * NANOS_MS)
@@ -22,44 +13,10 @@
 #define LARGE_BYTES MIB
 #define LARGE_BYTES_PER_SECOND (16 * MIB) /* what a busy machine moves at least, through all three nodes */
 
-enum request_state { REQUEST_WAITING = 1, REQUEST_SENT };
-
-struct slot { /* a request, or the orphan of one whose client is gone */
-    struct gateway_request *req;
-    nanos deadline;
-    u32 generation;
-    bool used;
-};
-
-struct gateway {
-    struct node *node;
-    struct hosted *hosted; /* whose leader the requests go to */
-    struct env *env;
-    struct session_id session;
-    u32 boot;
-    nanos now;
-    struct slot *writes; /* ring, number & (writes_cap - 1); doubles up to WRITES_MAX */
-    u32 writes_cap;
-    u64 base, next; /* unanswered writes are within [base, next) */
-    struct slot *others; /* doubles up to OTHERS_MAX */
-    u32 others_cap, first_generation;
-    u32 *free_others, free_count;
-    struct list waiting; /* REQUEST_WAITING, oldest first */
-    struct list sent;    /* REQUEST_SENT, oldest first */
-    struct list near;    /* REQUEST_SENT, to a replica whether it leads or not */
-    u64 serial, pass;
-    struct gateway_request *returned; /* the latest one that came back */
-    node_id target;                   /* the leader requests go to now; 0: none */
-    u32 probe;                        /* where to ask next for a leader */
-    nanos retry_at; /* a refused request waits this long before it is offered again */
-    nanos next_sweep;
-    bool look_again; /* a write was answered: who was held behind it may go */
-    nanos earliest;   /* no request under way has a deadline before */
-    nanos wall_at;    /* the turn wall_us was read in */
-    u64 wall_us;
-    size_t bytes_max;
-    struct gateway_stats stats;
-};
+static size_t request_bytes(const struct gateway_request *r)
+{
+    return sizeof *r + (r->entry ? r->entry->len : 0);
+}
 
 struct gateway *gateway_new(struct node *n, struct hosted *hosted, u32 boot)
 {
@@ -102,110 +59,6 @@ void gateway_free(struct gateway *g)
     mem_free(g);
 }
 
-static bool is_write(const struct gateway_request *r)
-{
-    return r->kind == GATEWAY_WRITE;
-}
-
-static struct slot *slot_of(struct gateway *g, u64 number)
-{
-    if (number & IS_OTHER) {
-        u32 place = (u32)(number & (OTHERS_MAX - 1));
-        if (place >= g->others_cap) return NULL;
-        struct slot *s = &g->others[place];
-        return s->used && s->generation == (u32)((number & ~IS_OTHER) >> 16) ? s : NULL;
-    }
-    if (number < g->base || number >= g->next) return NULL;
-    struct slot *s = &g->writes[number & (g->writes_cap - 1)];
-    return s->used ? s : NULL;
-}
-
-static void slot_release(struct gateway *g, u64 number)
-{
-    struct slot *s = slot_of(g, number);
-
-    assert(s);
-    s->used = false;
-    s->req = NULL;
-    if (number & IS_OTHER) {
-        g->free_others[g->free_count++] = (u32)(number & (OTHERS_MAX - 1));
-        return;
-    }
-    while (g->base < g->next && !g->writes[g->base & (g->writes_cap - 1)].used) g->base++;
-}
-
-static void grow_writes(struct gateway *g)
-{
-    u32 cap = g->writes_cap ? 2 * g->writes_cap : SLOTS_MIN;
-    struct slot *writes = mem_zalloc_array(cap, sizeof *writes);
-
-    for (u64 n = g->base; n < g->next; n++) writes[n & (cap - 1)] = g->writes[n & (g->writes_cap - 1)];
-    mem_free(g->writes);
-    g->writes = writes;
-    g->writes_cap = cap;
-}
-
-static void grow_others(struct gateway *g)
-{
-    u32 cap = g->others_cap ? 2 * g->others_cap : SLOTS_MIN;
-
-    g->others = mem_resize_array(g->others, cap, sizeof *g->others);
-    g->free_others = mem_resize_array(g->free_others, cap, sizeof *g->free_others);
-    for (u32 i = cap; i-- > g->others_cap;) {
-        g->others[i] = (struct slot){.generation = g->first_generation};
-        g->free_others[g->free_count++] = i;
-    }
-    g->others_cap = cap;
-}
-
-static bool take_number(struct gateway *g, struct gateway_request *r)
-{
-    struct slot *s;
-
-    if (is_write(r)) {
-        if (g->next - g->base >= WRITES_MAX) return false;
-        if (g->next - g->base == g->writes_cap) grow_writes(g);
-        r->number = g->next++;
-        s = &g->writes[r->number & (g->writes_cap - 1)];
-    } else {
-        if (!g->free_count && g->others_cap < OTHERS_MAX) grow_others(g);
-        if (!g->free_count) return false;
-        u32 place = g->free_others[--g->free_count];
-        s = &g->others[place];
-        s->generation = (s->generation + 1) & 0x7fffffff;
-        r->number = IS_OTHER | (u64)s->generation << 16 | place;
-    }
-    *s = (struct slot){
-        .req = r, .deadline = r->deadline, .generation = s->generation, .used = true};
-    return true;
-}
-
-static size_t request_bytes(const struct gateway_request *r)
-{
-    return sizeof *r + (r->entry ? r->entry->len : 0);
-}
-
-enum limit_id gateway_full(const struct gateway *g)
-{
-    if (g->stats.inflight_bytes >= g->bytes_max) return LIMIT_GATEWAY_BYTES;
-    if (g->next - g->base >= WRITES_MAX / 2) return LIMIT_GATEWAY_WRITES;
-    return g->others_cap - g->free_count > OTHERS_MAX / 2 ? LIMIT_GATEWAY_OTHERS : LIMIT_NONE;
-}
-
-static void see(struct limit_now *l, u64 value, u64 use)
-{
-    l->value = value;
-    l->use = u64_max(l->use, use);
-    l->has_use = true;
-}
-
-void gateway_limits(const struct gateway *g, struct limits_now *out)
-{
-    see(&out->at[LIMIT_GATEWAY_BYTES], g->bytes_max, g->stats.inflight_bytes);
-    see(&out->at[LIMIT_GATEWAY_WRITES], WRITES_MAX, g->next - g->base);
-    see(&out->at[LIMIT_GATEWAY_OTHERS], OTHERS_MAX, g->others_cap - g->free_count);
-}
-
 bool gateway_is_idle(const struct gateway *g)
 {
     return list_is_empty((const struct list *)&g->waiting) &&
@@ -228,7 +81,7 @@ static void set_session(struct gateway *g, struct gateway_request *r)
     struct entry e;
 
     r->owned_session = false;
-    if (!is_write(r)) { /* a read names its session too, so that the leader can look up what it must
+    if (!gateway_is_write(r)) { /* a read names its session too, so that the leader can look up what it must
                            follow */
         if (r->entry) entry_set_session(r->entry->data, &g->session, r->after, 0, r->after, 0);
         return;
@@ -239,28 +92,6 @@ static void set_session(struct gateway *g, struct gateway_request *r)
         return; /* the client's own, or a SESSION_OPEN */
     r->owned_session = true;
     r->first_hlc = hlc_from_us(wall_us(g));
-}
-
-/* ---- requests on their way, as their connection's order counts them ---- */
-
-static void take_off(struct gateway_request *r)
-{
-    if (!r->order) return;
-    r->order->flying++;
-    if (r->at && r->level.kind != LEVEL_LOCAL && r->level.kind != LEVEL_STALE) {
-        r->counted = true;
-        r->order->near++;
-    }
-}
-
-static void land(struct gateway_request *r)
-{
-    if (r->state == REQUEST_SENT && r->order) {
-        r->order->flying--;
-        r->order->near -= r->counted;
-    }
-    r->counted = false;
-    r->at = 0;
 }
 
 static void complete(struct gateway *g, struct gateway_request *r,
@@ -275,9 +106,9 @@ static void complete(struct gateway *g, struct gateway_request *r,
     list_remove(&r->link);
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);
-    if (r->number) slot_release(g, r->number);
-    g->look_again |= (is_write(r) || r->counted || level_has_memory(r->level)) && !list_is_empty(&g->waiting);
-    land(r);
+    if (r->number) gateway_slot_release(g, r->number);
+    g->look_again |= (gateway_is_write(r) || r->counted || level_has_memory(r->level)) && !list_is_empty(&g->waiting);
+    gateway_order_return(r);
     r->state = 0;
     r->entry = NULL;
     rcbuf_unref(entry);
@@ -311,7 +142,7 @@ static void fail_at_limit(struct gateway *g, struct gateway_request *r, enum lim
  */
 static void time_out(struct gateway *g, struct gateway_request *r, bool refused)
 {
-    bool maybe = is_write(r) && (r->in_log_maybe || (r->state == REQUEST_SENT && !refused));
+    bool maybe = gateway_is_write(r) && (r->in_log_maybe || (r->state == REQUEST_SENT && !refused));
 
     if (r->stale.len) {
         struct gateway_reply reply = {.bytes = buf_str(&r->stale), .failed = true};
@@ -351,11 +182,11 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
     r->have = 0;
     r->serial = ++g->serial;
     r->after = r->order ? r->order->last_write : 0;
-    if (!take_number(g, r)) {
+    if (!gateway_take_number(g, r)) {
         r->number = 0; /* refused by the next turn: never inside this call */
     } else {
         set_session(g, r);
-        if (is_write(r) && r->order) r->order->last_write = r->number;
+        if (gateway_is_write(r) && r->order) r->order->last_write = r->number;
     }
     g->stats.requests++;
     g->stats.inflight++;
@@ -373,42 +204,30 @@ void gateway_hasten(struct gateway *g, struct gateway_request *r, nanos deadline
 void gateway_cancel(struct gateway *g, struct gateway_request *r)
 {
     if (!r->state) return;
-    struct slot *s = r->number ? slot_of(g, r->number) : NULL;
+    struct gateway_slot *s = r->number ? gateway_slot_of(g, r->number) : NULL;
 
     if (g->returned == r) g->returned = NULL;
     list_remove(&r->link);
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);
-    if (s && is_write(r) && (r->state == REQUEST_SENT || r->in_log_maybe)) {
+    if (s && gateway_is_write(r) && (r->state == REQUEST_SENT || r->in_log_maybe)) {
         s->req =
             NULL; /* an orphan: its number counts as unanswered until its answer or its deadline */
         s->deadline = u64_min(s->deadline,
                               env_mono(g->env) + 2 * node_config_of(g->node)->request_timeout);
     } else if (s) {
-        slot_release(g, r->number);
+        gateway_slot_release(g, r->number);
     }
     rcbuf_unref(r->entry);
     buf_done(&r->stale);
     r->entry = NULL;
-    land(r);
+    gateway_order_return(r);
     r->state = 0;
-}
-
-/* The connection's latest write, if it is still under way: what this request must come after. */
-static u64 pending_before(struct gateway *g, const struct gateway_request *r)
-{
-    return r->after && slot_of(g, r->after) ? r->after : 0;
 }
 
 static nanos deadline_at_leader(struct gateway *g, const struct gateway_request *r)
 {
     return r->kind == GATEWAY_WAIT ? u64_min(r->deadline, g->now + WAIT_SLICE) : r->deadline;
-}
-
-/* What the request must come after, as far as whom it is sent to has to know. */
-static u64 after_of(struct gateway *g, const struct gateway_request *r)
-{
-    return is_write(r) || r->at ? 0 : pending_before(g, r);
 }
 
 /* Asked of a replica as of the leader, it is the leader's to answer, or nobody's. */
@@ -428,7 +247,7 @@ static bool send_to_peer(struct gateway *g, struct gateway_request *r, node_id t
                          .wants_cost = r->wants_cost,
                          .level = level_to_u64(level_sent(r)),
                          .floor = r->floor,
-                         .after = after_of(g, r),
+                         .after = gateway_order_after(g, r),
                          .index = r->index,
                          .replicas = r->replicas,
                          .entry = r->entry ? rcbuf_str(r->entry) : str_from("", 0)};
@@ -446,7 +265,7 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
     struct part_request req = {.kind = (enum part_kind)r->kind,
                                .from = {node_config_of(g->node)->self, g->boot, r->number},
                                .entry = r->entry ? rcbuf_ref(r->entry) : NULL,
-                               .after = after_of(g, r),
+                               .after = gateway_order_after(g, r),
                                .deadline = deadline_at_leader(g, r),
                                .index = r->index,
                                .replicas = r->replicas,
@@ -454,75 +273,6 @@ static void send_to_self(struct gateway *g, struct gateway_request *r)
                                .floor = r->floor,
                                .wants_cost = r->wants_cost};
     part_submit(g->hosted->part, &req);
-}
-
-/* Two calls in one client session: the later one's entry can name the earlier one's seq, and is not run
- * before it (docs/design/connection-order.md). 0: they are not, or the seqs do not say so. */
-static u64 seq_before(const struct gateway_request *first, const struct gateway_request *r)
-{
-    struct entry a, b;
-
-    if (entry_decode(rcbuf_str(first->entry), &a) || entry_decode(rcbuf_str(r->entry), &b)) return 0;
-    if (a.op != ENTRY_COMMAND || b.op != ENTRY_COMMAND) return 0;
-    if (!mem_equal(a.session.bytes, b.session.bytes, sizeof a.session.bytes)) return 0;
-    return a.seq < b.seq && a.seq >= b.acked ? a.seq : 0; /* below acked everything counts as run */
-}
-
-/* A replica that need not lead may be asked: not while the connection's own write is under way, which only
- * the leader can put before the read. */
-static bool may_go_near(struct gateway *g, const struct gateway_request *r)
-{
-    bool orderless = r->level.kind == LEVEL_LOCAL || r->level.kind == LEVEL_STALE;
-
-    if (r->kind != GATEWAY_READ || level_is_leaders(r->level) || r->to_leader) return false;
-    if (level_has_memory(r->level) && r->order && r->order->lost && !MUTANT(lost_order_trusted)) return false;
-    return orderless || !pending_before(g, r);
-}
-
-/* What different replicas answer comes in no order: a connection's requests do not overlap there, but for `follower` reads
- * of this node's own replica, which keeps theirs. */
-static bool overlaps(struct gateway *g, const struct gateway_request *r)
-{
-    const struct gateway_order *o = r->order;
-
-    if (!o || r->kind == GATEWAY_WAIT || MUTANT(near_reads_overlap)) return false;
-    if (!may_go_near(g, r)) return o->near > 0;
-    if (r->level.kind != LEVEL_LOCAL && r->level.kind != LEVEL_STALE && o->waits_in == g->pass) return true;
-    if (level_has_memory(r->level)) return o->flying > 0;
-    if (r->level.kind != LEVEL_FOLLOWER) return false;
-    return o->flying != o->near || (o->near && !(o->near_here && g->hosted->part));
-}
-
-/* A connection's write that no entry can name as the one before, because the two are of different
- * sessions, must be answered before the next request is sent; and what is behind a request held back
- * stays behind it. */
-static bool must_hold(struct gateway *g, struct gateway_request *r)
-{
-    struct slot *s = r->after && r->kind != GATEWAY_WAIT ? slot_of(g, r->after) : NULL;
-    const struct gateway_request *first = s ? s->req : NULL;
-    bool hold = (r->order && r->order->held_in == g->pass) || overlaps(g, r);
-
-    if (first && !hold) {
-        if (is_write(r) && !r->owned_session)
-            hold = first->owned_session || !seq_before(first, r);
-        else
-            hold = !first->owned_session;
-    }
-    if (hold && r->order) r->order->held_in = g->pass;
-    return hold;
-}
-
-/* Its session is the client's: seq and the rest are as the client gave them. */
-static void name_call_before(struct gateway *g, struct gateway_request *r)
-{
-    struct slot *s = r->after ? slot_of(g, r->after) : NULL;
-    u64 after = s && s->req && !s->req->owned_session ? seq_before(s->req, r) : 0;
-    struct entry e;
-
-    err bad = entry_decode(rcbuf_str(r->entry), &e);
-    assert(!bad);
-    if (e.after != after)
-        entry_set_session(r->entry->data, &e.session, e.seq, e.first_hlc, e.acked, after);
 }
 
 /* What changes between two sends of a write. The entry may sit in a log with a leader's stamp by
@@ -536,17 +286,9 @@ static void refresh(struct gateway *g, struct gateway_request *r)
     }
     if (r->owned_session)
         entry_set_session(r->entry->data, &g->session, r->number, r->first_hlc, g->base,
-                          pending_before(g, r));
+                          gateway_order_pending(g, r));
     else
-        name_call_before(g, r);
-}
-
-/* A pipelined read whose connection's later writes went out could see them when it is asked again.
- */
-static bool order_is_broken(const struct gateway_request *r)
-{
-    return r->sent && !is_write(r) && r->kind != GATEWAY_WAIT && r->order &&
-           r->order->last_write != r->after;
+        gateway_order_name_call(g, r);
 }
 
 /* Send it to that node. false: the way to it is full or gone. */
@@ -558,7 +300,7 @@ static bool hand_over(struct gateway *g, struct gateway_request *r, node_id to, 
     r->state = REQUEST_SENT;
     r->sent = true;
     r->sent_at = g->now;
-    take_off(r);
+    gateway_order_leave(r);
     list_remove(&r->link);
     list_push(list, &r->link);
     if (here) send_to_self(g, r);
@@ -568,7 +310,7 @@ static bool hand_over(struct gateway *g, struct gateway_request *r, node_id to, 
 /* Hand a request to the leader. false: keep the rest waiting. */
 static bool offer(struct gateway *g, struct gateway_request *r)
 {
-    if (is_write(r)) refresh(g, r);
+    if (gateway_is_write(r)) refresh(g, r);
     r->floor = 0; /* the leader has it all */
     return hand_over(g, r, g->target, &g->sent);
 }
@@ -576,7 +318,7 @@ static bool offer(struct gateway *g, struct gateway_request *r)
 /* Ask a replica. false: none is in reach, the leader has to do. */
 static bool offer_near(struct gateway *g, struct gateway_request *r)
 {
-    node_id at = may_go_near(g, r) ? nearby_replica(g->node, g->hosted) : 0;
+    node_id at = gateway_may_go_near(g, r) ? nearby_replica(g->node, g->hosted) : 0;
 
     if (!at) return false;
     r->at = at;
@@ -603,7 +345,7 @@ static void wait_again(struct gateway *g, struct gateway_request *r)
     list_remove(&r->link);
     list_insert_before(at, &r->link);
     if (r->at) r->sent = false; /* to the leader it is a new one; the connection's later writes were held back */
-    land(r);
+    gateway_order_return(r);
     r->state = REQUEST_WAITING;
     g->returned = r;
     g->stats.retried++;
@@ -614,7 +356,7 @@ static void take_back(struct gateway *g)
     LIST_EACH_SAFE(l, &g->sent)
     {
         struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
-        if (is_write(r)) r->in_log_maybe = true;
+        if (gateway_is_write(r)) r->in_log_maybe = true;
         wait_again(g, r);
     }
 }
@@ -670,15 +412,6 @@ static const char never_seen[] =
     "-SESSION this connection's token names a state that the keyspace does not have: it is another cluster's, or what it saw "
     "was lost; begin with a new one\r\n";
 
-/* What the connection has seen by now. false: less than it had seen before, from the one who has it all. */
-static bool note_seen(struct gateway_request *r, u64 hlc)
-{
-    if (!r->order) return true;
-    bool behind = level_has_memory(r->level) && !r->at && hlc < r->order->seen_hlc;
-    r->order->seen_hlc = u64_max(r->order->seen_hlc, hlc);
-    r->order->lost = false;
-    return !behind;
-}
 
 /* Its replica is too far behind. The leader may be in reach, but is not waited for as long as for others' sake. */
 static void ask_leader_instead(struct gateway *g, struct gateway_request *r, str error)
@@ -694,12 +427,12 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
     u64 number = a->to.number, index = a->index;
     enum part_status status = a->status;
     str bytes = a->reply;
-    struct slot *s = slot_of(g, number);
+    struct gateway_slot *s = gateway_slot_of(g, number);
     if (!s) return; /* answered already, by the first of two sends */
 
     struct gateway_request *r = s->req;
     if (!r) {
-        if (status != PART_LOST) slot_release(g, number);
+        if (status != PART_LOST) gateway_slot_release(g, number);
         return;
     }
     struct cost cost;
@@ -710,12 +443,13 @@ static void settle(struct gateway *g, const struct part_answer *a, node_id from)
         if (from != node_config_of(g->node)->self) cost.trips++;
         reply.cost = &cost;
     }
-    bool certain = !is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
+    bool certain = !gateway_is_write(r) || !r->in_log_maybe; /* no earlier send left anything in doubt */
     bool limited = status == PART_OVERLOADED || status == PART_EXPIRED; /* bytes may name a limit */
     r->limit = limited ? limit_find(bytes) : LIMIT_NONE;
-    if (status == PART_DONE && !note_seen(r, a->hlc)) {
-        fail(g, r, never_seen);
+    if (status == PART_DONE && gateway_order_is_ahead(r, a->hlc)) {
+        if (from == g->target) fail(g, r, never_seen); /* else a replica's that was given up meanwhile */
     } else if (status == PART_DONE && wait_is_over(g, r, bytes)) {
+        gateway_order_note_seen(r, a->hlc);
         complete(g, r, &reply);
     } else if (status == PART_STALE && r->at) {
         ask_leader_instead(g, r, bytes);
@@ -834,8 +568,8 @@ static void expire(struct gateway *g)
     if (g->now > NEAR_PATIENCE) take_back_near(g, 0, g->now - NEAR_PATIENCE);
     for (u64 n = g->base; n < g->next && n < g->base + 1024;
          n++) { /* orphans at the base hold `acked` back */
-        struct slot *s = &g->writes[n & (g->writes_cap - 1)];
-        if (s->used && !s->req && g->now >= s->deadline) slot_release(g, n);
+        struct gateway_slot *s = &g->writes[n & (g->writes_cap - 1)];
+        if (s->used && !s->req && g->now >= s->deadline) gateway_slot_release(g, n);
     }
 }
 
@@ -846,7 +580,7 @@ void gateway_fail_all(struct gateway *g)
     take_back_near(g, 0, NANOS_NEVER);
     for (struct list *l; (l = list_first(&g->waiting));) {
         struct gateway_request *r = CONTAINER_OF(l, struct gateway_request, link);
-        bool certain = !is_write(r) || !r->in_log_maybe;
+        bool certain = !gateway_is_write(r) || !r->in_log_maybe;
         if (certain && is_moved(r))
             give_back(g, r);
         else
@@ -856,7 +590,7 @@ void gateway_fail_all(struct gateway *g)
 
 static void refuse_unnumbered(struct gateway *g, struct gateway_request *r)
 {
-    fail_at_limit(g, r, is_write(r) ? LIMIT_GATEWAY_WRITES : LIMIT_GATEWAY_OTHERS);
+    fail_at_limit(g, r, gateway_is_write(r) ? LIMIT_GATEWAY_WRITES : LIMIT_GATEWAY_OTHERS);
 }
 
 /* Its time was up before it could be sent at all. */
@@ -879,9 +613,9 @@ static void offer_waiting(struct gateway *g)
         list_push(&g->waiting, l);
         if (!r->number)
             refuse_unnumbered(g, r);
-        else if (order_is_broken(r) || is_late(g, r))
+        else if (gateway_order_is_broken(r) || is_late(g, r))
             time_out(g, r, true);
-        else if ((!r->sent || g->now >= g->retry_at || r->to_leader) && !must_hold(g, r) && !offer_near(g, r) &&
+        else if ((!r->sent || g->now >= g->retry_at || r->to_leader) && !gateway_must_hold(g, r) && !offer_near(g, r) &&
                  way_open && g->target)
             way_open = offer(g, r);
         if (r->state == REQUEST_WAITING && r->order) r->order->waits_in = g->pass;

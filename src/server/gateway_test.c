@@ -353,6 +353,27 @@ TEST(gateway, a_replica_elsewhere_that_is_silent_is_left_for_the_leader)
     world_close();
 }
 
+TEST(gateway, a_replica_that_was_given_up_does_not_speak_for_the_leader)
+{
+    struct gateway_order order = {.seen_hlc = 9};
+    struct op a, b;
+
+    world_open();
+    submit(&a, GATEWAY_READ, "session", &order);
+    submit(&b, GATEWAY_READ, "lease", &order);
+    turn(0);
+    CHECK(w.count == 1 && w.asked[0].at == 1);
+    turn(301 * NANOS_MS);
+    turn(20 * NANOS_MS);
+    CHECK(w.count == 3 && w.asked[1].at == 2 && w.asked[2].at == 2);
+    answer(&w.asked[2], PART_DONE, 100, "+2");
+    answer(&w.asked[0], PART_DONE, 90, "+late"); /* older than what the connection has seen meanwhile */
+    CHECK(a.done == 0 && b.done == 1);
+    answer(&w.asked[1], PART_DONE, 120, "+1");
+    CHECK(a.done == 1 && !a.failed && strcmp(a.reply, "+1") == 0);
+    world_close();
+}
+
 TEST(gateway, a_stale_replica_is_the_error_only_if_the_leader_is_silent)
 {
     struct op a, b;
@@ -383,4 +404,5 @@ TEST_MAIN(RUN(gateway, asks_the_leader_or_a_replica_by_the_level),
           RUN(gateway, what_a_replica_cannot_answer_the_leader_is_asked_as_the_leader),
           RUN(gateway, a_state_that_the_leader_does_not_have_is_no_older_answer),
           RUN(gateway, a_replica_elsewhere_that_is_silent_is_left_for_the_leader),
+          RUN(gateway, a_replica_that_was_given_up_does_not_speak_for_the_leader),
           RUN(gateway, a_stale_replica_is_the_error_only_if_the_leader_is_silent))
