@@ -28,7 +28,7 @@ static void note_applied(struct part *p)
     u32 done = 0;
 
     while (done < p->follow.mark_count && p->follow.marks[done].index <= p->apply.applied)
-        p->follow.fresh = p->follow.marks[done++];
+        p->follow.fresh_at = p->follow.marks[done++].at;
     if (!done) return;
     p->follow.mark_count -= done;
     memmove(p->follow.marks, p->follow.marks + done, p->follow.mark_count * sizeof p->follow.marks[0]);
@@ -49,7 +49,7 @@ static bool leads_now(struct part *p)
     nanos now = env_mono(p->env);
 
     if (!raft_is_leader(p->raft) || !raft_lease_holds(p->raft, now)) return false;
-    p->follow.fresh = (struct fresh_mark){.at = now, .index = p->apply.applied};
+    p->follow.fresh_at = now;
     p->follow.mark_count = 0;
     return true;
 }
@@ -57,8 +57,8 @@ static bool leads_now(struct part *p)
 /* By our clock, which may be slow by its drift. */
 static nanos age_of_state(const struct part *p, nanos now)
 {
-    if (!p->follow.fresh.at) return NANOS_NEVER;
-    nanos age = now - u64_min(now, p->follow.fresh.at);
+    if (!p->follow.fresh_at) return NANOS_NEVER;
+    nanos age = now - u64_min(now, p->follow.fresh_at);
     return MUTANT(stale_bound_ignores_drift) ? age : age + age * p->options.raft.drift_ppm / 1000000 * 2;
 }
 
@@ -173,31 +173,19 @@ err follow_on_index(struct part *p, replica_id from, const struct frame *f, str 
 
 /* ---- reads ---- */
 
-static size_t read_bytes(const struct part_request *r)
-{
-    return sizeof(struct queued) + (r->entry ? r->entry->len : 0);
-}
-
 void follow_admit(struct part *p, struct part_request *req)
 {
     nanos now = env_mono(p->env);
 
-    if (p->submit.queue_bytes + read_bytes(req) > p->options.queue_bytes_max) {
-        struct part_waiter from = req->from;
-        rcbuf_unref(req->entry);
-        part_answer(p, &from, PART_OVERLOADED, 0, str_from("", 0));
-        return;
-    }
-    struct queued *q = fifo_push(&p->follow.reads);
-    q->req = *req;
+    struct queued *q = submit_queue(p, &p->follow.reads, req);
+    if (!q) return;
     q->arrived = now;
-    p->submit.queue_bytes += read_bytes(req);
     if (req->level.kind != LEVEL_STALE) return;
     p->follow.keep_every = u64_max((nanos)req->level.ms * NANOS_MS / 4, KEEP_MIN);
     p->follow.keep_until = now + KEEP_FRESH;
 }
 
-static void answer(struct part *p, struct queued *q, enum part_status status, str reply)
+static struct cost cost_of(struct part *p, const struct queued *q)
 {
     nanos now = env_mono(p->env), age = age_of_state(p, now);
     struct cost c = part_cost(p, q->req.level, p->apply.applied);
@@ -205,8 +193,15 @@ static void answer(struct part *p, struct queued *q, enum part_status status, st
     c.waited_us = part_us(q->arrived, now);
     c.trips = q->confirmed;
     c.stale_us = level_is_linearizable(q->req.level) ? 0 : age == NANOS_NEVER ? COST_UNKNOWN : age / 1000;
-    p->submit.queue_bytes -= read_bytes(&q->req);
-    p->stats.queue_bytes = p->submit.queue_bytes;
+    return c;
+}
+
+static void answer(struct part *p, struct queued *q, enum part_status status, str reply)
+{
+    struct cost c = {0};
+
+    if (q->req.wants_cost) c = cost_of(p, q);
+    submit_unqueue(p, &q->req);
     read_finish(p, q, status, &c, reply);
 }
 
@@ -277,7 +272,7 @@ static err serve(struct part *p, struct queued *q, bool *goes_on)
 
 static void to_leader_here(struct part *p, struct queued *q)
 {
-    p->submit.queue_bytes -= read_bytes(&q->req);
+    submit_unqueue(p, &q->req);
     q->target = p->apply.applied;
     q->read_round = 0;
     q->confirmed = false;

@@ -174,8 +174,9 @@ struct part {
         struct fresh_mark {
             nanos at; /* all that was acknowledged before it ... */
             u64 index, term; /* ... is at or below this entry */
-        } marks[8], fresh; /* answered but not applied yet, oldest first; the newest that is applied. at 0: none */
+        } marks[8]; /* answered but not applied yet, oldest first */
         u32 mark_count;
+        nanos fresh_at; /* of the newest mark that is applied; 0: none was yet */
         nanos keep_every, keep_until; /* stale reads came lately: ask so often without being asked */
     } follow;
 
@@ -294,6 +295,9 @@ void marker_put(struct log_pos pos, str config, const struct part *p, str machin
 err boot_load_sessions(struct part *p);
 
 /* submit.c */
+/* A place for it in one of the partition's queues, which share their bytes. NULL: there is none, it was answered OVERLOADED. */
+struct queued *submit_queue(struct part *p, struct fifo *queue, struct part_request *req);
+void submit_unqueue(struct part *p, const struct part_request *req); /* its bytes are free again */
 err submit_turn(struct part *p, bool *more);
 void submit_on_leadership_end(struct part *p);
 void submit_answer_pending(struct part *p, u64 index, u64 term, enum part_status status, str reply);

@@ -51,31 +51,42 @@ static bool is_near(const struct part_request *r)
     return r->kind == PART_READ && !level_is_leaders(r->level) && !r->after;
 }
 
+struct queued *submit_queue(struct part *p, struct fifo *queue, struct part_request *req)
+{
+    if (p->submit.queue_bytes + request_bytes(req) > p->options.queue_bytes_max) {
+        struct part_waiter from = req->from;
+        rcbuf_unref(req->entry);
+        p->stats.queue_refused++;
+        part_answer(p, &from, PART_OVERLOADED, 0, STR("partition.submit-queue"));
+        return NULL;
+    }
+    struct queued *q = fifo_push(queue);
+    q->req = *req;
+    p->submit.queue_bytes += request_bytes(req);
+    p->stats.queue_bytes = p->submit.queue_bytes;
+    return q;
+}
+
+void submit_unqueue(struct part *p, const struct part_request *req)
+{
+    p->submit.queue_bytes -= request_bytes(req);
+    p->stats.queue_bytes = p->submit.queue_bytes;
+}
+
 void part_submit(struct part *p, struct part_request *req)
 {
     if (is_near(req)) {
         follow_admit(p, req);
         return;
     }
-    if (p->submit.queue_bytes + request_bytes(req) > p->options.queue_bytes_max) {
-        struct part_waiter from = req->from;
-        rcbuf_unref(req->entry);
-        p->stats.queue_refused++;
-        part_answer(p, &from, PART_OVERLOADED, 0, STR("partition.submit-queue"));
-        return;
-    }
-    struct queued *q = fifo_push(&p->submit.queue);
-    q->req = *req;
-    q->arrived = req->wants_cost ? env_mono(p->env) : 0;
-    p->submit.queue_bytes += request_bytes(req);
-    p->stats.queue_bytes = p->submit.queue_bytes;
+    struct queued *q = submit_queue(p, &p->submit.queue, req);
+    if (q) q->arrived = req->wants_cost ? env_mono(p->env) : 0;
 }
 
 static void queue_pop(struct part *p)
 {
     struct queued *q = fifo_first(&p->submit.queue);
-    p->submit.queue_bytes -= request_bytes(&q->req);
-    p->stats.queue_bytes = p->submit.queue_bytes;
+    submit_unqueue(p, &q->req);
     fifo_pop(&p->submit.queue);
 }
 

@@ -89,6 +89,24 @@ TEST(submit, a_request_that_does_not_fit_into_the_queue_is_refused_by_the_name_o
     end(&w);
 }
 
+/* The queue of reads that any replica may answer shares those bytes. */
+TEST(submit, a_read_that_does_not_fit_is_refused_and_counted_as_a_write_is)
+{
+    struct part_request read = {.kind = PART_READ, .from = {1, 1, 2}, .level = {.kind = LEVEL_LOCAL}};
+    struct world w;
+
+    begin(&w);
+    offer(&w, 1, QUEUE / 2);
+    read.entry = rcbuf_new(QUEUE / 2);
+    part_submit(w.part, &read);
+    CHECK_EQ(w.latest.to.number, 2);
+    CHECK_EQ(w.latest.status, PART_OVERLOADED);
+    CHECK(strcmp(w.said, "partition.submit-queue") == 0);
+    CHECK_EQ(w.part->stats.queue_refused, 1);
+    submit_refuse_all(w.part, PART_NOT_LEADER);
+    end(&w);
+}
+
 /* Time that a limit took is told so; without one there is no name. */
 TEST(submit, what_ran_out_of_time_behind_a_limit_names_it)
 {
@@ -107,4 +125,5 @@ TEST(submit, what_ran_out_of_time_behind_a_limit_names_it)
 }
 
 TEST_MAIN(RUN(submit, a_request_that_does_not_fit_into_the_queue_is_refused_by_the_name_of_the_limit),
+          RUN(submit, a_read_that_does_not_fit_is_refused_and_counted_as_a_write_is),
           RUN(submit, what_ran_out_of_time_behind_a_limit_names_it))
