@@ -94,3 +94,8 @@ bool level_has_memory(struct level l)
 {
     return l.kind == LEVEL_SEQUENTIAL || l.kind == LEVEL_SESSION;
 }
+
+bool level_is_orderless(struct level l)
+{
+    return l.kind == LEVEL_LOCAL || l.kind == LEVEL_STALE;
+}

@@ -45,3 +45,5 @@ enum level_kind level_stronger(enum level_kind kind);
 enum level_kind level_weaker(enum level_kind kind);
 /* May it follow what its client has seen (a token)? */
 bool level_has_memory(struct level l);
+/* May its reads be answered in any order, among a connection's others? */
+bool level_is_orderless(struct level l);

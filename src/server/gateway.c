@@ -98,7 +98,6 @@ static void complete(struct gateway *g, struct gateway_request *r,
                      const struct gateway_reply *reply)
 {
     struct rcbuf *entry = r->entry;
-
     struct buf stale = r->stale;
 
     r->stale = (struct buf){0};
@@ -411,7 +410,6 @@ static bool is_moved(const struct gateway_request *r)
 static const char never_seen[] =
     "-SESSION this connection's token names a state that the keyspace does not have: it is another cluster's, or what it saw "
     "was lost; begin with a new one\r\n";
-
 
 /* Its replica is too far behind. The leader may be in reach, but is not waited for as long as for others' sake. */
 static void ask_leader_instead(struct gateway *g, struct gateway_request *r, str error)

@@ -6,7 +6,7 @@ void gateway_order_leave(struct gateway_request *r)
 {
     if (!r->order) return;
     r->order->flying++;
-    if (r->at && r->level.kind != LEVEL_LOCAL && r->level.kind != LEVEL_STALE) {
+    if (r->at && !level_is_orderless(r->level)) {
         r->counted = true;
         r->order->near++;
     }
@@ -48,11 +48,9 @@ static u64 seq_before(const struct gateway_request *first, const struct gateway_
  * the leader can put before the read. */
 bool gateway_may_go_near(struct gateway *g, const struct gateway_request *r)
 {
-    bool orderless = r->level.kind == LEVEL_LOCAL || r->level.kind == LEVEL_STALE;
-
     if (r->kind != GATEWAY_READ || level_is_leaders(r->level) || r->to_leader) return false;
     if (level_has_memory(r->level) && r->order && r->order->lost && !MUTANT(lost_order_trusted)) return false;
-    return orderless || !gateway_order_pending(g, r);
+    return level_is_orderless(r->level) || !gateway_order_pending(g, r);
 }
 
 /* What different replicas answer comes in no order: a connection's requests do not overlap there, but for `follower` reads
@@ -63,7 +61,7 @@ static bool overlaps(struct gateway *g, const struct gateway_request *r)
 
     if (!o || r->kind == GATEWAY_WAIT || MUTANT(near_reads_overlap)) return false;
     if (!gateway_may_go_near(g, r)) return o->near > 0;
-    if (r->level.kind != LEVEL_LOCAL && r->level.kind != LEVEL_STALE && o->waits_in == g->pass) return true;
+    if (!level_is_orderless(r->level) && o->waits_in == g->pass) return true;
     if (level_has_memory(r->level)) return o->flying > 0;
     if (r->level.kind != LEVEL_FOLLOWER) return false;
     return o->flying != o->near || (o->near && !(o->near_here && g->hosted->part));
