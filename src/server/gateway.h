@@ -89,6 +89,5 @@ void gateway_limits(const struct gateway *g, struct limits_now *out); /* of all 
 
 struct gateway_stats {
     u64 requests, forwarded, retried, near, stale, noquorum, unknown, overloaded, inflight, inflight_bytes;
-    u64 writes_refused, others_refused;
 };
 const struct gateway_stats *gateway_stats(const struct gateway *g);

@@ -51,15 +51,6 @@ static void see_replica(struct hosted *h, struct limits_now *out)
     see_followers(r, &o->raft, out);
 }
 
-static void see_gateway(const struct hosted *h, struct limits_now *out)
-{
-    struct limits_now own = {0};
-
-    gateway_limits(h->gateway, &own);
-    for (u32 id = LIMIT_GATEWAY_WRITES; id <= LIMIT_GATEWAY_BYTES; id++)
-        most(out, (enum limit_id)id, own.at[id].value, own.at[id].use, own.at[id].reached);
-}
-
 static void see_wal(const struct node *n, struct limits_now *out)
 {
     struct wal_pressure p;
@@ -118,7 +109,7 @@ void node_limits(struct node *n, struct limits_now *out)
     for (u32 i = 0; i < parts_count(n->parts); i++) {
         struct hosted *h = parts_at(n->parts, i);
         if (h->part) see_replica(h, out);
-        if (h->gateway) see_gateway(h, out);
+        if (h->gateway) gateway_limits(h->gateway, out);
     }
     parts_budget(n->parts, &budget, &used, &exceeded);
     set(out, LIMIT_MEMORY_TABLES, budget, used, exceeded);

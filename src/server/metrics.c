@@ -57,7 +57,7 @@ static void add_up(struct totals *t, const struct hosted *h)
     t->full += part_is_full(h->part);
     t->recovering += d.recovering;
     t->loss_age = u64_max(t->loss_age, d.age);
-    t->sum.recoveries += part_stats(h->part)->recoveries;
+    t->sum.recoveries += s->recoveries;
     t->dirty_bytes += store_dirty_bytes(h->store);
     t->memory_bytes += store_memory_bytes(h->store);
     t->sum.elections += s->elections;
