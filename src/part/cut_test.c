@@ -189,7 +189,7 @@ static void submit(struct one *o, char letter, u32 count)
 }
 
 /* How many rows of the cut begin with each letter. */
-static void count_rows(struct one *o, u64 stamp, u32 counts[128])
+static void count_rows(struct part_rows *from, u64 stamp, u32 counts[128])
 {
     struct buf cursor = {0}, out = {0};
     bool last = false;
@@ -197,7 +197,7 @@ static void count_rows(struct one *o, u64 stamp, u32 counts[128])
 
     while (!last) {
         buf_clear(&out);
-        CHECK_OK(part_cut_rows(o->part, stamp, &cursor, 4096, &out, &rows, &last));
+        CHECK_OK(part_rows_next(from, stamp, &cursor, 4096, &out, &rows, &last));
         struct reader r = reader_of(buf_str(&out));
         for (; rows; rows--) {
             CHECK_EQ(reader_u8(&r), 1);
@@ -234,10 +234,39 @@ TEST(cut, holds_what_was_stamped_before_it_and_nothing_later)
     submit(o, 'z', 100);
     fixture_run(&o->f, has_answers);
     CHECK(kv_clock_hlc(part_kv(o->part)) > hlc + 6);
-    count_rows(o, hlc + 5, counts);
+    count_rows(part_cut_rows(o->part), hlc + 5, counts);
     CHECK_EQ(counts['a'], 300);
     CHECK_EQ(counts['h'] + counts['z'], 0);
     part_cut_end(o->part);
+    one_free(o);
+}
+
+TEST(cut, leaves_rows_to_read_when_the_partition_goes)
+{
+    struct one *o = one_new();
+    u32 counts[128] = {0};
+    u64 hlc, stamp, index;
+
+    submit(o, 'a', 100);
+    fixture_run(&o->f, has_answers);
+    CHECK(!part_cut_take(o->part));
+    CHECK(part_cut_hold(o->part, 7, env_mono(o->f.env) + 30 * NANOS_SEC, &hlc));
+    CHECK(part_cut_make(o->part, 7, hlc));
+    o->state_wanted = PART_CUT_READY;
+    fixture_run(&o->f, has_state);
+    struct part_rows *rows = part_cut_take(o->part);
+    CHECK_EQ(part_rows_part(rows), 2);
+    CHECK(part_rows_until(rows) > env_mono(o->f.env));
+    CHECK_EQ(part_cut_state(o->part, &stamp, &index), PART_CUT_NONE);
+    CHECK(!part_cut_rows(o->part));
+    struct store_install *in; /* of nothing: it deletes what there is */
+    CHECK_OK(store_install_new(part_store(o->part), &in));
+    store_install_prepare(in);
+    in->job.run(&in->job);
+    CHECK_OK(store_install_done(in));
+    count_rows(rows, hlc, counts);
+    CHECK_EQ(counts['a'], 100);
+    part_rows_free(rows);
     one_free(o);
 }
 
@@ -298,7 +327,7 @@ TEST(cut, does_not_see_a_database_that_was_emptied_before_it)
     CHECK(part_cut_make(o->part, 7, hlc));
     o->state_wanted = PART_CUT_READY;
     fixture_run(&o->f, has_state);
-    count_rows(o, hlc, counts);
+    count_rows(part_cut_rows(o->part), hlc, counts);
     CHECK_EQ(counts['a'], 0);
     CHECK_EQ(counts['b'], 20);
     buf_done(&body);
@@ -307,6 +336,7 @@ TEST(cut, does_not_see_a_database_that_was_emptied_before_it)
 }
 
 TEST_MAIN(RUN(cut, holds_what_was_stamped_before_it_and_nothing_later),
+          RUN(cut, leaves_rows_to_read_when_the_partition_goes),
           RUN(cut, is_refused_when_its_hold_has_lapsed_or_is_anothers),
           RUN(cut, of_a_clock_far_ahead_is_refused),
           RUN(cut, does_not_see_a_database_that_was_emptied_before_it))

@@ -265,11 +265,19 @@ bool part_cut_hold(struct part *p, u64 id, nanos until, u64 *last_hlc);
 /* False: that hold has lapsed or was lost, or the stamp is not one to follow what was given. */
 bool part_cut_make(struct part *p, u64 id, u64 stamp);
 enum part_cut_state part_cut_state(const struct part *p, u64 *stamp, u64 *index);
-/* About so many bytes of rows, as docs/formats/backup.md has them, from a cursor that begins empty. ERR_STALE: there is
- * no such cut. */
-MUST_USE err part_cut_rows(struct part *p, u64 stamp, struct buf *cursor, size_t bytes, struct buf *out, u32 *rows,
-                           bool *last);
 void part_cut_end(struct part *p);
+/* The rows of a cut that is ready. They are those of the store as it was then: a replica that goes, as it was merged or moved,
+ * takes nothing of them with it, if part_cut_take keeps them (the caller's then). NULL: no cut is ready. */
+struct part_rows;
+struct part_rows *part_cut_rows(struct part *p);
+struct part_rows *part_cut_take(struct part *p);
+u64 part_rows_part(const struct part_rows *r);
+nanos part_rows_until(const struct part_rows *r); /* when nobody will read on */
+/* About so many bytes of rows, as docs/formats/backup.md has them, from a cursor that begins empty. ERR_STALE: the cut has
+ * another stamp, or is not whole. */
+MUST_USE err part_rows_next(struct part_rows *r, u64 stamp, struct buf *cursor, size_t bytes, struct buf *out, u32 *rows,
+                            bool *last);
+void part_rows_free(struct part_rows *r);
 
 u64 part_id(const struct part *p);
 const struct part_options *part_options(const struct part *p);

@@ -234,13 +234,10 @@ struct part {
 
     struct { /* cut.c */
         enum part_cut_state state;
-        nanos until; /* the hold's end; then the end of patience */
+        nanos until; /* the hold's end; then when the checkpoint has to be written */
         u64 id, stamp, index, term;
         bool frozen; /* WRITING: the checkpoint holds exactly what is applied at index */
-        struct kv_place *places; /* the databases as of the barrier */
-        u32 place_count;
-        u64 keys, told; /* that there are at the barrier; that were read */
-        struct store_snapshot *rows;
+        struct part_rows *rows; /* WRITING and READY */
     } cut;
 
     struct { /* shipping.c */

@@ -61,6 +61,7 @@ void node_backup_end(struct node *n)
         part_cut_end(h->part);
         parts_touch(node_parts(n), h);
     }
+    parts_drop_rows(node_parts(n));
 }
 
 err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, size_t bytes,
@@ -68,6 +69,7 @@ err node_backup_rows(struct node *n, u64 group, u64 stamp, struct buf *cursor, s
 {
     struct hosted *h = parts_find(node_parts(n), group);
 
-    if (!h || !h->part || !part_kv(h->part)) return ERR_STALE;
-    return part_cut_rows(h->part, stamp, cursor, bytes, out, rows, last);
+    struct part_rows *r = h && h->part ? part_cut_rows(h->part) : NULL;
+    if (!r) r = parts_rows_left(node_parts(n), group);
+    return r ? part_rows_next(r, stamp, cursor, bytes, out, rows, last) : ERR_STALE;
 }

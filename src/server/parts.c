@@ -22,6 +22,8 @@ struct parts {
     u32 count, cap;
     struct hosted **heap; /* by wake_at, earliest first; all of them */
     struct list ready, on_log, worked;
+    struct part_rows **left; /* of replicas that went while a backup read them */
+    u32 left_count;
     u64 durable_seen;
     u64 changes; /* of which partitions there are */
     u64 turns;
@@ -58,6 +60,8 @@ void parts_free(struct parts *ps)
 {
     if (!ps) return;
     for (u32 i = 0; i < ps->count; i++) hosted_free(ps->items[i]);
+    parts_drop_rows(ps);
+    mem_free(ps->left);
     mem_free(ps->items);
     mem_free(ps->heap);
     mem_free(ps->scratch);
@@ -255,6 +259,46 @@ void parts_erase_rest(struct parts *ps, u64 id, const struct parts_place *place)
     erase(ps, h);
 }
 
+/* ---- rows that a backup still reads ---- */
+
+static void free_part(struct parts *ps, struct hosted *h)
+{
+    struct part_rows *rows = part_cut_take(h->part);
+
+    if (rows) {
+        ps->left = mem_resize_array(ps->left, ps->left_count + 1, sizeof(void *));
+        ps->left[ps->left_count++] = rows;
+    }
+    part_free(h->part);
+    h->part = NULL;
+}
+
+struct part_rows *parts_rows_left(struct parts *ps, u64 id)
+{
+    for (u32 i = 0; i < ps->left_count; i++)
+        if (part_rows_part(ps->left[i]) == id) return ps->left[i];
+    return NULL;
+}
+
+static void drop_rows(struct parts *ps, nanos now)
+{
+    u32 kept = 0;
+
+    for (u32 i = 0; i < ps->left_count; i++)
+        if (now < part_rows_until(ps->left[i]))
+            ps->left[kept++] = ps->left[i];
+        else
+            part_rows_free(ps->left[i]);
+    ps->left_count = kept;
+}
+
+void parts_drop_rows(struct parts *ps)
+{
+    drop_rows(ps, NANOS_NEVER);
+}
+
+/* ---- replicas that go ---- */
+
 /* A replica that its left neighbour has taken in. */
 static void let_go(struct parts *ps, struct hosted *h)
 {
@@ -262,9 +306,8 @@ static void let_go(struct parts *ps, struct hosted *h)
         store_tidy(h->store, 4096);
         return;
     }
-    part_free(h->part);
+    free_part(ps, h);
     store_free(h->store);
-    h->part = NULL;
     h->store = NULL;
     h->was_merged = false;
     h->erased = ps->any_erased = true;
@@ -282,8 +325,7 @@ static void go_on_retiring(struct parts *ps, struct hosted *h)
     if (!h->retiring) return;
     store_tidy(h->store, 4096);
     if (!part_may_be_freed(h->part)) return;
-    part_free(h->part);
-    h->part = NULL;
+    free_part(ps, h);
     h->retiring = false;
     list_remove(&h->on_log);
     wal_forget(ps->wal, h->id);
@@ -478,6 +520,7 @@ err parts_turn(struct parts *ps, nanos now, bool *more)
     list_splice(&batch, &ps->ready); /* those who waited go first */
     list_splice(&ps->ready, &batch);
     if (ps->budget.bytes > ps->budget.bytes_max) make_room(ps, now);
+    drop_rows(ps, now);
     *more |= !list_is_empty(&ps->ready);
     return OK;
 }

@@ -93,6 +93,9 @@ void parts_note_worked(struct parts *ps, struct hosted *h); /* as if it had take
 MUST_USE err parts_turn(struct parts *ps, nanos now, bool *more);
 nanos parts_deadline(const struct parts *ps);
 MUST_USE err parts_on_job(struct parts *ps, struct env_job *job);
+/* The rows of a replica that went while a backup read them; NULL: there are none. */
+struct part_rows *parts_rows_left(struct parts *ps, u64 id);
+void parts_drop_rows(struct parts *ps);
 /* Snapshots on their way from here. */
 struct shipments *parts_shipments(struct parts *ps);
 size_t parts_memory(const struct parts *ps);

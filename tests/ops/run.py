@@ -1,67 +1,19 @@
 #!/usr/bin/python3
 """A cluster as its operator meets it: the verbs of `quorate`, growing and shrinking, backup and restore under load.
 Ends with `N passed, N failed, N skipped`. QUORATE_BIN is the program; LONG=1 backs up more often."""
-import json
 import os
 import random
 import subprocess
-import sys
-import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from verbs import asked, done, has_map, led, make_keyspace, quorate, start
+import backup
+from chain import Load, judge, read_all
 from lib.cluster import DIE_WITH_PARENT, Cluster, Node, binary
 from lib.report import Skip, expect, run_cases, wait_until
-from lib.resp import Closed, RespError
+from lib.resp import RespError
 
 LONG = bool(os.environ.get("LONG"))
-
-
-def quorate(*words, node=None, seconds=90, program=None):
-    """Run to the end: (exit status, what it printed, what it complained)."""
-    at = ["--node", f"127.0.0.1:{node.admin_port}"] if node else []
-    done = subprocess.run(DIE_WITH_PARENT + [program or binary(), *words, *at], capture_output=True, text=True,
-                          timeout=seconds, stdin=subprocess.DEVNULL, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
-def asked(*words, node):
-    """Run with --json; the answer."""
-    code, out, complaint = quorate(*words, "--json", node=node)
-    expect(code == 0, f"quorate {' '.join(words)}: {code} {out} {complaint}")
-    return json.loads(out)
-
-
-def done(*words, node, seconds=90):
-    code, out, complaint = quorate(*words, node=node, seconds=seconds)
-    expect(code == 0, f"quorate {' '.join(words)}: {code} {out} {complaint}")
-    return out
-
-
-def has_map(node):
-    return quorate("ks", "list", node=node)[0] == 0
-
-
-def start(directory, nodes=3, **options):
-    cluster = Cluster(directory, nodes, **options)
-    cluster.start(30)
-    for n in cluster.nodes:
-        wait_until(lambda n=n: has_map(n), 20, f"node {n.id} has the map")
-    return cluster
-
-
-def led(node, keyspace):
-    code, out, _ = quorate("group", "list", keyspace, "--json", node=node)
-    groups = json.loads(out)["groups"] if code == 0 else []
-    return groups and all(g["leader-node"] for g in groups)
-
-
-def make_keyspace(node, name, *settings):
-    """Its number, when every node knows that all its groups are led."""
-    done("ks", "create", name, *settings, node=node)
-    for n in node.cluster.nodes:
-        wait_until(lambda n=n: led(n, name), 20, f"node {n.id} knows the leaders of {name}")
-    return asked("ks", "show", name, node=node)["keyspace"]["id"]
 
 
 class Joiner(Node):
@@ -389,271 +341,6 @@ def a_node_that_stays_away_is_replaced(directory):
         expect(not lost, f"lost: {lost[:10]}")
 
 
-# ---- backup ----
-
-CHAIN = 8  # keys of one writer, written one after another, each when the one before is acknowledged
-
-
-class Load:
-    """Writers whose values tell in which order they were acknowledged: key i of a writer never is ahead of key i - 1, in any
-    consistent cut. A copier reads the last one through another node and writes it elsewhere: its copy never is ahead
-    of what it copied. What was not answered is written again: values only grow."""
-
-    RETRIABLE = ("UNKNOWN", "NOQUORUM", "OVERLOADED")
-
-    def __init__(self, cluster, number, writers=6):
-        self.cluster, self.number = cluster, number
-        self.stopped = threading.Event()
-        self.errors = []
-        self.acknowledged = {}  # key: the last value that was
-        self.issued = {}        # key: the last value that was asked for
-        self.threads = [threading.Thread(target=self._guard, args=(f, w)) for w in range(writers)
-                        for f in (self._write, self._copy)]
-
-    def _guard(self, body, w):
-        try:
-            body(w)
-        except Exception as error:  # pylint: disable=broad-except
-            self.errors.append(repr(error))
-
-    def _call(self, connection, *words):
-        """The reply, over another connection if need be; None when it is time to stop. `connection` is [client, place]."""
-        while not self.stopped.is_set():
-            try:
-                if connection[0] is None:
-                    connection[1] += 1
-                    node = self.cluster.nodes[connection[1] % len(self.cluster.nodes)]
-                    connection[0] = node.client(timeout=10)
-                    selected = connection[0].call("SELECT", str(self.number))
-                    if isinstance(selected, RespError):
-                        raise Closed(str(selected))
-                reply = connection[0].call(*words)
-                if not isinstance(reply, RespError):
-                    return reply
-                if reply.name not in self.RETRIABLE:
-                    raise RuntimeError(str(reply))
-            except (Closed, OSError):
-                if connection[0]:
-                    connection[0].close()
-                connection[0] = None
-                self.stopped.wait(0.02)
-        return None
-
-    def _set(self, connection, key, value):
-        self.issued[key] = value
-        if self._call(connection, "SET", key, str(value)) is None:
-            return False
-        self.acknowledged[key] = value
-        return True
-
-    def _write(self, w):
-        connection, n = [None, w], 0
-        while not self.stopped.is_set():
-            n += 1
-            for i in range(CHAIN):
-                if not self._set(connection, f"w{w}:{i}", n):
-                    return
-
-    def _copy(self, w):
-        connection = [None, w + 1]
-        while not self.stopped.is_set():
-            seen = self._call(connection, "GET", f"w{w}:{CHAIN - 1}")
-            if isinstance(seen, bytes):
-                self._set(connection, f"copy{w}", int(seen))
-
-    def goes_on(self, seconds=30):
-        """Every writer gets another acknowledgement."""
-        before = dict(self.acknowledged)
-        wait_until(lambda: self.errors or all(self.acknowledged[k] > v for k, v in before.items() if k.endswith(":0")),
-                   seconds, "the load goes on")
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        wait_until(lambda: self.errors or len(self.acknowledged) >= len(self.threads) // 2 * CHAIN, 30, "the load runs")
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        for t in self.threads:
-            t.join()
-
-
-def read_all(node, number):
-    """Every key of a keyspace with its value."""
-    found, cursor = {}, b"0"
-    with node.client(timeout=20) as c:
-        c.call("SELECT", str(number))
-        while True:
-            cursor, keys = c.call("SCAN", cursor, "COUNT", "1000")
-            for key in keys:
-                found[key.decode()] = c.call("GET", key)
-            if cursor == b"0":
-                return found
-
-
-def judge(found, load, before, issued, writers):
-    values = {key: int(value) for key, value in found.items() if key.startswith(("w", "copy"))}
-    for key, least in before.items():
-        expect(values.get(key, 0) >= least, f"{key} was acknowledged at {least} before, restored: {values.get(key)}")
-    for key, value in values.items():
-        expect(value <= issued[key], f"{key} is {value}, at most {issued[key]} was written")
-    for w in range(writers):
-        chain = [values.get(f"w{w}:{i}", 0) for i in range(CHAIN)]
-        for i in range(1, CHAIN):
-            expect(chain[i - 1] >= chain[i], f"writer {w}: key {i} has what came after key {i - 1}: {chain}")
-        expect(chain[0] - chain[-1] <= 1, f"writer {w}: {chain}")
-        expect(values.get(f"copy{w}", 0) <= chain[-1], f"copy {w} is ahead of what it copied")
-
-
-def backups_under_load_are_consistent_and_restore_elsewhere(directory):
-    writers, rounds = 6, 12 if LONG else 4
-    with start(os.path.join(directory, "source")) as cluster:
-        one = cluster.node(1)
-        number = make_keyspace(one, "orders", "partitions=hash:8")
-        with one.client() as c:
-            for i in range(2000):
-                c.call("SET", f"d{i}", "x" * random.randrange(200), "EX", "100000")
-        taken = []
-        with Load(cluster, number, writers) as load:
-            for i in range(rounds):
-                load.goes_on()
-                before = dict(load.acknowledged)
-                where = os.path.join(directory, f"backup{i}")
-                done("backup", where, node=cluster.nodes[i % 3])
-                taken.append((where, before, dict(load.issued)))
-        expect(not load.errors, f"the load met errors: {load.errors[:3]}")
-    for i, (where, before, issued) in enumerate(taken):
-        done("backup", "verify", where, node=None)
-        with start(os.path.join(directory, f"target{i}"), nodes=1) as target:
-            node = target.node(1)
-            # Another number of partitions than it had, every other time.
-            if i % 2:
-                done("ks", "create", "orders", "partitions=hash:3", "replicas=1", node=node)
-            done("restore", where, "--accept-risk", node=node)
-            here = asked("ks", "show", "orders", node=node)["keyspace"]["id"]
-            judge(read_all(node, here), load, before, issued, writers)
-            with node.client() as c:
-                expect(c.call("DBSIZE") == 2000, f"the default keyspace has {c.call('DBSIZE')} keys")
-                expect(90000 < c.call("TTL", "d7") <= 100000, f"d7 expires in {c.call('TTL', 'd7')} s")
-            code, _, said = quorate("restore", where, "--accept-risk", node=node)
-            expect(code == 1 and "holds" in said and "already" in said, f"restored over what is there: {said}")
-
-
-def groups_that_were_split_are_backed_up_whole(directory):
-    where = os.path.join(directory, "split-backup")
-    with start(os.path.join(directory, "split")) as cluster:
-        one = cluster.node(1)
-        numbers = {"orders": make_keyspace(one, "orders", "partitions=hash:2"),
-                   "events": make_keyspace(one, "events", "partitions=range")}
-        wrote = {}
-        for name, number in numbers.items():
-            with one.client(timeout=20) as c:
-                c.call("SELECT", str(number))
-                for i in range(400):
-                    wrote[(name, f"k{i:03}")] = f"v{i}".encode()
-                    expect(c.call("SET", f"k{i:03}", f"v{i}") == "OK", f"a write into {name}")
-            groups = asked("group", "list", name, node=one)["groups"]
-            done("group", "split", str(groups[0]["id"]), *(["at=k200"] if name == "events" else []), node=one)
-            wait_until(lambda n=name, count=len(groups) + 1: len(asked("group", "list", n, node=one)["groups"]) == count and
-                       led(one, n), 60, f"{name} is split", every=0.2)
-            with one.client(timeout=20) as c:
-                c.call("SELECT", str(number))
-                for i in range(0, 400, 7):  # some rows of before the split, some of after it
-                    wrote[(name, f"k{i:03}")] = b"later"
-                    wait_until(lambda k=f"k{i:03}", c=c: c.call("SET", k, "later") == "OK", 10, "a write after the split")
-        done("backup", where, node=one)
-    done("backup", "verify", where, node=None)
-    with start(os.path.join(directory, "split-target"), nodes=1) as target:
-        node = target.node(1)
-        done("restore", where, "--accept-risk", node=node)
-        for name in numbers:
-            found = read_all(node, asked("ks", "show", name, node=node)["keyspace"]["id"])
-            wanted = {k: v for (n, k), v in wrote.items() if n == name}
-            expect(found == wanted, f"{name}: {len(found)} of {len(wanted)} keys, "
-                                    f"differing: {[k for k in wanted if found.get(k) != wanted[k]][:5]}")
-
-
-def a_damaged_backup_is_noticed(directory):
-    where = os.path.join(directory, "damaged")
-    with start(os.path.join(directory, "damage"), nodes=1) as cluster:
-        one = cluster.node(1)
-        with one.client() as c:
-            for i in range(500):
-                c.call("SET", f"k{i}", "v" * 100)
-        done("backup", where, node=one)
-        code, _, said = quorate("backup", where, node=one)
-        expect(code == 1 and "never overwritten" in said, f"a second backup into it: {said}")
-        path = os.path.join(where, "group-2.rows")
-        with open(path, "rb") as f:
-            whole = f.read()
-        for at in (0, 20, 40, len(whole) // 2, len(whole) - 1):
-            with open(path, "wb") as f:
-                f.write(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
-            code, _, said = quorate("backup", "verify", where)
-            expect(code == 1 and "damaged" in said, f"byte {at} flipped: {code} {said}")
-        for size in (0, 30, 100, len(whole) - 1):
-            with open(path, "wb") as f:
-                f.write(whole[:size])
-            expect(quorate("backup", "verify", where)[0] == 1, f"cut to {size} bytes: whole?")
-        with one.client() as c:
-            c.call("FLUSHALL")
-        code, _, said = quorate("restore", where, node=one)
-        expect(code == 1 and "nothing was written" in said, f"a damaged one is restored: {said}")
-        with open(path, "wb") as f:
-            f.write(whole)
-        manifest = os.path.join(where, "manifest.json")
-        with open(manifest, "rb") as f:
-            text = f.read()
-        for at in range(0, len(text), 7):
-            with open(manifest, "wb") as f:
-                f.write(text[:at] + bytes([text[at] ^ 1]) + text[at + 1:])
-            expect(quorate("backup", "verify", where)[0] == 1, f"byte {at} of the manifest flipped: whole?")
-        os.unlink(manifest)
-        code, _, said = quorate("backup", "verify", where)
-        expect(code == 1 and "no finished backup" in said, said)
-        with open(manifest, "wb") as f:
-            f.write(text)
-        done("restore", where, node=one)
-        with one.client() as c:
-            expect(c.call("DBSIZE") == 500, "not all came back")
-
-
-def a_backup_while_nodes_die_is_whole_or_none(directory):
-    writers, rounds, whole = 4, 12 if LONG else 4, 0
-    with start(os.path.join(directory, "dying")) as cluster:
-        number = make_keyspace(cluster.node(1), "orders", "partitions=hash:8")
-        taken = []
-        with Load(cluster, number, writers) as load:
-            for i in range(rounds):
-                load.goes_on()
-                victim = cluster.nodes[1 + i % 2]
-                where = os.path.join(directory, f"dying{i}")
-                before = dict(load.acknowledged)
-                child = subprocess.Popen(DIE_WITH_PARENT + [binary(), "backup", where, "--node",
-                                         f"127.0.0.1:{cluster.node(1).admin_port}"], stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-                if i % 2 == 0:  # else the node is gone before the first question
-                    wait_until(lambda w=where, c=child: os.path.isdir(w) or c.poll() is not None, 10, "it begins", every=0.001)
-                    time.sleep(random.random() * 0.1)  # somewhere within
-                victim.kill9()
-                _, said = child.communicate(timeout=120)
-                if child.returncode == 0:
-                    taken.append((where, before, dict(load.issued)))
-                else:
-                    expect(not os.path.exists(where), f"a backup that failed ({said}) left something")
-                victim.start()
-                wait_until(victim.is_ready, 30, f"node {victim.id} is back")
-        expect(not load.errors, f"the load met errors: {load.errors[:3]}")
-    for i, (where, before, issued) in enumerate(taken):
-        with start(os.path.join(directory, f"dying-target{i}"), nodes=1) as target:
-            node = target.node(1)
-            done("restore", where, "--accept-risk", node=node)
-            judge(read_all(node, asked("ks", "show", "orders", node=node)["keyspace"]["id"]), load, before, issued, writers)
-            whole += 1
-    expect(whole > 0, "no backup came about")
-
-
 # ---- a new program, node by node ----
 
 def next_program():
@@ -733,10 +420,11 @@ CASES = [
     ("a directory of keys is pinned", a_directory_of_keys_is_pinned),
     ("a node joins, another is drained and removed, nothing is lost", a_node_joins_and_another_is_drained_and_removed),
     ("a node that stays away is replaced, one that comes back is not", a_node_that_stays_away_is_replaced),
-    ("backups under load are one cut and restore elsewhere", backups_under_load_are_consistent_and_restore_elsewhere),
-    ("groups that were split are backed up whole", groups_that_were_split_are_backed_up_whole),
-    ("a damaged backup is noticed", a_damaged_backup_is_noticed),
-    ("a backup while nodes die is whole or none", a_backup_while_nodes_die_is_whole_or_none),
+    ("backups under load are one cut and restore elsewhere", backup.backups_under_load_are_consistent_and_restore_elsewhere),
+    ("groups that were split are backed up whole", backup.groups_that_were_split_are_backed_up_whole),
+    ("rows are read after their group is gone", backup.rows_are_read_after_their_group_is_gone),
+    ("a damaged backup is noticed", backup.a_damaged_backup_is_noticed),
+    ("a backup while nodes die is whole or none", backup.a_backup_while_nodes_die_is_whole_or_none),
     ("a cluster is upgraded node by node under load", a_cluster_is_upgraded_node_by_node),
 ]
 

@@ -137,7 +137,7 @@ bool admin_rows_next(struct admin_client *c)
 {
     struct admin_rows *s = c->rows;
     struct buf block = {0};
-    u32 rows;
+    u32 rows = 0;
     bool last;
 
     err e = node_backup_rows(c->door->node, s->group, s->stamp, &s->cursor, BLOCK_BYTES, &block,
