@@ -6,38 +6,54 @@
  * overlap, and no backward zone lies inside a forward one. */
 #include "check/checkers.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
+#include "check/versions.h"
 
 #include <stdlib.h>
 
-#define NOBODY UINT32_MAX
-
 struct zone {
-    u32 value;
     nanos f, s;
-    u32 write;    /* place; NOBODY: the initial NULL */
+    u32 write; /* place; PLACE_NONE: the initial NULL */
     u32 f_place, s_place;
 };
 
 struct clusters {
     const struct history *h;
-    u32 *zone_of; /* owned: value id -> zone + 1 */
-    struct zone *zones;
+    struct versions versions; /* zone i is of version i */
+    struct zone *zones;       /* owned */
     u32 count, reported;
 };
 
+static int by_number(const void *a, const void *b)
+{
+    const u32 *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static bool are_unique(u32 *numbers, u32 count)
+{
+    qsort(numbers, count, sizeof *numbers, by_number);
+    for (u32 i = 1; i < count; i++)
+        if (numbers[i] == numbers[i - 1]) return false;
+    return true;
+}
+
+/* Nothing here is as large as the history: there may be as many keys as operations. */
 bool register_applies(const struct history *h, const u32 *places, u32 count)
 {
-    u8 *seen = mem_zalloc(history_text_count(h));
+    u32 *values = mem_zalloc_array(count + 1, sizeof *values);
+    u32 writes = 0;
     bool applies = true;
 
     for (u32 i = 0; i < count && applies; i++) {
         const struct history_entry *e = &h->items[places[i]];
         if (e->op == HISTORY_GET) continue;
-        applies = e->op == HISTORY_SET && e->value != HISTORY_NULL && !seen[e->value];
-        seen[e->value] = 1;
+        applies = e->op == HISTORY_SET && e->value != HISTORY_NULL;
+        values[writes++] = e->value;
     }
-    mem_free(seen);
+    applies = applies && are_unique(values, writes);
+    mem_free(values);
     return applies;
 }
 
@@ -53,28 +69,29 @@ static void zone_meets(struct zone *z, nanos invoked, nanos returned, u32 place)
     }
 }
 
-static void add_write(struct clusters *c, u32 place)
+static struct zone zone_of(const struct history *h, u32 write)
 {
-    const struct history_entry *e = &c->h->items[place];
-    struct zone *z = &c->zones[c->count++];
+    struct zone z = {.write = write, .f_place = PLACE_NONE, .s_place = PLACE_NONE};
 
-    *z = (struct zone){.value = e->value, .f = NANOS_NEVER, .write = place, .f_place = NOBODY, .s_place = NOBODY};
-    c->zone_of[e->value] = c->count;
-    zone_meets(z, e->invoked, e->returned, place);
+    if (write == PLACE_NONE) return z; /* f = 0, and before any other zone: NULL was written before everything */
+    z.f = NANOS_NEVER;
+    zone_meets(&z, h->items[write].invoked, h->items[write].returned, write);
+    return z;
 }
 
 static void add_read(struct clusters *c, u32 place, struct findings *f)
 {
     const struct history_entry *e = &c->h->items[place];
-    u32 at = c->zone_of[e->result];
+    u32 seen = versions_seen(&c->versions, e);
 
-    if (at == 0) {
+    if (seen == VERSION_NOBODY) {
         findings_violation(f, c->h, &place, 1, "a read returned a value that nobody wrote");
         return;
     }
-    struct zone *z = &c->zones[at - 1];
+    assert(seen < c->count); /* values are unique */
+    struct zone *z = &c->zones[seen];
     u32 pair[] = {z->write, place};
-    if (z->write != NOBODY) {
+    if (z->write != PLACE_NONE) {
         const struct history_entry *w = &c->h->items[z->write];
         if (w->outcome == HISTORY_FAILED) {
             findings_violation(f, c->h, pair, 2, "a read returned the value of a write that certainly failed");
@@ -92,12 +109,12 @@ static int by_f(const void *a, const void *b)
 {
     const struct zone *x = a, *y = b;
     if (x->f != y->f) return x->f < y->f ? -1 : 1;
-    return x->write == NOBODY ? -1 : y->write == NOBODY;
+    return x->write == PLACE_NONE ? -1 : y->write == PLACE_NONE;
 }
 
 static u32 add_place(u32 *places, u32 count, u32 place)
 {
-    if (place == NOBODY) return count;
+    if (place == PLACE_NONE) return count;
     for (u32 i = 0; i < count; i++)
         if (places[i] == place) return count;
     places[count] = place;
@@ -130,7 +147,7 @@ static void check_zones(struct clusters *c, struct findings *f)
 
     for (u32 i = 0; i < c->count; i++) {
         const struct zone *z = &c->zones[i];
-        if (z->write != NOBODY && c->h->items[z->write].outcome == HISTORY_FAILED) continue;
+        if (z->write != PLACE_NONE && c->h->items[z->write].outcome == HISTORY_FAILED) continue;
         if (z->f < z->s) forward[count++] = *z;
     }
     qsort(forward, count, sizeof *forward, by_f);
@@ -140,11 +157,11 @@ static void check_zones(struct clusters *c, struct findings *f)
 
     for (u32 i = 0; i < c->count; i++) {
         const struct zone *z = &c->zones[i];
-        if (z->f < z->s || (z->write != NOBODY && c->h->items[z->write].outcome == HISTORY_FAILED)) continue;
+        if (z->f < z->s || (z->write != PLACE_NONE && c->h->items[z->write].outcome == HISTORY_FAILED)) continue;
         u32 low = 0, high = count; /* the last forward zone with f < z->s */
         while (low < high) {
             u32 middle = (low + high) / 2;
-            if (forward[middle].f < z->s || forward[middle].write == NOBODY)
+            if (forward[middle].f < z->s || forward[middle].write == PLACE_NONE)
                 low = middle + 1;
             else
                 high = middle;
@@ -158,20 +175,17 @@ static void check_zones(struct clusters *c, struct findings *f)
 void check_register(const struct history *h, const u32 *places, u32 count, struct findings *f)
 {
     u32 before = f->violations;
-    struct clusters c = {.h = h,
-                         .zone_of = mem_zalloc_array(history_text_count(h), sizeof *c.zone_of),
-                         .zones = mem_zalloc_array(count + 1, sizeof *c.zones)};
+    struct clusters c = {.h = h};
 
-    /* f = 0, and before any other zone: NULL was written before everything. */
-    c.zones[c.count++] = (struct zone){.value = HISTORY_NULL, .write = NOBODY, .f_place = NOBODY, .s_place = NOBODY};
-    c.zone_of[HISTORY_NULL] = c.count;
-    for (u32 i = 0; i < count; i++)
-        if (h->items[places[i]].op == HISTORY_SET) add_write(&c, places[i]);
+    versions_init(&c.versions, h, places, count);
+    c.count = c.versions.count;
+    c.zones = mem_zalloc_array(c.count + 1, sizeof *c.zones);
+    for (u32 i = 0; i < c.count; i++) c.zones[i] = zone_of(h, c.versions.items[i].place);
     for (u32 i = 0; i < count; i++) {
         const struct history_entry *e = &h->items[places[i]];
         if (e->op == HISTORY_GET && e->outcome == HISTORY_OK) add_read(&c, places[i], f);
     }
     if (f->violations == before) check_zones(&c, f);
-    mem_free(c.zone_of);
+    versions_done(&c.versions);
     mem_free(c.zones);
 }
