@@ -194,33 +194,27 @@ static const char *set_outcome(struct line *l, str value)
     return NULL;
 }
 
-static const char *set_field(struct history *h, struct line *l, str name, str value, bool is_null)
+/* Where a field whose text is kept goes; NULL: it is another. Only these are interned: every number would be a text. */
+static u32 *text_field(struct history_entry *e, str name)
+{
+    if (str_equal(name, STR("key"))) return &e->key;
+    if (str_equal(name, STR("value"))) return &e->value;
+    if (str_equal(name, STR("expect"))) return &e->expect;
+    if (str_equal(name, STR("result"))) return &e->result;
+    if (str_equal(name, STR("session"))) return &e->session;
+    if (str_equal(name, STR("part"))) return &e->part;
+    return NULL;
+}
+
+static const char *set_number(struct line *l, str name, str value, bool is_null)
 {
     struct history_entry *e = &l->entry;
     i64 number = 0;
     bool is_number = !is_null && str_to_i64(value, &number) && number >= 0;
-    u32 id = is_null ? HISTORY_NULL : history_intern(h, value);
 
-    if (str_equal(name, STR("op"))) return set_op(l, value);
-    if (str_equal(name, STR("outcome"))) return set_outcome(l, value);
     if (str_equal(name, STR("process"))) {
         if (!is_number || number > UINT32_MAX) return "process is a number";
         e->process = (u32)number;
-    } else if (str_equal(name, STR("key"))) {
-        e->key = id;
-        l->has_key = !is_null;
-    } else if (str_equal(name, STR("value"))) {
-        e->value = id;
-    } else if (str_equal(name, STR("expect"))) {
-        e->expect = id;
-    } else if (str_equal(name, STR("result"))) {
-        e->result = id;
-    } else if (str_equal(name, STR("session"))) {
-        e->session = id;
-    } else if (str_equal(name, STR("part"))) {
-        e->part = id;
-    } else if (str_equal(name, STR("level"))) {
-        if (!is_null && !level_parse(value, &e->level)) return "level is " LEVEL_WORDS;
     } else if (str_equal(name, STR("invoke"))) {
         if (!is_number) return "invoke is a number";
         e->invoked = (nanos)number;
@@ -231,6 +225,21 @@ static const char *set_field(struct history *h, struct line *l, str name, str va
         if (is_number) e->returned = (nanos)number;
     }
     return NULL; /* other fields are comments */
+}
+
+static const char *set_field(struct history *h, struct line *l, str name, str value, bool is_null)
+{
+    u32 *text = text_field(&l->entry, name);
+
+    if (text) {
+        *text = is_null ? HISTORY_NULL : history_intern(h, value);
+        if (text == &l->entry.key) l->has_key = !is_null;
+        return NULL;
+    }
+    if (str_equal(name, STR("op"))) return set_op(l, value);
+    if (str_equal(name, STR("outcome"))) return set_outcome(l, value);
+    if (!str_equal(name, STR("level"))) return set_number(l, name, value, is_null);
+    return is_null || level_parse(value, &l->entry.level) ? NULL : "level is " LEVEL_WORDS;
 }
 
 static const char *parse_line(struct history *h, struct parser *p, struct buf *name, struct buf *value)
