@@ -5,6 +5,7 @@
 #include "check/checkers.h"
 
 #include "base/mem.h"
+#include "base/search.h"
 
 #include <stdlib.h>
 
@@ -47,23 +48,63 @@ static bool check_order(const struct history *h, const struct point *points, u32
     return true;
 }
 
-/* The operation whose text stands at this offset; UINT32_MAX if none. A used one is not offered again. */
-static u32 find_writer(const struct history *h, const u32 *places, u32 count, const u8 *used, str rest)
+/* An append without an answer: its text may stand anywhere, or nowhere. */
+struct loose {
+    str text;
+    u32 place;
+    bool used;
+};
+
+/* Shorter texts first. */
+static int compare_texts(str a, str b)
 {
-    for (u32 i = 0; i < count; i++) {
-        const struct history_entry *e = &h->items[places[i]];
-        if (e->op != HISTORY_APPEND || e->outcome == HISTORY_OK || used[i]) continue;
-        str text = history_text(h, e->value);
-        if (text.len > 0 && text.len <= rest.len && mem_equal(text.at, rest.at, text.len)) return i;
-    }
-    return UINT32_MAX;
+    if (a.len != b.len) return a.len < b.len ? -1 : 1;
+    return memcmp(a.at, b.at, a.len);
 }
 
-static void check_content(const struct history *h, const u32 *places, u32 count, const struct point *points,
+static int by_text(const void *a, const void *b)
+{
+    const struct loose *x = a, *y = b;
+    int order = compare_texts(x->text, y->text);
+    return order ? order : x->place < y->place ? -1 : x->place > y->place;
+}
+
+static u32 find_loose(const struct history *h, const u32 *places, u32 count, struct loose *out)
+{
+    u32 n = 0;
+
+    for (u32 i = 0; i < count; i++) {
+        const struct history_entry *e = &h->items[places[i]];
+        str text = history_text(h, e->value);
+        if (e->op != HISTORY_APPEND || e->outcome == HISTORY_OK || text.len == 0) continue;
+        out[n++] = (struct loose){.text = text, .place = places[i]};
+    }
+    qsort(out, n, sizeof *out, by_text);
+    return n;
+}
+
+/* The first to be invoked whose text stands here; NULL if none. A used one is not offered again. Each length is looked
+ * up by itself; of equal texts those before others are used first. */
+static struct loose *find_writer(struct loose *loose, u32 count, str rest)
+{
+    struct loose *first = NULL;
+    u32 from = 0, at, next;
+
+    for (; from < count && loose[from].text.len <= rest.len; from = next) {
+        size_t len = loose[from].text.len;
+        str text = str_from(rest.at, len);
+        LOWER_BOUND(next, count, loose[next].text.len <= len);
+        LOWER_BOUND(at, next, compare_texts(loose[at].text, text) < (loose[at].used ? 1 : 0));
+        if (at == next || !str_equal(loose[at].text, text)) continue;
+        if (!first || loose[at].place < first->place) first = &loose[at];
+    }
+    return first;
+}
+
+static void check_content(const struct history *h, struct loose *loose, u32 loose_count, const struct point *points,
                           u32 point_count, u32 longest, struct findings *f)
 {
     str whole = history_text(h, h->items[longest].result);
-    u8 *used = mem_zalloc(count + 1);
     size_t at = 0;
     u32 next = 0;
 
@@ -76,7 +117,7 @@ static void check_content(const struct history *h, const u32 *places, u32 count,
             u32 pair[] = {place, longest};
             if (start < at || !mem_equal(whole.at + start, text.at, text.len)) {
                 findings_violation(f, h, pair, 2, "an acknowledged text is not where its answer says");
-                break;
+                return;
             }
             if (start == at) {
                 at += text.len;
@@ -84,20 +125,19 @@ static void check_content(const struct history *h, const u32 *places, u32 count,
                 continue;
             }
         }
-        u32 i = find_writer(h, places, count, used, str_from(whole.at + at, whole.len - at));
-        if (i == UINT32_MAX) {
+        struct loose *writer = find_writer(loose, loose_count, str_from(whole.at + at, whole.len - at));
+        if (!writer) {
             findings_violation(f, h, &longest, 1, "at offset %zu stands what nobody could have appended there", at);
-            break;
+            return;
         }
-        if (h->items[places[i]].outcome == HISTORY_FAILED) {
-            u32 pair[] = {places[i], longest};
+        if (h->items[writer->place].outcome == HISTORY_FAILED) {
+            u32 pair[] = {writer->place, longest};
             findings_violation(f, h, pair, 2, "a text is there whose append certainly failed");
-            break;
+            return;
         }
-        used[i] = 1;
-        at += history_text(h, h->items[places[i]].value).len;
+        writer->used = true;
+        at += writer->text.len;
     }
-    mem_free(used);
 }
 
 void check_append(const struct history *h, const u32 *places, u32 count, struct findings *f)
@@ -133,6 +173,9 @@ void check_append(const struct history *h, const u32 *places, u32 count, struct 
         findings_violation(f, h, pair, 2, "two reads of a text that only grows, neither a prefix of the other");
         well = false;
     }
-    if (well && longest != UINT32_MAX) check_content(h, places, count, points, point_count, longest, f);
+    struct loose *loose = mem_zalloc_array(count + 1, sizeof *loose);
+    u32 loose_count = find_loose(h, places, count, loose);
+    if (well && longest != UINT32_MAX) check_content(h, loose, loose_count, points, point_count, longest, f);
+    mem_free(loose);
     mem_free(points);
 }
