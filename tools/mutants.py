@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROW = re.compile(r'^MUTANT_ROW\(\s*(\w+)\s*,\s*(SAFETY|LIVENESS)\s*,\s*"(.*)"\s*\)')
 ROUNDS = [2, 4, 10, 20, 40, 80, 160, 320]  # seeds; then 500 at a time up to the budget
 TESTS = ["base_tests", "live_tests", "raft_tests", "quorum_tests", "wal_tests", "store_tests", "kv_tests", "part_tests", "core_tests",
-         "server_tests", "wire_peer_tests", "env_tests", "cli_tests"]
+         "server_tests", "wire_peer_tests", "env_tests", "cli_tests", "check_tests"]
 TEST_SECONDS_MAX = 120
 PIECE = 10  # seeds of one process of the simulator: what may run in vain on one core when another finds it
 

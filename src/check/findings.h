@@ -10,7 +10,8 @@ struct findings {
     u32 undecided; /* keys whose search ran into its limit */
     u64 operations[LEVEL_KINDS]; /* looked at; writes count as linearizable */
     nanos slack; /* given by the asker: how much more than its bound a stale read may be, for clocks that differ */
-    u64 steps_max; /* likewise: of a search; 0: the usual limit */
+    u64 steps_max, steps_all_max; /* likewise: of a search, and of all together; 0: the usual limits (wgl.c) */
+    u64 steps; /* that searches have taken */
     struct buf text; /* the violations, for people; bounded */
 };
 

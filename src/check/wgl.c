@@ -1,15 +1,19 @@
 /* Linearizability by search: Wing and Gong 1993, with Lowe's 2017 memory of (set of operations done, state)
  * pairs that have led nowhere. Exponential in the number of overlapping operations, so: small histories,
- * and a limit after which a key is undecided. */
+ * and a limit after which a key is undecided. All keys together have a limit too, so the time of a whole history is at
+ * most that and linear. */
 #include "check/checkers.h"
 
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #include <stdlib.h>
 
-#define STEPS_MAX 1000000
+#define STEPS_MAX 1000000ull               /* of a key */
+#define STEPS_ALL_MAX (200 * STEPS_MAX)    /* of all keys: after it only such as need hardly any search are decided */
+#define STEPS_PER_OPERATION 16             /* what any key may take */
 #define NULL_STATE (1ull << 63)
 #define NO_NUMBER (NULL_STATE + 1)
 #define REPORTED_MAX 24
@@ -231,10 +235,19 @@ static void report(const struct search *s, struct findings *f)
                        history_op_name(stuck->op), (unsigned long long)stuck->invoked);
 }
 
+static u64 steps_allowed(const struct findings *f, u32 count)
+{
+    u64 all = f->steps_all_max ? f->steps_all_max : STEPS_ALL_MAX;
+    u64 taken = MUTANT(search_forgets_other_keys) ? 0 : u64_min(f->steps, all);
+
+    if (f->steps_max) return f->steps_max;
+    return u64_max(u64_min(STEPS_MAX, all - taken), (u64)STEPS_PER_OPERATION * count);
+}
+
 void check_wgl(const struct history *h, const u32 *places, u32 count, struct findings *f)
 {
     u32 *useful = mem_zalloc_array(count + 1, sizeof *useful);
-    struct search s = {.h = h, .places = useful, .steps_max = f->steps_max ? f->steps_max : STEPS_MAX};
+    struct search s = {.h = h, .places = useful, .steps_max = steps_allowed(f, count)};
 
     for (u32 i = 0; i < count; i++) {
         const struct history_entry *e = &h->items[places[i]];
@@ -247,6 +260,7 @@ void check_wgl(const struct history *h, const u32 *places, u32 count, struct fin
     s.stack = mem_zalloc_array(s.count + 1, sizeof *s.stack);
     build_list(&s);
     enum verdict v = run(&s);
+    f->steps += s.steps;
     if (v == NOT_LINEARIZABLE) report(&s, f);
     if (v == UNDECIDED) f->undecided++;
     mem_free(s.marks);
