@@ -76,17 +76,16 @@ static int by_part(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static void check_part(const struct history *h, const u32 *places, u32 count, struct findings *f)
+static bool have_memory(const struct history *h, const u32 *places, u32 count)
 {
-    for (u32 i = 0; i < count; i++) {
-        if (!level_has_memory(h->items[places[i]].level)) continue;
-        check_sequential(h, places, count, f);
-        return;
-    }
+    for (u32 i = 0; i < count; i++)
+        if (level_has_memory(h->items[places[i]].level)) return true;
+    return false;
 }
 
 static void check_parts(const struct history *h, struct findings *f)
 {
+    if (f->operations[LEVEL_SEQUENTIAL] + f->operations[LEVEL_SESSION] == 0) return; /* as most histories are */
     struct member *members = mem_zalloc_array(h->count + 1, sizeof *members);
     u32 *places = mem_zalloc_array(h->count + 1, sizeof *places);
 
@@ -98,7 +97,7 @@ static void check_parts(const struct history *h, struct findings *f)
     for (u32 i = 0; i < h->count; i++) places[i] = members[i].place;
     for (u32 from = 0, end; from < h->count; from = end) {
         for (end = from + 1; end < h->count && members[end].part == members[from].part;) end++;
-        check_part(h, places + from, end - from, f);
+        if (have_memory(h, places + from, end - from)) check_sequential(h, places + from, end - from, f);
     }
     mem_free(members);
     mem_free(places);
