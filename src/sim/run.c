@@ -186,7 +186,8 @@ static void forget_reads(struct world *w, nanos healed_at)
     struct history *h = w->history;
 
     for (u32 i = 0; i < h->count; i++)
-        if (h->items[i].op == HISTORY_GET && h->items[i].invoked < healed_at + RECOVERY)
+        if (h->items[i].op == HISTORY_GET && h->items[i].outcome == HISTORY_OK &&
+            h->items[i].invoked < healed_at + RECOVERY)
             h->items[i].outcome = HISTORY_FAILED;
 }
 
