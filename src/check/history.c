@@ -4,6 +4,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 struct history_texts { /* an open-addressing table of ids, and the texts by id */
     struct {
         u32 at, len;
@@ -145,28 +147,45 @@ u64 history_who(const struct history_entry *e)
 
 bool history_is_weak(const struct history_entry *e) { return !level_is_linearizable(e->level); }
 
-/* A merge sort: stable, and qsort is not. */
+struct invocation { /* what is sorted: an operation is several times as large */
+    nanos at;
+    u32 place;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct invocation *x = a, *y = b;
+    if (x->at != y->at) return x->at < y->at ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* Item i becomes the one that order[i] names: cycle by cycle, so that no second array is needed. */
+static void permute(struct history_entry *items, struct invocation *order, u32 count)
+{
+    for (u32 start = 0; start < count; start++) {
+        struct history_entry first = items[start];
+        u32 to = start;
+        for (u32 from; (from = order[to].place) != start; to = from) {
+            items[to] = items[from];
+            order[to].place = to;
+        }
+        items[to] = first;
+        order[to].place = to;
+    }
+}
+
 void history_sort(struct history *h)
 {
-    struct history_entry *from = h->items;
-    struct history_entry *to = mem_zalloc_array(h->count + 1, sizeof *to);
-    struct history_entry *spare = to;
+    struct invocation *order = mem_zalloc_array((size_t)h->count + 1, sizeof *order);
+    bool sorted = true;
 
-    for (u32 width = 1; width < h->count; width *= 2) {
-        for (u32 start = 0; start < h->count; start += 2 * width) {
-            u32 a = start, a_end = (u32)size_min(start + width, h->count);
-            u32 b = a_end, b_end = (u32)size_min(start + 2 * (size_t)width, h->count);
-            for (u32 k = start; k < b_end; k++) {
-                bool left = a < a_end && (b == b_end || from[a].invoked <= from[b].invoked);
-                to[k] = left ? from[a++] : from[b++];
-            }
-        }
-        struct history_entry *swap = from;
-        from = to;
-        to = swap;
+    for (u32 i = 0; i < h->count; i++) {
+        order[i] = (struct invocation){h->items[i].invoked, i};
+        sorted = sorted && (i == 0 || order[i - 1].at <= order[i].at);
     }
-    if (from != h->items) {
-        mem_copy(h->items, from, h->count * sizeof *from);
+    if (!sorted) {
+        qsort(order, h->count, sizeof *order, by_time);
+        permute(h->items, order, h->count);
     }
-    mem_free(spare);
+    mem_free(order);
 }

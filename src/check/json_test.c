@@ -1,5 +1,7 @@
 #include "check/fixture.h"
 
+#include "base/prng.h"
+
 static err read_text(struct history *h, const char *text, u32 *line)
 {
     char problem[200];
@@ -93,5 +95,28 @@ TEST(json, names_the_line_that_is_wrong)
     }
 }
 
+TEST(history, is_sorted_by_invocation_and_equal_ones_keep_their_order)
+{
+    struct prng p;
+
+    prng_init(&p, 3, 0);
+    for (u32 round = 0; round < 500; round++) {
+        struct history h;
+        u32 count = (u32)prng_below(&p, 40);
+        u64 seen = 0; /* each process once */
+        history_init(&h);
+        for (u32 i = 0; i < count; i++) history_open(&h, i, HISTORY_GET, 0, 0, 0, prng_below(&p, 1 + round % 30));
+        history_sort(&h);
+        for (u32 i = 0; i < count; i++) seen |= 1ull << h.items[i].process;
+        for (u32 i = 1; i < count; i++) {
+            const struct history_entry *a = &h.items[i - 1], *b = &h.items[i];
+            CHECK(a->invoked < b->invoked || (a->invoked == b->invoked && a->process < b->process));
+        }
+        CHECK_EQ(seen, (1ull << count) - 1);
+        history_done(&h);
+    }
+}
+
 TEST_MAIN(RUN(json, reads_what_it_writes), RUN(json, takes_numbers_booleans_and_unknown_fields),
-          RUN(json, keeps_levels_sessions_and_parts), RUN(json, names_the_line_that_is_wrong))
+          RUN(json, keeps_levels_sessions_and_parts), RUN(json, names_the_line_that_is_wrong),
+          RUN(history, is_sorted_by_invocation_and_equal_ones_keep_their_order))

@@ -38,31 +38,53 @@ static const char help[] =
 
 #define SLACK_MS_MAX 3600000
 
-static bool read_all(FILE *in, struct buf *out)
-{
-    size_t got;
+#define PIECE_BYTES MIB
 
-    do {
-        got = fread(buf_reserve(out, 64 * KIB), 1, 64 * KIB, in);
-        buf_extend(out, got);
-    } while (got > 0);
-    return !ferror(in);
+/* How much of it are whole lines? Bytes before `from` hold no end of one. */
+static size_t whole_lines(str text, size_t from)
+{
+    for (size_t len = text.len; len > from; len--)
+        if (text.at[len - 1] == '\n') return len;
+    return 0;
 }
 
-static int check_text(const char *name, str text, nanos slack)
+/* Whole lines are read as they come: the text of a long history is several times what is kept of it. */
+static bool read_history(FILE *in, const char *name, struct history *h)
+{
+    struct buf text = {0};
+    char problem[256];
+    u64 lines = 0; /* read before this piece */
+    u32 line;
+    bool ended = false, good = true;
+
+    while (good && !ended) {
+        size_t before = text.len, got = fread(buf_reserve(&text, PIECE_BYTES), 1, PIECE_BYTES, in);
+        buf_extend(&text, got);
+        ended = got == 0;
+        size_t whole = ended ? text.len : whole_lines(buf_str(&text), before);
+        good = history_read(h, str_from(buf_bytes(&text), whole), &line, problem, sizeof problem) == OK;
+        if (!good) fprintf(stderr, "quorate check: %s line %llu: %s\n", name, (unsigned long long)(lines + line), problem);
+        lines += line - 1;
+        buf_consume(&text, whole);
+    }
+    if (good && ferror(in)) {
+        fprintf(stderr, "quorate check: %s: %s\n", name, strerror(errno));
+        good = false;
+    }
+    buf_done(&text);
+    return good;
+}
+
+static int check_file(FILE *in, const char *name, nanos slack)
 {
     struct history h;
     struct findings f;
-    char problem[256];
-    u32 line;
     int result = 2;
 
     history_init(&h);
     findings_init(&f);
     f.slack = slack;
-    if (history_read(&h, text, &line, problem, sizeof problem)) {
-        fprintf(stderr, "quorate check: %s line %u: %s\n", name, line, problem);
-    } else {
+    if (read_history(in, name, &h)) {
         history_sort(&h);
         check_history(&h, &f);
         printf("%.*s", STR_ARG(buf_str(&f.text)));
@@ -103,13 +125,7 @@ int check_main(int argc, char **argv)
         fprintf(stderr, "quorate check: %s: %s\n", argv[1], strerror(errno));
         return 2;
     }
-    struct buf text = {0};
-    int result = 2;
-    if (read_all(in, &text))
-        result = check_text(argv[1], buf_str(&text), (nanos)slack_ms * NANOS_MS);
-    else
-        fprintf(stderr, "quorate check: %s: %s\n", argv[1], strerror(errno));
-    buf_done(&text);
+    int result = check_file(in, argv[1], (nanos)slack_ms * NANOS_MS);
     if (!from_stdin) fclose(in);
     return result;
 }
