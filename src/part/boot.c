@@ -186,15 +186,24 @@ static void replay_hard_state(struct boot_log *b, str payload)
     b->hard.votes_kept = b->hard.accepts = false;
 }
 
-/* A snapshot was installed: the log starts behind it, unless it already held that entry. */
+/* Does this log hold the entry at `pos`, or go on behind it? Of its beginning, what a checkpoint has may be gone from the files, or not
+ * have been kept above. Entries behind another one at that place are of earlier terms: whoever led in this term or later had
+ * the one of the snapshot, and wrote nothing behind any other. */
+static bool goes_on_from(struct boot_log *b, struct log_pos pos)
+{
+    if (b->damaged || !b->count || boot_last(b) < pos.index) return false;
+    struct log_pos first = boot_at(b, 0)->pos;
+    if (first.index > pos.index) return first.term >= pos.term && !MUTANT(log_behind_a_snapshot_dropped);
+    return boot_at(b, pos.index - first.index)->pos.term == pos.term;
+}
+
+/* A snapshot was installed: the log starts behind it, unless it was part of the log. */
 static void replay_restart(struct boot_log *b, struct log_pos pos)
 {
-    bool holds = !b->damaged && b->count && boot_at(b, 0)->pos.index <= pos.index &&
-                 boot_last(b) >= pos.index &&
-                 boot_at(b, pos.index - boot_at(b, 0)->pos.index)->pos.term == pos.term;
+    bool goes_on = goes_on_from(b, pos);
 
     b->damaged = false;
-    if (!holds) boot_clear(b, pos);
+    if (!goes_on) boot_clear(b, pos);
 }
 
 void part_on_replay(void *context, const struct wal_replayed *r)

@@ -179,6 +179,43 @@ TEST(boot, entries_that_are_not_the_markers_are_dropped)
     done(&x);
 }
 
+/* The end of an install, as the log says it. */
+static void write_installed(struct fixture *x, struct log_pos pos)
+{
+    struct wal_frame f = {
+        .type = WAL_SNAP_DONE, .part = PART, .repl = REPLICA, .index = pos.index, .term = (u32)pos.term};
+
+    (void)wal_stage(x->rig->w, &f, NULL, 0);
+    CHECK_OK(rig_settle(x->rig));
+}
+
+/* A life in which a snapshot came that was a part of the log, and whose log began behind `marker` when it was read again. */
+static u64 last_behind(struct log_pos marker, struct log_pos snapshot)
+{
+    struct fixture x = {.rig = rig_new(3), .image = kvs_image_new()};
+
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    put_marker(&x, marker);
+    for (u64 index = marker.index + 1; index <= 6; index++) write_entry(&x, index); /* of term 1 */
+    write_installed(&x, snapshot);
+    if (snapshot.term == 1) write_entry(&x, 7);
+    crash(&x);
+    start(&x, false);
+    CHECK_OK(part_boot(x.part, x.rig->w));
+    CHECK(!part_is_damaged(x.part));
+    u64 last = raft_last(part_raft(x.part)).index;
+    done(&x);
+    return last;
+}
+
+TEST(boot, a_log_that_goes_on_behind_a_snapshot_is_kept)
+{
+    CHECK_EQ(last_behind((struct log_pos){1, 2}, (struct log_pos){1, 2}), 7);
+    CHECK_EQ(last_behind((struct log_pos){1, 4}, (struct log_pos){1, 2}), 7); /* a checkpoint came later */
+    CHECK_EQ(last_behind((struct log_pos){2, 2}, (struct log_pos){2, 2}), 2); /* another leader's: nothing of this log is the group's */
+}
+
 /* One entry, from the leader of term 1 on node 1. */
 static void append_one(struct fixture *x)
 {
@@ -414,6 +451,7 @@ TEST_MAIN(RUN(boot, a_replica_finds_its_entries_again),
           RUN(boot, what_a_power_cut_would_lose_is_told),
           RUN(boot, a_vote_waits_for_the_disk_where_entries_count_in_memory),
           RUN(boot, entries_that_are_not_the_markers_are_dropped),
+          RUN(boot, a_log_that_goes_on_behind_a_snapshot_is_kept),
           RUN(boot, a_replica_made_behind_an_old_damage_finds_its_entries_again),
           RUN(boot, a_founder_that_comes_late_takes_no_entries_beside_its_child),
           RUN(boot, a_split_gives_the_child_all_sessions))
