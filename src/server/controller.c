@@ -46,9 +46,25 @@ static struct group_seen *group_of(struct cluster *c, u64 part, bool make)
     return &c->controller.groups[low];
 }
 
+/* This map may be behind what the group's leader knows: it is told once. A number below the next that is in no map and is no
+ * split's child is gone for good. */
+static bool may_exist(const struct core *map, u64 part)
+{
+    const struct core_cluster *cluster = core_cluster(map); /* NULL: nothing has come of it yet */
+    u32 count;
+
+    if (core_part(map, part) || !cluster || part >= cluster->next_part) return true;
+    const struct core_part *const *parts = core_parts(map, &count);
+    for (u32 i = 0; i < count; i++)
+        if (parts[i]->op.kind == CORE_OP_SPLIT && parts[i]->op.other == part) return true;
+    return false;
+}
+
 void controller_see(struct cluster *c, node_id from, const struct group_report *g)
 {
-    if (!core_part(cluster_map(c), g->part)) return;
+    const struct core *map = cluster_map(c);
+
+    if (MUTANT(early_report_dropped) ? !core_part(map, g->part) : !may_exist(map, g->part)) return;
     struct group_seen *s = group_of(c, g->part, true);
     if (g->term < s->report.term && !MUTANT(old_report_overtakes)) return; /* an old leader's, overtaken */
     s->report = *g;
