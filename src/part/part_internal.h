@@ -186,6 +186,7 @@ struct part {
         nanos last_at;
         bool stopping;
         bool wanted; /* a write waits for room in the tail */
+        u64 beyond;        /* one of more than this index is wanted: shipping.c; 0: no matter */
         bool pressed; /* the node holds too much in memory */
         bool no_space; /* the latest one found none */
         nanos retry_at;
@@ -304,7 +305,8 @@ u64 submit_tick_under_way(const struct part *p, u64 now_us); /* its index; 0: no
 void submit_look_for_expiry(struct part *p); /* entries were applied: is there a reason to look now and then? */
 u64 submit_tick(struct part *p, u64 now_us,
                 str body); /* index of the TICK, 0: could not be proposed */
-u64 submit_barrier(struct part *p, u64 hlc); /* a TICK of no keys with this stamp; as submit_tick */
+u64 submit_filler(struct part *p); /* a TICK of no keys; as submit_tick */
+u64 submit_barrier(struct part *p, u64 hlc); /* the same with this stamp */
 u64 submit_last_hlc(const struct part *p);
 void part_answer(struct part *p, const struct part_waiter *to, enum part_status status, u64 index,
                  str reply);

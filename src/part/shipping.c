@@ -11,6 +11,7 @@
 #define RESEND_AFTER  (500 * NANOS_MS)
 #define GIVE_UP_AFTER (20 * NANOS_SEC)
 #define WAIT_MORE     (300 * NANOS_MS) /* for a place among the snapshots of this node */
+#define FILLERS_MAX   1024 /* at a time: it asks again */
 #define WINDOW        ARRAY_LEN(((struct outgoing *)0)->window)
 
 static u32 places(const struct part *p)
@@ -190,6 +191,17 @@ static err outgoing_turn(struct part *p, struct outgoing *o)
     return OK;
 }
 
+/* A replica that applied more than a recovery kept takes a snapshot of more only, and a group where nothing is written never
+ * comes to have one: entries that do nothing. */
+static void go_beyond(struct part *p, u64 index)
+{
+    u64 last = raft_last(p->raft).index;
+
+    if (MUTANT(abandoned_replica_waits_for_writes)) return;
+    for (u32 i = 0; i < FILLERS_MAX && last + i <= index && submit_filler(p); i++) {}
+    p->checkpoint.beyond = u64_max(p->checkpoint.beyond, index);
+}
+
 err shipping_on_ack(struct part *p, replica_id from, str body)
 {
     struct snapshot_ack a;
@@ -199,6 +211,7 @@ err shipping_on_ack(struct part *p, replica_id from, str body)
     if (e) return e;
     if (!o || !o->snapshot || a.snap_id != o->snap_id || a.term > raft_term(p->raft)) return OK;
     o->last_progress = p->now;
+    if (a.status == SNAPSHOT_REFUSED && a.next_seq) go_beyond(p, a.next_seq);
     if (a.status != SNAPSHOT_WANT) {
         outgoing_end(p, o, true, a.status == SNAPSHOT_REFUSED);
         return OK;
@@ -267,6 +280,13 @@ static bool is_stale(struct part *p, u64 index)
     return index <= raft_commit(p->raft) && !MUTANT(stale_snapshot_installed);
 }
 
+/* We have that much already, unless what we have is not the group's: then one of more. */
+static void answer_stale(struct part *p, replica_id to, u64 snap_id)
+{
+    bool more = raft_is_abandoned(p->raft);
+    ack(p, to, snap_id, more ? raft_commit(p->raft) : 0, more ? SNAPSHOT_REFUSED : SNAPSHOT_INSTALLED);
+}
+
 err shipping_on_chunk(struct part *p, replica_id from, str body)
 {
     struct incoming *in = &p->shipping.in;
@@ -287,8 +307,7 @@ err shipping_on_chunk(struct part *p, replica_id from, str body)
     }
     if (is_stale(p, c.index)) {
         incoming_abort(p);
-        /* We have that much already, unless what we have is not the group's: then a later one. */
-        ack(p, from, c.snap_id, 0, raft_is_abandoned(p->raft) ? SNAPSHOT_REFUSED : SNAPSHOT_INSTALLED);
+        answer_stale(p, from, c.snap_id);
         return OK;
     }
     if (!same) {
@@ -345,7 +364,7 @@ static void incoming_turn(struct part *p)
         replica_id from = in->from;
         u64 snap_id = in->snap_id;
         incoming_abort(p);
-        ack(p, from, snap_id, 0, raft_is_abandoned(p->raft) ? SNAPSHOT_REFUSED : SNAPSHOT_INSTALLED);
+        answer_stale(p, from, snap_id);
         return;
     }
     if (!store_install_may_commit(in->install)) {
