@@ -371,6 +371,18 @@ static bool parts_are_stopping(struct node *n)
     return stopped;
 }
 
+static void say_unclean_stop(struct node *n)
+{
+    u32 count = 0;
+
+    for (u32 i = 0; i < parts_count(n->parts); i++) {
+        struct part *p = parts_at(n->parts, i)->part;
+        count += p && raft_is_volatile(part_raft(p));
+    }
+    env_log(n->env, LOG_WARN, "node stops before the disk has all: the next start replays its log%s",
+            count ? ", and replicas whose entries count in memory have to be refilled" : "");
+}
+
 static void watch_stop(struct node *n)
 {
     if (!n->stop_asked_at || n->stopped) return;
@@ -378,8 +390,11 @@ static void watch_stop(struct node *n)
     n->resigned = true;
     bool idle = redis_door_stopping(n->redis);
     bool late = n->now >= n->stop_asked_at + STOP_WAIT;
-    if ((idle || late) && (parts_are_stopping(n) || n->now >= n->stop_asked_at + 2 * STOP_WAIT))
-        n->stopped = true;
+    if (!idle && !late) return;
+    n->stopped = parts_are_stopping(n);
+    if (n->stopped || n->now < n->stop_asked_at + 2 * STOP_WAIT) return;
+    say_unclean_stop(n);
+    n->stopped = true;
 }
 
 static void set_wake(struct node *n)

@@ -100,6 +100,7 @@ bool node_turn(struct node *n);
  * with an error, the simulator crashes the node. */
 const char *node_failure(const struct node *n);
 bool node_is_joining(const struct node *n); /* it serves nothing yet */
+bool node_is_stopping(const struct node *n);
 bool node_stopped(const struct node *n); /* a clean stop (ENV_STOP) has finished */
 void node_free(struct node *n);
 

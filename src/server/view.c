@@ -9,6 +9,11 @@ bool node_is_joining(const struct node *n)
 {
     return n->joiner != NULL;
 }
+bool node_is_stopping(const struct node *n)
+{
+    return n->stop_asked_at != 0;
+}
+
 bool node_stopped(const struct node *n)
 {
     return n->stopped;
