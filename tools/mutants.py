@@ -2,7 +2,7 @@
 """Prove the checkers: build with every known mistake compiled in, switch each on in turn, and see that some
 seed of `quorate sim` finds it. One row per mutant of src/sim/mutants.def.
 
-Rows below the line that says so are run with --cluster. All rows get the same first seeds, then those not yet caught get more. Rows that --seeds-first seeds did not catch
+Rows below the lines that say so are run with --cluster or --memory. All rows get the same first seeds, then those not yet caught get more. Rows that --seeds-first seeds did not catch
 are given to the unit tests of the part they are in; what those catch is told apart. The rest get seeds up to the
 budget. Nothing is remembered from one run to the next. A row is told when it is decided: its kind, the seed, the
 seeds and seconds it took, and what found it. The last line is `N caught, N missed`; exit 1 if a safety mutant
@@ -29,17 +29,18 @@ PIECE = 10  # seeds of one process of the simulator: what may run in vain on one
 class Row:
     def __init__(self, name, kind, cluster):
         self.name, self.kind = name, kind
-        self.options = ["--cluster"] if cluster else []
+        self.options = [cluster] if cluster else []
         self.seed = self.reason = None
         self.seeds, self.seconds = 0, 0.0
         self.test = None
 
 
 def rows():
-    found, cluster = [], False
+    found, cluster = [], None
     for line in (ROOT / "src/sim/mutants.def").read_text().splitlines():
         match = ROW.match(line)
-        cluster |= "with --cluster" in line
+        for option in ("--cluster", "--memory"):
+            cluster = option if f"with {option}" in line else cluster
         if match:
             found.append(Row(match[1], match[2], cluster))
         elif line.startswith("MUTANT_ROW"):

@@ -145,7 +145,7 @@ void client_close_op(struct client *c, u32 place, const struct reply *r)
 /* ---- the audit: read every key of the history once more ---- */
 
 /* Keys of a made keyspace say which it is: k17:... */
-static u32 db_of_key(str key)
+u32 client_db_of_key(str key)
 {
     u32 db = 0;
 
@@ -171,7 +171,7 @@ static void audit_turn(struct client *c)
 
     for (u32 sent = 0; sent < AUDIT_BATCH && c->audit_next < w->text_count; c->audit_next++) {
         if (!w->keys_seen[c->audit_next]) continue;
-        u32 db = db_of_key(client_text(c, c->audit_next));
+        u32 db = client_db_of_key(client_text(c, c->audit_next));
         if (db && churn_drops(w, db)) continue;
         if (db != c->db) select_db(c, TAG_AUDIT_SELECT, db);
         u32 place = client_op(c, HISTORY_GET, c->audit_next, HISTORY_NULL, HISTORY_NULL);

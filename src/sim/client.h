@@ -58,6 +58,9 @@ bool client_is_idle(const struct client *c);
 /* From now on: read every key of the history once, on a new connection. */
 void client_audit(struct client *c);
 
+/* The made keyspace that this key says it is in; 0: none. */
+u32 client_db_of_key(str key);
+
 /* For workloads. */
 struct history *client_history(struct client *c);
 nanos client_now(const struct client *c);

@@ -88,8 +88,11 @@ void cluster_make_clients(struct world *w)
     }
     if (count == 0) chosen[count++] = &workload_registers;
     nanos think = chance_between(p, 2 * NANOS_MS, 40 * NANOS_MS);
-    for (u32 i = 0; i < clients; i++)
-        w->clients[w->client_count++] = client_new(w, i + 1, chosen[i % count], think);
+    for (u32 i = 0; i < clients; i++) {
+        bool in_memory = w->options->memory && i % 2; /* what a power cut takes must have been written just then */
+        const struct workload *k = in_memory ? &workload_spread : chosen[i % count];
+        w->clients[w->client_count++] = client_new(w, i + 1, k, think);
+    }
     for (u32 i = 0; i < w->nodes; i++) w->hosts[i]->config.open_kvs_context = w->hosts[i]->engine;
 }
 

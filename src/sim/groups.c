@@ -433,7 +433,8 @@ static void seat_turn(struct seat *s, struct host *h)
         return;
     }
     note_promises(s, h);
-    check_first_commit(s, commit);
+    bool of_before = s->group->all_lost_power && part_is_damaged(s->part); /* its commit index may be that of what was given up */
+    if (!of_before) check_first_commit(s, commit);
     s->whole = !part_is_damaged(s->part);
     if (s->config_index != raft_config_index(r)) note_name(s);
     if (++s->turns % CHECK_CORE_EVERY == 0) raft_check(r);

@@ -25,8 +25,16 @@ struct part *groups_part(const struct host *h, u64 part); /* NULL: no replica th
 u32 groups_leader(const struct world *w, u64 part); /* the host that leads it in the highest term; 0: none is up */
 u32 groups_any_leader(struct world *w);             /* of a group drawn by chance; 0: none is up */
 
-/* Could this host lose its disk, and every group still has a majority of replicas that have lost nothing? */
+/* Could this host lose its disk, and every group still has a majority of replicas that have lost nothing? NULL: are all
+ * replicas whole, and each group led, with nothing under way? */
 bool groups_can_do_without(const struct world *w, const struct host *h);
+
+/* All nodes are about to lose power (groups_loss.c): what must be there afterwards? */
+void groups_before_power_cut(struct world *w);
+/* Is there an applied entry that is not on the disks of a majority? */
+bool groups_have_in_memory(const struct world *w);
+/* The operator looks after it: some group that nobody leads is told to go on with what is left. */
+bool groups_recover_some(struct world *w, struct prng *p);
 
 /* At rest: the members are those of the map, everything committed is applied, nothing is under way, the catalogs say
  * what the map says, and the planner wants nothing. Else false, and why. */

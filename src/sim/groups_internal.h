@@ -1,5 +1,6 @@
 /* Shared by groups.c (what replicas hold), groups_wire.c (what their frames promise), groups_lead.c (who leads),
- * groups_reshape.c (what becomes of partitions) and groups_end.c (the world at rest). */
+ * groups_reshape.c (what becomes of partitions), groups_loss.c (what a power cut of all may take) and groups_end.c (the world
+ * at rest). */
 #pragma once
 
 #include "base/buf.h"
@@ -68,6 +69,8 @@ struct group {
     replica_id *leaders; /* owned; by term */
     u64 leader_cap;
     u64 commit_seen, commit_seen_term;
+    bool all_lost_power; /* at a time: an operator may have to recover it */
+    u64 on_disk;         /* of what was applied then, so much was on the disks of a majority */
 };
 
 struct groups {
@@ -96,6 +99,10 @@ void groups_on_core_command(struct groups *g, str bytes, str answer);
 bool seat_holds(const struct seat *s, u64 index, u64 term);
 /* Do a majority of the voters, and of the outgoing ones, hold it? By the members of `r` now, or at that index. */
 bool group_quorum_holds(const struct group *g, const struct raft *r, u64 index, u64 term);
+bool group_disks_hold(const struct group *g, const struct raft *r, u64 index, u64 term); /* by their disks alone */
+struct seat *group_leader(const struct group *g); /* that leads in the highest term; NULL: nobody does */
 void group_leading(struct seat *s);
+/* It leads by an operator's word: is all there that must be? What was lost is forgotten. */
+void group_recovered(struct seat *s);
 err group_digest(struct part *p, u64 *out);
 void group_say(const struct seat *s, const char *format, ...) PRINTF_LIKE(2, 3); /* a violation, told with its place */

@@ -16,15 +16,29 @@ bool seat_holds(const struct seat *s, u64 index, u64 term)
     return counted >= index && raft_term_at(r, index) == term;
 }
 
-static bool majority_holds(const struct group *g, const struct raft_config *c, u8 role, u64 index, u64 term)
+static bool disk_holds(const struct seat *s, u64 index, u64 term)
+{
+    if (!s->on || part_is_damaged(s->part)) return false;
+    struct raft *r = seat_raft(s);
+    return raft_first(r).index >= index || (raft_durable(r) >= index && raft_term_at(r, index) == term);
+}
+
+typedef bool (*holds_fn)(const struct seat *s, u64 index, u64 term);
+
+static bool majority_holds(const struct group *g, const struct raft_config *c, u8 role, struct log_pos at, holds_fn holds)
 {
     u32 copies = 0, of = raft_config_count(c, role);
 
     for (u32 i = 0; i < c->count; i++) {
         const struct seat *s = (c->members[i].roles & role) ? group_seat_known(g, c->members[i].id) : NULL;
-        copies += s && seat_holds(s, index, term);
+        copies += s && holds(s, at.index, at.term);
     }
     return of == 0 || 2 * copies > of;
+}
+
+static bool quorum_holds(const struct group *g, const struct raft_config *c, struct log_pos at, holds_fn holds)
+{
+    return majority_holds(g, c, RAFT_VOTER, at, holds) && majority_holds(g, c, RAFT_OUTGOING, at, holds);
 }
 
 bool group_quorum_holds(const struct group *g, const struct raft *r, u64 index, u64 term)
@@ -34,9 +48,13 @@ bool group_quorum_holds(const struct group *g, const struct raft *r, u64 index, 
 
     if (newest->count == 0) return true; /* it does not know who the members are, and takes a leader's word */
     raft_config_at(r, index, &then);
-    if (majority_holds(g, newest, RAFT_VOTER, index, term) && majority_holds(g, newest, RAFT_OUTGOING, index, term))
-        return true;
-    return majority_holds(g, &then, RAFT_VOTER, index, term) && majority_holds(g, &then, RAFT_OUTGOING, index, term);
+    struct log_pos at = {.index = index, .term = term};
+    return quorum_holds(g, newest, at, seat_holds) || quorum_holds(g, &then, at, seat_holds);
+}
+
+bool group_disks_hold(const struct group *g, const struct raft *r, u64 index, u64 term)
+{
+    return quorum_holds(g, raft_config(r), (struct log_pos){.index = index, .term = term}, disk_holds);
 }
 
 /* ---- a new leader ---- */
@@ -91,6 +109,7 @@ static void check_new_leader(struct seat *s, u64 term)
               (unsigned long long)term);
     if (s->gone) group_say(s, "leads term %llu although it was deleted or lost", (unsigned long long)term);
     if (!was_elected(s, term)) group_say(s, "leads term %llu without a majority's votes", (unsigned long long)term);
+    group_recovered(s);
     if (g->commit_seen_term && g->commit_seen_term < term && raft_first(r).index < g->commit_seen &&
         raft_term_at(r, g->commit_seen) != g->commit_seen_term)
         group_say(s, "leads term %llu without the committed entry %llu of term %llu", (unsigned long long)term,
@@ -163,19 +182,24 @@ void group_leading(struct seat *s)
 
 /* ---- for the faults ---- */
 
+struct seat *group_leader(const struct group *g)
+{
+    struct seat *leader = NULL;
+
+    for (u32 i = 0; i < g->seat_count; i++) {
+        struct seat *s = g->seats[i];
+        if (!s->on || s->gone || !raft_is_leader(seat_raft(s))) continue;
+        if (!leader || raft_term(seat_raft(s)) >= raft_term(seat_raft(leader))) leader = s;
+    }
+    return leader;
+}
+
 u32 groups_leader(const struct world *w, u64 part)
 {
     const struct group *g = groups_known(w->groups, part);
-    u32 leader = 0;
-    u64 term = 0;
+    const struct seat *leader = g ? group_leader(g) : NULL;
 
-    for (u32 i = 0; g && i < g->seat_count; i++) {
-        const struct seat *s = g->seats[i];
-        if (!s->on || s->gone || !raft_is_leader(seat_raft(s)) || raft_term(seat_raft(s)) < term) continue;
-        term = raft_term(seat_raft(s));
-        leader = s->host;
-    }
-    return leader;
+    return leader ? leader->host : 0;
 }
 
 u32 groups_any_leader(struct world *w)
@@ -188,17 +212,10 @@ u32 groups_any_leader(struct world *w)
 }
 
 /* Of every member that the newest leader's configuration names, on other hosts: whole, running, nothing under way. */
-static bool group_can_do_without(const struct world *w, const struct group *g, const struct host *h)
+static bool group_can_do_without(const struct group *g, const struct host *h)
 {
-    const struct seat *leader = NULL;
+    const struct seat *leader = group_leader(g);
 
-    for (u32 i = 0; i < g->seat_count; i++) {
-        const struct seat *s = g->seats[i];
-        if (s->on && !s->gone && raft_is_leader(seat_raft(s)) &&
-            (!leader || raft_term(seat_raft(s)) > raft_term(seat_raft(leader))))
-            leader = s;
-    }
-    (void)w;
     if (!leader) {
         for (u32 i = 0; i < g->seat_count; i++)
             if (g->seats[i]->on || (g->seats[i]->host && !g->seats[i]->gone)) return false;
@@ -213,8 +230,9 @@ static bool group_can_do_without(const struct world *w, const struct group *g, c
         const struct seat *s = group_seat_known(g, m->id);
         if (!(m->roles & RAFT_VOTER)) continue;
         voters++;
-        if (!s || s->host == h->id) continue;
+        if (!s || (h && s->host == h->id)) continue;
         if (!s->on || s->gone || !s->whole || part_is_damaged(s->part)) return false;
+        if (node_is_stopping(seat_host(s)->node)) return false; /* if its disk hangs, it ends like a crash */
         good++;
     }
     return 2 * good > voters;
@@ -223,6 +241,6 @@ static bool group_can_do_without(const struct world *w, const struct group *g, c
 bool groups_can_do_without(const struct world *w, const struct host *h)
 {
     for (u32 i = 0; i < w->groups->count; i++)
-        if (!group_can_do_without(w, w->groups->items[i], h)) return false;
+        if (!group_can_do_without(w->groups->items[i], h)) return false;
     return w->groups->count > 0;
 }

@@ -19,7 +19,7 @@ struct sim_options {
     u32 founders; /* nodes that found the group; 0: all. If fewer, members come and go */
     bool cluster; /* nodes that found, join and leave one cluster, and keyspaces that come and go */
     bool calm;    /* of a cluster: its operator begins nothing */
-    bool memory;  /* of a cluster: the keyspaces that the operator makes have durability=memory; a minority crashes at a time */
+    bool memory;  /* of a cluster: the keyspaces that the operator makes have durability=memory; a minority crashes, or all at once */
     enum sim_mode mode;
     const struct sim_config *config; /* NULL: none; borrowed, with the two lists below */
     struct sim_config *config_room; /* where --config puts it; NULL: there is none */

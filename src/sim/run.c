@@ -12,6 +12,7 @@
 #include "sim/groups.h"
 #include "sim/net.h"
 #include "sim/observe.h"
+#include "sim/windows.h"
 
 #include "part/part.h"
 
@@ -300,6 +301,7 @@ void run_seed(const struct sim_options *options, u64 seed, struct run_result *ou
 
     faults_say(w->faults);
     run_phases(w);
+    windows_cut(w);
     if (options->history_path) write_history(w);
     findings_init(&f);
     check_history(w->history, &f);

@@ -9,6 +9,7 @@
 #define WORLD_HOSTS_MAX 40
 #define WORLD_NODES_MAX 7
 #define WORLD_VIOLATIONS_MAX 8
+#define WORLD_POWER_CUTS_MAX 3
 
 struct host;
 struct net;
@@ -47,6 +48,9 @@ struct world {
     u32 avoided; /* the node that stays away while the others must serve; clients leave it alone; 0: none */
     u32 break_at_chunk;  /* 0: no; else this many chunks of snapshots from now, the transfer is disturbed */
     u32 crash_at_answer; /* 0: no; else this many answers from now, nodes lose power as it leaves */
+
+    nanos power_cuts[WORLD_POWER_CUTS_MAX]; /* of all nodes, where entries count in memory: acknowledged writes may be lost */
+    u32 power_cut_count;
 
     bool stopped; /* at the first violation: what follows is noise */
     u64 fault_count;
