@@ -167,7 +167,7 @@ static bool is_abandoned(const struct raft *r, const struct raft_message *m)
     for (u32 i = 0; i < m->recoveries.count; i++) {
         const struct raft_recovery *recovery = &m->recoveries.items[i];
         if (recovery->term <= seen || MUTANT(abandoned_history_goes_on)) continue;
-        return own.term != recovery->kept.term ? own.term > recovery->kept.term : own.index > recovery->kept.index;
+        return log_pos_after(own, recovery->kept);
     }
     return false;
 }

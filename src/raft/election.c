@@ -263,8 +263,7 @@ static bool log_is_current(const struct raft *r, struct log_pos candidate)
     if (r->election.hard.votes_kept && MUTANT(recover_takes_shorter_log)) return true;
     if (MUTANT(log_compared_by_index_first) && candidate.index != own.index)
         return candidate.index > own.index;
-    if (candidate.term != own.term) return candidate.term > own.term;
-    return candidate.index >= own.index;
+    return !log_pos_after(own, candidate);
 }
 
 static const char *why_refuse(const struct raft *r, const struct raft_message *m)

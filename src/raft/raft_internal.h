@@ -46,6 +46,12 @@ struct election { /* election.c: role, term, vote, timers */
     u64 life; /* tells this start from an earlier one, also with the same impairment; never 0 */
 };
 
+/* Does a log that ends at `a` have more than one that ends at `b`? (5.4.1 of the paper) */
+static inline bool log_pos_after(struct log_pos a, struct log_pos b)
+{
+    return a.term != b.term ? a.term > b.term : a.index > b.index;
+}
+
 struct marks { /* commit.c: how far things are. All are indexes; see commit.c for their order */
     u64 commit;
     u64 durable;  /* own disk has the log up to here, as it is now */

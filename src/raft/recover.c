@@ -101,7 +101,7 @@ void recover_count(struct raft *r, const struct raft_message *m, u32 from)
 {
     struct recovering *rc = &r->recovering;
     struct log_pos own = r->tail.last, its = m->hint;
-    bool longer = its.term != own.term ? its.term > own.term : its.index > own.index;
+    bool longer = log_pos_after(its, own);
 
     rc->answered |= BIT(from);
     if (!m->granted && longer) {
