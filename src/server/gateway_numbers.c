@@ -87,16 +87,9 @@ enum limit_id gateway_full(const struct gateway *g)
     return g->others_cap - g->free_count > OTHERS_MAX / 2 ? LIMIT_GATEWAY_OTHERS : LIMIT_NONE;
 }
 
-static void see(struct limit_now *l, u64 value, u64 use)
-{
-    l->value = value;
-    l->use = u64_max(l->use, use);
-    l->has_use = true;
-}
-
 void gateway_limits(const struct gateway *g, struct limits_now *out)
 {
-    see(&out->at[LIMIT_GATEWAY_BYTES], g->bytes_max, g->stats.inflight_bytes);
-    see(&out->at[LIMIT_GATEWAY_WRITES], WRITES_MAX, g->next - g->base);
-    see(&out->at[LIMIT_GATEWAY_OTHERS], OTHERS_MAX, g->others_cap - g->free_count);
+    limit_see(&out->at[LIMIT_GATEWAY_BYTES], g->bytes_max, g->stats.inflight_bytes);
+    limit_see(&out->at[LIMIT_GATEWAY_WRITES], WRITES_MAX, g->next - g->base);
+    limit_see(&out->at[LIMIT_GATEWAY_OTHERS], OTHERS_MAX, g->others_cap - g->free_count);
 }

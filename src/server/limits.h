@@ -71,6 +71,14 @@ struct limit_now {
     u64 value, use, reached;
     bool has_use; /* false: what it bounds is over as soon as it has begun, such as the size of one request */
 };
+/* One of those that a limit is for: the row tells of the one that uses most. */
+static inline void limit_see(struct limit_now *l, u64 value, u64 use)
+{
+    l->value = value;
+    l->use = u64_max(l->use, use);
+    l->has_use = true;
+}
+
 struct limits_now {
     struct limit_now at[LIMIT_COUNT];
 };

@@ -175,22 +175,15 @@ enum limit_id redis_door_full(const struct redis_door *d, const struct client *c
     return h ? gateway_full(h->gateway) : LIMIT_NONE;
 }
 
-static void see(struct limit_now *l, u64 value, u64 use)
-{
-    l->value = value;
-    l->use = use;
-    l->has_use = true;
-}
-
 /* What single connections use, the greatest of each. */
 static void see_clients(const struct redis_door *d, struct limits_now *out)
 {
     struct limit_now *requests = &out->at[LIMIT_CLIENT_PIPELINE_REQUESTS], *bytes = &out->at[LIMIT_CLIENT_PIPELINE_BYTES],
                      *unread = &out->at[LIMIT_CLIENT_UNREAD];
 
-    see(requests, PIPELINE_DEPTH_MAX, 0);
-    see(bytes, PIPELINE_BYTES_MAX, 0);
-    see(unread, OUTPUT_PAUSE_BYTES, 0);
+    limit_see(requests, PIPELINE_DEPTH_MAX, 0);
+    limit_see(bytes, PIPELINE_BYTES_MAX, 0);
+    limit_see(unread, OUTPUT_PAUSE_BYTES, 0);
     LIST_EACH(at, &d->clients)
     {
         const struct client *c = CONTAINER_OF(at, struct client, all);
@@ -198,24 +191,24 @@ static void see_clients(const struct redis_door *d, struct limits_now *out)
         bytes->use = u64_max(bytes->use, size_max(c->queued_bytes, c->held_bytes + c->reply_room));
         unread->use = u64_max(unread->use, c->stream.out.len);
     }
-    see(&out->at[LIMIT_CLIENT_UNREAD_DROP], OUTPUT_DROP_BYTES + d->config->value_bytes_max, unread->use);
+    limit_see(&out->at[LIMIT_CLIENT_UNREAD_DROP], OUTPUT_DROP_BYTES + d->config->value_bytes_max, unread->use);
 }
 
 void redis_door_limits(const struct redis_door *d, struct limits_now *out)
 {
     size_t request = d->config->value_bytes_max + REQUEST_ROOM_BYTES;
 
-    see(&out->at[LIMIT_CLIENT_CONNECTIONS], d->clients_max, d->client_count);
+    limit_see(&out->at[LIMIT_CLIENT_CONNECTIONS], d->clients_max, d->client_count);
     see_clients(d, out);
     out->at[LIMIT_CLIENT_VALUE].value = d->config->value_bytes_max;
     out->at[LIMIT_CLIENT_REQUEST].value = request;
     out->at[LIMIT_CLIENT_TRANSACTION].value = request;
-    see(&out->at[LIMIT_MEMORY_LARGE_REQUESTS], d->admission.budget, d->admission.granted);
-    see(&out->at[LIMIT_MEMORY_TRANSACTIONS], d->transaction_budget, d->transaction_bytes);
+    limit_see(&out->at[LIMIT_MEMORY_LARGE_REQUESTS], d->admission.budget, d->admission.granted);
+    limit_see(&out->at[LIMIT_MEMORY_TRANSACTIONS], d->transaction_budget, d->transaction_bytes);
     redis_share_limit(d, &out->at[LIMIT_KEYSPACE_SHARE]);
-    see(&out->at[LIMIT_NODE_WRITES], ASKED_WRITES_MAX, d->asked_writes);
-    see(&out->at[LIMIT_NODE_OTHERS], ASKED_OTHERS_MAX, d->asked_others);
-    see(&out->at[LIMIT_NODE_BYTES], d->asked_bytes_max, d->asked_bytes);
+    limit_see(&out->at[LIMIT_NODE_WRITES], ASKED_WRITES_MAX, d->asked_writes);
+    limit_see(&out->at[LIMIT_NODE_OTHERS], ASKED_OTHERS_MAX, d->asked_others);
+    limit_see(&out->at[LIMIT_NODE_BYTES], d->asked_bytes_max, d->asked_bytes);
     for (u32 id = 0; id < LIMIT_COUNT; id++) out->at[id].reached += d->reached[id];
 }
 
