@@ -66,10 +66,7 @@ class Reader(threading.Thread):
                 self.process = self.history.process()
 
     def visit(self):
-        node = self.random.choice(self.nodes)
-        if not node.alive():
-            time.sleep(0.02)
-            return
+        node = self.random.choice([n for n in self.nodes if n.alive()])
         with node.client(timeout=4) as client:
             if self.token:
                 client.must("Q.TOKEN", self.token)

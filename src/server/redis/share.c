@@ -120,7 +120,6 @@ void redis_share_ready(struct client *c)
     if (list_is_empty(&s->busy)) list_push(&c->door->busy, &s->busy);
 }
 
-/* What it may parse now: less while others are at work beside it. */
 static void note_work(struct redis_door *d, struct share *s)
 {
     nanos now = node_now(d->node);
@@ -129,6 +128,7 @@ static void note_work(struct redis_door *d, struct share *s)
     d->latest = s->keyspace;
 }
 
+/* Then each may parse less in a turn. */
 static bool is_shared(const struct redis_door *d)
 {
     return node_now(d->node) < d->shared_until;
