@@ -1,5 +1,6 @@
 #include "cli/json_read.h"
 
+#include "base/hex.h"
 #include "base/mem.h"
 
 struct parser {
@@ -34,14 +35,6 @@ static struct json_item *add(struct parser *p, enum json_type type)
     struct json_item *item = &j->items[j->count++];
     *item = (struct json_item){.type = type, .after = j->count, .at = j->text.len};
     return item;
-}
-
-static i32 hex_digit(u8 c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
 }
 
 /* Code points below 256 are bytes: what admin doors mean by them. Others become UTF-8. */

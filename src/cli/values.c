@@ -1,6 +1,7 @@
 #include "cli/values.h"
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/mem.h"
 
 #include <ctype.h>
@@ -89,13 +90,6 @@ bool value_switch(const char *text, bool *out)
     return false;
 }
 
-static int hex_digit(char c)
-{
-    if (isdigit((u8)c)) return c - '0';
-    if (!isxdigit((u8)c)) return -1;
-    return tolower((u8)c) - 'a' + 10;
-}
-
 bool value_cluster_id(const char *text, u8 out[16])
 {
     u8 id[16] = {0};
@@ -103,7 +97,7 @@ bool value_cluster_id(const char *text, u8 out[16])
 
     for (; *text; text++) {
         if (*text == '-') continue;
-        int digit = hex_digit(*text);
+        int digit = hex_digit((u8)*text);
         if (digit < 0 || digits == 32) return false;
         id[digits / 2] = (u8)(id[digits / 2] << 4 | digit);
         digits++;
@@ -115,7 +109,8 @@ bool value_cluster_id(const char *text, u8 out[16])
 
 void value_print_cluster_id(const u8 id[16], char out[33])
 {
-    for (u32 i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", id[i]);
+    hex_write(id, 16, out);
+    out[32] = 0;
 }
 
 static bool host_port(str text, char host[NODE_HOST_MAX], u16 *port)

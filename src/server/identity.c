@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/hash.h"
+#include "base/hex.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ static const char boot_magic[8] = {'Q', 'R', 'T', 'B', 'O', 'O', 'T', ' '};
 
 static void hex(const u8 id[16], char out[33])
 {
-    for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", id[i]);
+    hex_write(id, 16, out);
+    out[32] = 0;
 }
 
 static void random_id(struct env *env, u8 out[16])

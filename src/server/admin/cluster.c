@@ -10,6 +10,7 @@
  * known. */
 #include "server/admin/admin_internal.h"
 
+#include "base/hex.h"
 #include "raft/raft.h"
 
 #include <stdio.h>
@@ -97,6 +98,6 @@ void admin_cluster_json(struct admin_door *d, struct buf *out)
         put_member(out, d, &v.members[i], commit);
     }
     buf_printf(out, "],\"self\":%u,\"cluster\":\"", v.self);
-    for (size_t i = 0; i < sizeof v.cluster_id; i++) buf_printf(out, "%02x", v.cluster_id[i]);
+    hex_append(out, v.cluster_id, sizeof v.cluster_id);
     buf_append_text(out, "\"}\n");
 }

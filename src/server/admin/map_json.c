@@ -1,6 +1,7 @@
 /* GET /v1/...: the map of the cluster as this node has it, with its epoch. */
 #include "server/admin/admin_internal.h"
 
+#include "base/hex.h"
 #include "base/search.h"
 
 #include <stdio.h>
@@ -131,7 +132,7 @@ static void put_hex(struct buf *out, bool *first, const char *name, const struct
 {
     json_put_name(out, first, name);
     buf_append_u8(out, '"');
-    for (size_t i = 0; i < sizeof id->bytes; i++) buf_printf(out, "%02x", id->bytes[i]);
+    hex_append(out, id->bytes, sizeof id->bytes);
     buf_append_u8(out, '"');
 }
 

@@ -2,13 +2,7 @@
  */
 #include "server/admin/admin_internal.h"
 
-static i32 hex_digit(u8 c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
+#include "base/hex.h"
 
 /* Decoded, at *to, which moves on; false: a broken escape. */
 static bool decode(str s, char **to, str *out)

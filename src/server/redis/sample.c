@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "consistency/level.h"
@@ -55,8 +56,6 @@ static void put_event(struct sample *s)
 
 static void put_text(struct buf *out, str text)
 {
-    static const char hex[] = "0123456789abcdef";
-
     buf_append_u8(out, '"');
     if (text.len > SAMPLE_TEXT_MAX) {
         buf_printf(out, "#%zu:%016llx", text.len, (unsigned long long)hash64(text.at, text.len));
@@ -65,8 +64,8 @@ static void put_text(struct buf *out, str text)
     for (size_t i = 0; i < text.len; i++) {
         u8 c = text.at[i];
         if (c == '"' || c == '\\' || c < 0x20 || c >= 0x7f) {
-            const u8 escape[6] = {'\\', 'u', '0', '0', (u8)hex[c >> 4], (u8)hex[c & 15]};
-            buf_append(out, escape, sizeof escape);
+            buf_append_text(out, "\\u00");
+            hex_append(out, &c, 1);
         } else {
             buf_append_u8(out, c);
         }

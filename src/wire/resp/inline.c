@@ -4,19 +4,12 @@
 #include "wire/resp/resp_internal.h"
 
 #include "base/assert.h"
+#include "base/hex.h"
 
 static bool is_space(u8 c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 /* Fewer bytes end a word than may stand between words, as in Redis. */
 static bool ends_word(u8 c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-static int hex_digit(u8 c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 static u8 escaped(u8 c)
 {

@@ -4,20 +4,16 @@
  * master if it leads anything. */
 #include "server/redis/commands/cluster_map.h"
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "server/node_internal.h"
 
+#include <stdio.h>
+
 void cluster_node_id(const struct core_node *n, char out[CLUSTER_ID_HEX + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    const u8 *bytes = n->incarnation.bytes;
-
-    for (u32 i = 0; i < 16; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    for (u32 i = 0; i < 8; i++) out[32 + i] = digits[n->id >> (28 - 4 * i) & 15];
-    out[CLUSTER_ID_HEX] = 0;
+    hex_write(n->incarnation.bytes, sizeof n->incarnation.bytes, out);
+    snprintf(out + 2 * sizeof n->incarnation.bytes, 9, "%08x", n->id);
 }
 
 /* --- spans --- */

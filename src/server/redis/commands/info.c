@@ -2,6 +2,8 @@
  * what has no meaning here is left out. */
 #include "server/redis/redis_internal.h"
 
+#include "base/hex.h"
+
 #include <stdio.h>
 
 struct info {
@@ -12,11 +14,6 @@ struct info {
     nanos now;
     struct buf *out;
 };
-
-static void put_hex(struct buf *out, const u8 *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) buf_printf(out, "%02x", bytes[i]);
-}
 
 /* 1536 as 1.50K, as Redis rounds. */
 static void put_human(struct buf *out, const char *key, u64 bytes)
@@ -49,7 +46,7 @@ static void put_text(struct buf *out, const char *key, const char *value)
 static void put_run_id(const struct info *i, const char *key)
 {
     buf_printf(i->out, "%s:", key);
-    put_hex(i->out, i->view.cluster_id, sizeof i->view.cluster_id);
+    hex_append(i->out, i->view.cluster_id, sizeof i->view.cluster_id);
     buf_printf(i->out, "%02x%06x\r\n", i->view.self & 0xff, i->view.boot & 0xffffff);
 }
 
@@ -210,7 +207,7 @@ static void info_quorate(const struct info *i)
     };
 
     buf_append_text(i->out, "cluster_id:");
-    put_hex(i->out, i->view.cluster_id, sizeof i->view.cluster_id);
+    hex_append(i->out, i->view.cluster_id, sizeof i->view.cluster_id);
     buf_append_text(i->out, "\r\n");
     put_number(i->out, "node", i->view.self);
     put_number(i->out, "boot", i->view.boot);

@@ -1,10 +1,10 @@
 /* The consistency of reads, by request and by connection: AT, CLIENT LEVEL, CLIENT PRICE, Q.EXPLAIN; how long it may take,
- * CLIENT DEADLINE; and Q.TOKEN, by which
- * what a connection has seen goes on in another one (docs/formats/token.md). */
+ * CLIENT DEADLINE; and Q.TOKEN, by which what a connection has seen goes on in another one (docs/formats/token.md). */
 #include "server/redis/redis_internal.h"
 
 #include "base/bytes.h"
 #include "base/crc.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "server/node_internal.h"
 
@@ -167,16 +167,11 @@ static const u8 *cluster_of(const struct call *call)
 
 static void put_hex(const struct buf *bytes, struct resp_writer *w)
 {
-    static const char digits[] = "0123456789abcdef";
     char text[2 * TOKEN_BYTES_MAX];
-    str from = buf_str(bytes);
 
-    assert(from.len <= TOKEN_BYTES_MAX);
-    for (size_t i = 0; i < from.len; i++) {
-        text[2 * i] = digits[from.at[i] >> 4];
-        text[2 * i + 1] = digits[from.at[i] & 15];
-    }
-    resp_bulk(w, str_from(text, 2 * from.len));
+    assert(bytes->len <= TOKEN_BYTES_MAX);
+    hex_write(buf_bytes(bytes), bytes->len, text);
+    resp_bulk(w, str_from(text, 2 * bytes->len));
 }
 
 static void give_token(struct call *call)
@@ -197,23 +192,10 @@ static void give_token(struct call *call)
     buf_done(&token);
 }
 
-static int hex_value(u8 c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool read_hex(str text, u8 *out, size_t *len)
 {
     *len = text.len / 2;
-    if (text.len % 2 || *len > TOKEN_BYTES_MAX || *len < TOKEN_HEAD + TOKEN_CRC) return false;
-    for (size_t i = 0; i < *len; i++) {
-        int high = hex_value(text.at[2 * i]), low = hex_value(text.at[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        out[i] = (u8)(high << 4 | low);
-    }
-    return true;
+    return *len <= TOKEN_BYTES_MAX && *len >= TOKEN_HEAD + TOKEN_CRC && hex_read(text, out, *len);
 }
 
 static void take_token(struct call *call)

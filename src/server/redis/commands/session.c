@@ -6,34 +6,20 @@
 #include "server/redis/redis_internal.h"
 
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "base/mutant.h"
 
 enum {
-    SESSION_HEX = 32,
     SESSION_TTL_SECONDS = 3600,
     SESSION_TTL_SECONDS_MAX = 30 * 24 * 3600,
     SESSION_WINDOW = 1024, /* unanswered calls one session may have */
 };
 
-static int hex_value(u8 c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 /* Clients may name only sessions of clients: the top bit of the last byte tells them from the
  * nodes'. */
 static bool read_id(str text, struct session_id *out)
 {
-    if (text.len != SESSION_HEX) return false;
-    for (size_t i = 0; i < sizeof out->bytes; i++) {
-        int high = hex_value(text.at[2 * i]), low = hex_value(text.at[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        out->bytes[i] = (u8)(high << 4 | low);
-    }
-    return out->bytes[15] & 0x80;
+    return hex_read(text, out->bytes, sizeof out->bytes) && (out->bytes[15] & 0x80);
 }
 
 static void reply_bad_id(struct call *call)
@@ -56,14 +42,10 @@ static bool take_ok(struct gather_result *g, u64 part, str reply)
 
 static void give_id(struct gather_result *g, struct resp_writer *w)
 {
-    static const char digits[] = "0123456789abcdef";
     const struct session_id *id = &g->slot->session;
-    char text[SESSION_HEX];
+    char text[2 * sizeof id->bytes];
 
-    for (size_t i = 0; i < sizeof id->bytes; i++) {
-        text[2 * i] = digits[id->bytes[i] >> 4];
-        text[2 * i + 1] = digits[id->bytes[i] & 15];
-    }
+    hex_write(id->bytes, sizeof id->bytes, text);
     resp_bulk(w, str_from(text, sizeof text));
 }
 
