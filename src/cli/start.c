@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 #include "base/assert.h"
+#include "cli/mounts.h"
 #include "cli/node_settings.h"
 #include "cli/ports.h"
 #include "cli/values.h"
@@ -122,6 +123,15 @@ static void explain_ports(const struct node_config *c)
     }
 }
 
+static void warn_of_mount(struct env *env, const char *dir)
+{
+    if (mounted_with("/proc/self/mounts", dir, "discard"))
+        env_log(env, LOG_WARN,
+                "%s is on a file system mounted with discard: writes wait while deleted files are given back to the disk; "
+                "mount it with nodiscard, and run fstrim now and then",
+                dir);
+}
+
 static void print_banner(const struct running *r, const struct node_config *c, const char *dir,
                          bool buffered)
 {
@@ -197,6 +207,7 @@ static int start(const struct settings *s)
         if (e == ERR_ADDRESS_IN_USE) explain_ports(&config);
     } else {
         print_banner(&r, &config, dir, options.buffered);
+        warn_of_mount(r.env, dir);
         status = run(&r);
         node_free(r.node);
     }
