@@ -408,4 +408,5 @@ void disk_mend(struct disk *d)
     d->character.slow_ppm = 0;
     d->rotation_crash_within = 0;
     d->character.job_mean = u64_min(d->character.job_mean, 5 * NANOS_MS);
+    d->character.write_jitter = u64_min(d->character.write_jitter, 10 * NANOS_MS); /* no write as long as an election timeout */
 }
