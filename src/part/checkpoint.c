@@ -96,7 +96,7 @@ static bool is_due(const struct part *p)
     if (split_holds_checkpoints(p)) return false;
     if (p->apply.applied == p->checkpoint.marker.index) return false;
     if (cut_wants_checkpoint(p)) return true;
-    if (p->checkpoint.marker.index <= p->checkpoint.beyond && p->apply.applied > p->checkpoint.beyond) return true;
+    if (p->checkpoint.marker.index < p->checkpoint.at_least && p->apply.applied >= p->checkpoint.at_least) return true;
     if (p->checkpoint.wanted || p->checkpoint.pressed || p->checkpoint.stopping || p->checkpoint.no_space) return true;
     return store_dirty_bytes(p->store) >= p->options.checkpoint_dirty_bytes ||
            p->now >= p->checkpoint.last_at + p->options.checkpoint_every ||

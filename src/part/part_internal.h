@@ -186,7 +186,7 @@ struct part {
         nanos last_at;
         bool stopping;
         bool wanted; /* a write waits for room in the tail */
-        u64 beyond;        /* one of more than this index is wanted: shipping.c; 0: no matter */
+        u64 at_least; /* one of this index or more is wanted: shipping.c */
         bool pressed; /* the node holds too much in memory */
         bool no_space; /* the latest one found none */
         nanos retry_at;

@@ -199,7 +199,7 @@ static void go_beyond(struct part *p, u64 index)
 
     if (MUTANT(abandoned_replica_waits_for_writes)) return;
     for (u32 i = 0; i < FILLERS_MAX && last + i <= index && submit_filler(p); i++) {}
-    p->checkpoint.beyond = u64_max(p->checkpoint.beyond, index);
+    p->checkpoint.at_least = u64_max(p->checkpoint.at_least, index + 1);
 }
 
 err shipping_on_ack(struct part *p, replica_id from, str body)
