@@ -53,7 +53,9 @@ static bool may_exist(const struct core *map, u64 part)
     const struct core_cluster *cluster = core_cluster(map); /* NULL: nothing has come of it yet */
     u32 count;
 
-    if (core_part(map, part) || !cluster || part >= cluster->next_part) return true;
+    if (core_part(map, part)) return true;
+    if (MUTANT(early_report_dropped)) return false;
+    if (!cluster || part >= cluster->next_part) return true;
     const struct core_part *const *parts = core_parts(map, &count);
     for (u32 i = 0; i < count; i++)
         if (parts[i]->op.kind == CORE_OP_SPLIT && parts[i]->op.other == part) return true;
@@ -62,9 +64,7 @@ static bool may_exist(const struct core *map, u64 part)
 
 void controller_see(struct cluster *c, node_id from, const struct group_report *g)
 {
-    const struct core *map = cluster_map(c);
-
-    if (MUTANT(early_report_dropped) ? !core_part(map, g->part) : !may_exist(map, g->part)) return;
+    if (!may_exist(cluster_map(c), g->part)) return;
     struct group_seen *s = group_of(c, g->part, true);
     if (g->term < s->report.term && !MUTANT(old_report_overtakes)) return; /* an old leader's, overtaken */
     s->report = *g;
