@@ -27,22 +27,21 @@ PIECE = 10  # seeds of one process of the simulator: what may run in vain on one
 
 
 class Row:
-    def __init__(self, name, kind, cluster):
-        self.name, self.kind = name, kind
-        self.options = [cluster] if cluster else []
+    def __init__(self, name, kind, options):
+        self.name, self.kind, self.options = name, kind, options
         self.seed = self.reason = None
         self.seeds, self.seconds = 0, 0.0
         self.test = None
 
 
 def rows():
-    found, cluster = [], None
+    found, options = [], []
     for line in (ROOT / "src/sim/mutants.def").read_text().splitlines():
         match = ROW.match(line)
         for option in ("--cluster", "--memory"):
-            cluster = option if f"with {option}" in line else cluster
+            options = [option] if f"with {option}" in line else options
         if match:
-            found.append(Row(match[1], match[2], cluster))
+            found.append(Row(match[1], match[2], options))
         elif line.startswith("MUTANT_ROW"):
             sys.exit(f"mutants.def: cannot read: {line}")
     return found
