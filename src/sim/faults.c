@@ -10,6 +10,7 @@
 #include "sim/net.h"
 #include "sim/observe.h"
 #include "sim/partitions.h"
+#include "sim/power.h"
 
 #include <stdio.h>
 
@@ -18,8 +19,6 @@
 #define LEFT_OUT_ONE_IN 4 /* a kind of fault is missing in one seed of so many */
 #define SKEWED_ONE_IN 8   /* ... but clocks beyond the bound, where old values may be read, are in one of so many only */
 #define SKEW_PPM_MAX 200000
-#define OPERATOR_LOOKS_EVERY (300 * NANOS_MS) /* after such a power cut */
-#define POWER_CUTS_APART (4 * NANOS_SEC)
 
 struct fault_row {
     const char *name;
@@ -32,7 +31,6 @@ struct faults {
     bool enabled[ROWS_MAX];
     nanos mean[ROWS_MAX];
     bool over;
-    nanos next_power_cut; /* where entries count in memory: not before */
     bool atlas_used; /* that node has been struck so */
     nanos restart_mean; /* of most restarts */
     u32 atlas_node; /* the only one whose disk may lose or damage what it acknowledged */
@@ -85,60 +83,6 @@ static bool strike_crash(struct world *w, struct prng *p)
     if (!h || !h->up) return false;
     host_crash(h, chance_one_in(p, 2), "killed");
     return true;
-}
-
-static void cut_power(struct world *w)
-{
-    for (u32 i = 0; i < w->nodes; i++) host_crash(w->hosts[i], true, "power cut of all");
-}
-
-static void fire_operator_looks(struct world *w, void *context, u64 arg)
-{
-    bool some = groups_recover_some(w, world_chance(w, CHANCE_FAULT));
-    if (some) { /* who is not asked may have more, and be abandoned: the operator sees to the links */
-        w->faults->partition_number++;
-        partition_heal(w);
-        net_heal(w->net);
-    }
-    world_at(w, w->now + OPERATOR_LOOKS_EVERY, EVENT_MEMBERS, 0, fire_operator_looks, context, arg);
-}
-
-/* Where entries count in memory it takes some of what was acknowledged. */
-static void fire_power_cut(struct world *w, void *context, u64 tries_left)
-{
-    if (w->faults->over || w->power_cut_count == WORLD_POWER_CUTS_MAX || !groups_can_do_without(w, NULL)) return;
-    if (tries_left && !groups_have_in_memory(w)) { /* nothing to lose at this moment */
-        world_at(w, w->now + 5 * NANOS_MS, EVENT_CRASH, 0, fire_power_cut, context, tries_left - 1);
-        return;
-    }
-    groups_before_power_cut(w);
-    if (w->power_cut_count == 0) world_at(w, w->now + NANOS_SEC, EVENT_MEMBERS, 0, fire_operator_looks, context, 0);
-    w->power_cuts[w->power_cut_count++] = w->now;
-    cut_power(w);
-}
-
-/* A few times, when all is well; some disks hang before, so that more is in memory only. */
-static bool strike_memory(struct world *w, struct prng *p)
-{
-    nanos lasts = chance_between(p, NANOS_MS, 400 * NANOS_MS);
-
-    if (w->power_cut_count == WORLD_POWER_CUTS_MAX || w->now < w->faults->next_power_cut) return false;
-    if (w->now < 5 * NANOS_SEC || !groups_can_do_without(w, NULL)) return false; /* at first there are no keyspaces */
-    w->faults->next_power_cut = w->now + POWER_CUTS_APART; /* also when this comes to nothing: disks must not hang for ever */
-    for (u32 i = 0; i < w->nodes; i++)
-        if (!chance_one_in(p, 3)) disk_stall(w->hosts[i]->disk, w->now + lasts + NANOS_SEC);
-    world_at(w, w->now + lasts, EVENT_CRASH, 0, fire_power_cut, w, 200);
-    return true;
-}
-
-static bool strike_power(struct world *w, struct prng *p)
-{
-    bool any = false;
-
-    if (w->options->memory) return strike_memory(w, p);
-    for (u32 i = 0; i < w->nodes; i++) any |= w->hosts[i]->up;
-    cut_power(w);
-    return any;
 }
 
 /* Dies at one of its next reads, writes or syncs, whichever that is: also while booting. */
@@ -454,7 +398,7 @@ static bool strike_clock(struct world *w, struct prng *p)
 
 static const struct fault_row rows[] = {
     {"crash", 4 * NANOS_SEC, strike_crash},
-    {"power", 25 * NANOS_SEC, strike_power},
+    {"power", 25 * NANOS_SEC, power_strike},
     {"io-crash", 10 * NANOS_SEC, strike_io_crash},
     {"answer-crash", 12 * NANOS_SEC, strike_answer_crash},
     {"transfer", 5 * NANOS_SEC, strike_transfer},
@@ -534,6 +478,12 @@ static void keep_away(struct world *w, struct host *h)
     }
 }
 
+void faults_heal_links(struct world *w)
+{
+    w->faults->partition_number++;
+    net_heal(w->net);
+}
+
 void faults_heal(struct world *w, bool keep_one)
 {
     struct faults *f = w->faults;
@@ -541,11 +491,10 @@ void faults_heal(struct world *w, bool keep_one)
 
     f->over = true;
     w->crash_at_answer = w->break_at_chunk = 0;
-    f->partition_number++;
     world_say(w, NULL, "all faults end");
     struct net_character *c = net_character(w->net);
     c->frame_dup_ppm = c->frame_delay_ppm = c->slow_ppm = c->ghost_ppm = 0;
-    net_heal(w->net);
+    faults_heal_links(w);
     w->avoided = 0;
     for (u32 i = 0; i < w->nodes; i++) {
         struct host *h = w->hosts[i];
@@ -614,7 +563,7 @@ struct faults *faults_new(struct world *w)
         bool drawn = !chance_one_in(p, LEFT_OUT_ONE_IN);
         nanos mean = rows[row].mean ? spread(p, rows[row].mean / 4, rows[row].mean * 4) : 0;
         if (w->options->memory && rows[row].strike == strike_crash) mean /= 8; /* mostly nobody can be spared */
-        if (w->options->memory && rows[row].strike == strike_power) mean /= 32;
+        if (w->options->memory && rows[row].strike == power_strike) mean /= 32;
         f->enabled[row] = list ? sim_list_has(list, rows[row].name) : drawn;
         f->mean[row] = mean;
     }

@@ -17,6 +17,7 @@ void faults_start(struct world *w);
 /* Stop all faults, mend everything, start every node; but keep_one: a minority of one may stay away, with its
  * power or its disk or its links gone, until it is healed, too, by a second call without. */
 void faults_heal(struct world *w, bool keep_one);
+void faults_heal_links(struct world *w); /* no other fault */
 bool faults_are_over(const struct world *w);
 
 /* A node has just died: when it comes back. */

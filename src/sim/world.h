@@ -51,6 +51,7 @@ struct world {
 
     nanos power_cuts[WORLD_POWER_CUTS_MAX]; /* of all nodes, where entries count in memory: acknowledged writes may be lost */
     u32 power_cut_count;
+    nanos next_power_cut; /* not before */
 
     bool stopped; /* at the first violation: what follows is noise */
     u64 fault_count;
