@@ -66,6 +66,22 @@ enum { OPEN_FILES_MAX = 256 };
 enum { INFO_LOG_HEADERS = 5 };         /* InfoLogLevel::HEADER_LEVEL */
 enum { OPEN_BYTES = 2 * 1024 * 1024 }; /* must be free: opening writes, and may not run dry */
 
+/* Compactions and the log share the disk. Without this a compaction keeps it busy for 10 to 100 ms at a time: by what the kernel has
+ * of a file when it is synced, by the kernel's reading ahead, by space that was reserved for a file and goes back (a discard). */
+static rocksdb_options_t *be_gentle(rocksdb_options_t *o)
+{
+    rocksdb_options_set_bytes_per_sync(o, ROCKS_PIECE_BYTES);
+    rocksdb_options_compaction_readahead_size(o, ROCKS_PIECE_BYTES);
+    rocksdb_options_set_access_hint_on_compaction_start(o, 0); /* none: the kernel reads nothing ahead */
+
+    char *text = NULL;
+    rocksdb_options_t *gentle = rocksdb_options_create();
+    rocksdb_get_options_from_string(o, "strict_bytes_per_sync=true;allow_fallocate=false", gentle, &text);
+    if (text) panic("RocksDB refuses its options: %s", text);
+    rocksdb_options_destroy(o);
+    return gentle;
+}
+
 static rocksdb_options_t *make_options(const struct kvs_rocks_options *options,
                                        rocksdb_cache_t *cache)
 {
@@ -98,7 +114,6 @@ static rocksdb_options_t *make_options(const struct kvs_rocks_options *options,
     rocksdb_options_set_max_background_jobs(o, (int)options->threads);
     rocksdb_options_set_max_file_opening_threads(o, 1);
     rocksdb_options_set_write_buffer_size(o, 256 * KIB); /* never filled */
-    rocksdb_options_set_bytes_per_sync(o, MIB);          /* no long flush at a file's end */
     rocksdb_options_set_max_manifest_file_size(o, 16 * MIB);
     /* Headers at open, nothing later: Debian builds RocksDB with its assertions, and one of them
      * stops the process at the second line logged on a full disk. Errors reach us as text. */
@@ -106,7 +121,7 @@ static rocksdb_options_t *make_options(const struct kvs_rocks_options *options,
     rocksdb_options_set_keep_log_file_num(o, 2);
     rocksdb_options_set_stats_dump_period_sec(o, 0);
     rocksdb_options_set_stats_persist_period_sec(o, 0);
-    return o;
+    return be_gentle(o);
 }
 
 /* ---- reads ---- */

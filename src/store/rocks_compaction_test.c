@@ -3,6 +3,9 @@
 #include "store/rocks_internal.h"
 #include "store/test_dir.h"
 
+#include <dirent.h>
+#include <stdio.h>
+
 static struct kvs *open_rocks(struct test_dir *dir)
 {
     struct kvs_rocks_options options = {.block_cache_bytes = 4 * MIB, .threads = 1};
@@ -47,6 +50,39 @@ TEST(rocks, the_first_rows_survive_a_compaction_under_the_first_snapshot)
     CHECK(has(k, "b", "second"));
     CHECK(has(k, "c", "third"));
     k->ops->snapshot_free(k, s);
+    k->ops->close(k);
+    test_dir_remove(&dir);
+}
+
+static bool file_has(const char *dir, const char *prefix, const char *text)
+{
+    char path[1024], line[256];
+    bool has = false;
+    DIR *d = opendir(dir);
+    CHECK(d != NULL);
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix))) continue;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        FILE *f = fopen(path, "r");
+        CHECK(f != NULL);
+        while (fgets(line, sizeof line, f)) has = has || strstr(line, text);
+        fclose(f);
+    }
+    closedir(d);
+    return has;
+}
+
+/* The log shares the disk with compactions; RocksDB writes down what it was opened with. */
+TEST(rocks, goes_to_the_disk_in_small_pieces)
+{
+    static const char *const options[] = {"bytes_per_sync=1048576", "strict_bytes_per_sync=true",
+                                          "compaction_readahead_size=1048576", "access_hint_on_compaction_start=NONE",
+                                          "allow_fallocate=false"};
+    struct test_dir dir;
+    test_dir_make(&dir);
+    struct kvs *k = open_rocks(&dir);
+    for (u32 i = 0; i < ARRAY_LEN(options); i++)
+        CHECK(file_has(test_dir_path(&dir, "db"), "OPTIONS-", options[i]));
     k->ops->close(k);
     test_dir_remove(&dir);
 }
@@ -121,6 +157,7 @@ TEST(rocks, an_open_database_is_numbered_once)
 }
 
 TEST_MAIN(RUN(rocks, the_first_rows_survive_a_compaction_under_the_first_snapshot),
+          RUN(rocks, goes_to_the_disk_in_small_pieces),
           RUN(rocks, what_a_snapshot_sees_survives_compactions),
           RUN(rocks, space_of_overwritten_rows_is_given_back_by_itself),
           RUN(rocks, an_open_database_is_numbered_once))

@@ -6,6 +6,8 @@
 
 #include <rocksdb/c.h>
 
+#define ROCKS_PIECE_BYTES MIB /* goes to the disk, or comes from it, before the next: the log waits behind no more */
+
 struct rocks {
     struct kvs base;
     rocksdb_t *db;
