@@ -66,13 +66,15 @@ enum { OPEN_FILES_MAX = 256 };
 enum { INFO_LOG_HEADERS = 5 };         /* InfoLogLevel::HEADER_LEVEL */
 enum { OPEN_BYTES = 2 * 1024 * 1024 }; /* must be free: opening writes, and may not run dry */
 
+enum { ACCESS_HINT_NONE = 0 };         /* Options::AccessHint */
+
 /* Compactions and the log share the disk. Without this a compaction keeps it busy for 10 to 100 ms at a time: by what the kernel has
- * of a file when it is synced, by the kernel's reading ahead, by space that was reserved for a file and goes back (a discard). */
+ * of a file when it is synced, and by space that was reserved for a file and goes back (a discard). */
 static rocksdb_options_t *be_gentle(rocksdb_options_t *o)
 {
     rocksdb_options_set_bytes_per_sync(o, ROCKS_PIECE_BYTES);
     rocksdb_options_compaction_readahead_size(o, ROCKS_PIECE_BYTES);
-    rocksdb_options_set_access_hint_on_compaction_start(o, 0); /* none: the kernel reads nothing ahead */
+    rocksdb_options_set_access_hint_on_compaction_start(o, ACCESS_HINT_NONE); /* the kernel reads ahead nevertheless */
 
     char *text = NULL;
     rocksdb_options_t *gentle = rocksdb_options_create();
