@@ -171,7 +171,7 @@ static const struct verb verbs[] = {
     {"show", "ID", "one, with its replicas", 1, 1, 0, group_show},
     {"move", "ID to=NODE from=NODE", "a replica from one node to another; without from: one more",
      1, 1, VERB_ROWS | VERB_POSTS, group_move},
-    {"split", "ID [at=SLOT|KEY]", "in two, at that slot or key (slots: by default in the middle)",
+    {"split", "ID [at=SLOT|KEY] [node=N]", "in two, at that slot or key (slots: by default in the middle); node=N pins the upper half",
      1, 1, VERB_ROWS | VERB_POSTS, group_split},
     {"merge", "ID", "with its right neighbour, on the same nodes", 1, 1, VERB_POSTS, group_merge},
     {"transfer", "ID to=NODE", "leadership, to a replica that has caught up", 1, 1,

@@ -1,19 +1,24 @@
 /* `quorate ks pin NAME PREFIX node=N`: a directory of keys gets groups of its own, led where the pin says. The map already says which
  * keys are whose, so a pin is two cuts of it and the groups between them marked: a marked group is not merged
- * with its neighbours, and what it is split into is marked as well. */
+ * with neighbours that are not, and what it is split into is marked as well. */
 #include "cli/pin.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { CUT_TRIES = 300, CUT_PAUSE_MS = 200 };
+enum { STEPS_MAX = 600, LOOK_EVERY_MS = 100 };
 enum { KEY_MAX = 256 };
 
 struct bound {
     char key[KEY_MAX + 1];
     size_t len; /* 0: there is none, the keys end */
 };
+
+static str bound_key(const struct bound *b)
+{
+    return str_from(b->key, b->len);
+}
 
 /* The first key behind all that begin with the prefix. */
 static struct bound end_of(const char *prefix)
@@ -37,22 +42,13 @@ static bool post(struct verb_call *call, const char *path, const char *body)
     return done;
 }
 
-static bool get_groups(struct verb_call *call)
-{
-    char name[256], path[320];
-
-    if (!url_put(name, sizeof name, call->words[0])) return false;
-    snprintf(path, sizeof path, "/v1/groups?keyspace=%s", name);
-    return call_get(call, path);
-}
-
-static int refuse(const char *why, const char *word)
+static int refuse(struct verb_call *call, const char *why, const char *word)
 {
     fprintf(stderr, "quorate ks pin: %s%s\n", why, word);
-    return 1;
+    return call->status = 1;
 }
 
-/* The group with this key; 0: the keyspace is not cut by keys. */
+/* 0: the keyspace is not cut by keys. */
 static u32 group_with(const struct json *j, str key)
 {
     u32 groups = json_get(j, 0, "groups");
@@ -72,36 +68,86 @@ static bool may_come_right(const struct verb_call *call)
     return str_equal(error, STR("STALE")) || str_equal(error, STR("UNDERWAY"));
 }
 
-/* Sees to it that a group begins at this key. The exit status. */
-static int cut_at(struct verb_call *call, const struct bound *b)
-{
-    str key = str_from(b->key, b->len);
-    char word[3 * KEY_MAX + 1], body[3 * KEY_MAX + 8], path[64];
-    u64 asked = 0;
+/* Keys from `at` on are to be pinned; those before it are. */
+struct pinning {
+    struct verb_call *call;
+    char keyspace[256]; /* its name, as in a path */
+    u64 node, was;      /* where the group that begins at `at` was pinned before */
+    struct buf at;
+    struct bound to;
+    u32 groups; /* pinned so far */
+};
 
-    if (!url_put(word, sizeof word, b->key)) return refuse("this prefix is too long: ", b->key);
-    snprintf(body, sizeof body, "at=%s", word);
-    for (u32 tries = 0; tries < CUT_TRIES; tries++) {
-        if (!get_groups(call)) return call->status;
-        const struct json *j = &call->answer;
-        u32 g = group_with(j, key);
-        if (!g) return refuse("only a keyspace with partitions=range has directories, not ", call->words[0]);
-        bool is_busy = json_get_str(j, json_get(j, g, "operation"), "kind").len > 0;
-        u64 id = json_get_u64(j, g, "id");
-        if (str_equal(json_get_str(j, g, "from"), key) && !is_busy) return 0;
-        if (!is_busy && asked != id) {
-            snprintf(path, sizeof path, "/v1/groups/%lu/split", id);
-            if (call->dry_run) printf("group %lu would be split at %s\n", id, b->key);
-            bool done = post(call, path, body);
-            if (!done && !may_come_right(call)) return call->status;
-            if (call->dry_run) return 0;
-            asked = done ? id : 0;
-        } else if (!is_busy) {
-            asked = 0; /* it was given up: once more */
-        }
-        (void)poll(NULL, 0, CUT_PAUSE_MS);
-    }
-    return refuse("no group begins there within a minute (quorate group list shows what is under way): ", b->key);
+/* The group with this key; 0: there is none, or nobody answered, and that is said. */
+static u32 look(struct pinning *p, str key)
+{
+    struct verb_call *call = p->call;
+    char path[320];
+
+    snprintf(path, sizeof path, "/v1/groups?keyspace=%s", p->keyspace);
+    if (!call_get(call, path)) return 0;
+    u32 g = group_with(&call->answer, key);
+    if (!g) refuse(call, "only a keyspace with partitions=range has directories, not ", call->words[0]);
+    return g;
+}
+
+/* The upper half is pinned to the node. */
+static bool split(struct pinning *p, u64 id, str key, u64 node)
+{
+    char text[KEY_MAX + 1], word[3 * KEY_MAX + 1], body[sizeof word + 64], path[64];
+
+    if (key.len > KEY_MAX) return !refuse(p->call, "groups have changed meanwhile: do it again", "");
+    memcpy(text, key.at, key.len);
+    text[key.len] = 0;
+    if (!url_put(word, sizeof word, text)) return false;
+    snprintf(path, sizeof path, "/v1/groups/%lu/split", id);
+    snprintf(body, sizeof body, "at=%s&node=%lu", word, node);
+    if (p->call->dry_run) printf("group %lu would be split at %s\n", id, text);
+    return post(p->call, path, body);
+}
+
+static bool mark(struct pinning *p, u64 id)
+{
+    char path[320], body[96];
+
+    snprintf(path, sizeof path, "/v1/keyspaces/%s/pin", p->keyspace);
+    snprintf(body, sizeof body, "node=%lu&group=%lu", p->node, id);
+    return post(p->call, path, body);
+}
+
+/* What lies before `end` is as it should be. False: so is everything. */
+static bool go_on_from(struct pinning *p, str end)
+{
+    p->groups++;
+    p->was = p->node;
+    if (!end.len || (p->to.len && str_compare(end, bound_key(&p->to)) >= 0)) return false;
+    buf_clear(&p->at);
+    buf_append_str(&p->at, end);
+    return true;
+}
+
+/* One step, by what the map shows. A group is marked when it is cut off, or before it is cut: what has few keys and is
+ * not marked yet, the planner takes into a neighbour. False: done, or refused. */
+static bool take_step(struct pinning *p)
+{
+    const struct json *j = &p->call->answer;
+    str at = buf_str(&p->at), to = bound_key(&p->to);
+    u32 g = look(p, at);
+
+    if (!g) return false;
+    if (json_get_str(j, json_get(j, g, "operation"), "kind").len) return true;
+    u64 id = json_get_u64(j, g, "id"), pinned = json_get_u64(j, g, "pinned-node");
+    str from = json_get_str(j, g, "from"), end = json_get_str(j, g, "to");
+    bool is_marked = pinned == p->node, done, has_more = to.len && (!end.len || str_compare(to, end) < 0);
+    if (is_marked && (p->was == p->node || !has_more)) return go_on_from(p, end);
+    if (!is_marked) p->was = pinned;
+    if (is_marked)
+        done = split(p, id, to, p->was);
+    else if (str_equal(from, at))
+        done = mark(p, id);
+    else
+        done = split(p, id, at, p->node);
+    return done || may_come_right(p->call);
 }
 
 static const char *row_of(const struct verb_call *call, const char *name)
@@ -122,56 +168,62 @@ static u64 node_of(struct verb_call *call)
 
     if (node && !group && str_to_i64(str_of(node), &number) && number > 0) return (u64)number;
     if (!group || node || !url_put(id, sizeof id, group)) {
-        refuse("a directory is pinned by node=N, or by group=ID to where that group is led", "");
+        refuse(call, "a directory is pinned by node=N, or by group=ID to where that group is led", "");
         return 0;
     }
     snprintf(path, sizeof path, "/v1/groups?id=%s", id);
     if (!call_get(call, path)) return 0;
     u32 groups = json_get(&call->answer, 0, "groups"), g = json_each(&call->answer, groups, 0);
     u64 leader = g ? json_get_u64(&call->answer, g, "leader-node") : 0;
-    if (!leader) refuse("there is no group, or none that is led, of number ", group);
+    if (!leader) refuse(call, "there is no group, or none that is led, of number ", group);
     return leader;
+}
+
+static void foresee(struct pinning *p, const struct bound *b)
+{
+    const struct json *j = &p->call->answer;
+    u32 g = b->len ? look(p, bound_key(b)) : 0;
+
+    if (!g || json_get_u64(j, g, "pinned-node") == p->node) return;
+    if (str_equal(json_get_str(j, g, "from"), bound_key(b))) return;
+    (void)split(p, json_get_u64(j, g, "id"), bound_key(b), p->node);
+}
+
+static int carry_out(struct pinning *p)
+{
+    for (u32 tries = 0; take_step(p); tries++) {
+        if (tries == STEPS_MAX)
+            return refuse(p->call, "not done within a minute; quorate group list shows what is under way, and the same "
+                          "command goes on from there: ", p->call->words[1]);
+        (void)poll(NULL, 0, LOOK_EVERY_MS);
+    }
+    return p->call->status;
 }
 
 int pin_directory(struct verb_call *call)
 {
     const char *prefix = call->words[1];
-    struct bound from = {.len = strlen(prefix)}, to;
-    char name[256], path[320], body[96];
-    u32 pinned = 0;
+    struct bound from = {.len = strlen(prefix)};
 
-    if (!from.len || from.len > KEY_MAX) return refuse("a directory is a prefix of 1 to 256 bytes, not ", prefix);
-    if (call->json) return refuse("--json is for pins without a prefix", "");
+    if (!from.len || from.len > KEY_MAX) return refuse(call, "a directory is a prefix of 1 to 256 bytes, not ", prefix);
+    if (call->json) return refuse(call, "--json is for pins without a prefix", "");
     memcpy(from.key, prefix, from.len);
-    to = end_of(prefix);
     u64 node = node_of(call);
-    if (!node) return call->status ? call->status : 1;
-    int status = cut_at(call, &from);
-    if (!status && to.len) status = cut_at(call, &to);
-    if (status) return status;
+    if (!node) return call->status;
+    struct pinning p = {.call = call, .node = node, .was = node, .to = end_of(prefix)};
+    if (!url_put(p.keyspace, sizeof p.keyspace, call->words[0])) return refuse(call, "too long a name: ", call->words[0]);
     if (call->dry_run) {
+        foresee(&p, &from);
+        if (!call->status) foresee(&p, &p.to);
+        if (call->status) return call->status;
         printf("and the leaders of what lies between would go to node %lu; nothing was done\n", node);
         return 0;
     }
-    if (!url_put(name, sizeof name, call->words[0])) return 2;
-    snprintf(path, sizeof path, "/v1/keyspaces/%s/pin", name);
-    str at = str_from(from.key, from.len), end = str_from(to.key, to.len);
-    struct buf next = {0};
-    while (!status && (!end.len || str_compare(at, end) < 0)) {
-        if (!get_groups(call)) return call->status;
-        u32 g = group_with(&call->answer, at);
-        if (!g) break;
-        snprintf(body, sizeof body, "node=%lu&group=%lu", node, json_get_u64(&call->answer, g, "id"));
-        buf_clear(&next);
-        buf_append_str(&next, json_get_str(&call->answer, g, "to"));
-        if (!post(call, path, body)) status = call->status;
-        pinned++;
-        at = buf_str(&next);
-        if (!at.len) break;
-    }
-    buf_done(&next);
+    buf_append_str(&p.at, bound_key(&from));
+    int status = carry_out(&p);
+    buf_done(&p.at);
     if (!status)
         printf("keys of %s that begin with %s are in %u group%s of their own, led by node %lu as soon as they can\n",
-               call->words[0], prefix, pinned, pinned == 1 ? "" : "s", node);
+               call->words[0], prefix, p.groups, p.groups == 1 ? "" : "s", node);
     return status;
 }

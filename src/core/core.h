@@ -23,6 +23,7 @@
 
 #define CORE_NODES_MAX      1000 /* not removed; as many removed ones are remembered */
 #define CORE_KEYSPACES_MAX  1000
+#define CORE_NODE_ANY       UINT32_MAX /* of a pin that is to be none, where 0 says: as before */
 #define CORE_PARTS_MAX      100000
 #define CORE_HASH_PARTS_MAX 4096 /* of one keyspace, at its creation */
 #define CORE_VOTERS_MAX     7
@@ -135,6 +136,7 @@ struct core_op {
     u64 other;
     u16 slot;  /* the first of the upper half */
     str key;   /* the same, in a range keyspace; owned */
+    u32 upper_prefers; /* node the upper half is pinned to, or CORE_NODE_ANY; 0: as the lower */
     u64 begun; /* map epoch */
 };
 

@@ -121,6 +121,7 @@ u32 core_nodes_up(const struct core *c);
 
 struct core_keyspace *core_make_keyspace(struct core_call *call, str name,
                                          const u64 settings[CORE_KEYSPACE_SETTINGS]);
+bool core_check_pin(struct core_call *call, u32 node); /* 0: to none. False: it is refused */
 
 /* ---- place.c: where the replicas of a new partition go ---- */
 

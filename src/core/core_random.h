@@ -56,6 +56,7 @@ static inline void random_part_fields(struct prng *r, const struct core *core,
     c->slot = p->is_range ? 0 : (u16)prng_between(r, p->slot_first, p->slot_last);
     c->key = str_of(p->is_range ? keys[prng_below(r, 5)] : "");
     c->step = (u8)prng_below(r, CORE_STEPS + 1);
+    if (c->kind == CORE_OP_SPLIT && prng_below(r, 2)) c->node = prng_below(r, 2) ? 0 : CORE_NODE_ANY;
     c->term = p->leader_term + prng_below(r, 3);
 }
 

@@ -172,19 +172,23 @@ void core_do_ks_drop(struct core_call *call)
     for (u32 i = 0; i < c->node_count; i++) core_note_drained(call, c->nodes[i]->id);
 }
 
+bool core_check_pin(struct core_call *call, u32 node)
+{
+    const struct core_node *n = core_find_node(call->core, node);
+
+    if (!node || (n && n->state == CORE_UP)) return true;
+    core_refuse(call, CORE_NO_SUCH, "node %u is not up: leaders cannot be pinned there", node);
+    return false;
+}
+
 /* A preference, not an order: the planner hands leadership to that node where it has a replica. */
 void core_do_ks_pin(struct core_call *call)
 {
     struct core *c = call->core;
     struct core_keyspace *k = the_keyspace(call);
     u32 node = call->cmd->node;
-    const struct core_node *n = core_find_node(c, node);
 
-    if (!k) return;
-    if (node && (!n || n->state != CORE_UP)) {
-        core_refuse(call, CORE_NO_SUCH, "node %u is not up: leaders cannot be pinned there", node);
-        return;
-    }
+    if (!k || !core_check_pin(call, node)) return;
     struct core_part *only = call->cmd->part ? core_find_part(c, call->cmd->part) : NULL;
     if (call->cmd->part && (!only || only->keyspace != k->id)) {
         core_refuse(call, CORE_NO_SUCH, "keyspace %.*s has no partition %llu",
@@ -193,8 +197,9 @@ void core_do_ks_pin(struct core_call *call)
     }
     for (u32 i = 0; i < k->part_count; i++) {
         struct core_part *p = k->parts[i];
-        if ((only && p != only) || p->prefer_node == node) continue;
+        if ((only && p != only) || (p->prefer_node == node && !p->op.upper_prefers)) continue;
         p->prefer_node = node;
+        p->op.upper_prefers = 0; /* the newer word, for both halves */
         core_save_leader(call, p);
     }
 }

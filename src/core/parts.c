@@ -122,13 +122,16 @@ static void begin_split(struct core_call *call, struct core_part *p)
             (unsigned long long)p->id, p->is_range ? "key" : "slot");
     else if (c->part_count >= CORE_PARTS_MAX)
         core_refuse(call, CORE_LIMIT, "a cluster has at most %d partitions", CORE_PARTS_MAX);
+    else if (call->cmd->node != CORE_NODE_ANY)
+        core_check_pin(call, call->cmd->node);
     if (call->status) return;
     u64 other = c->cluster.next_part++;
     begin(call, p,
           (struct core_op){.kind = CORE_OP_SPLIT,
                            .other = other,
                            .slot = call->cmd->slot,
-                           .key = core_key_copy(call->cmd->key)});
+                           .key = core_key_copy(call->cmd->key),
+                           .upper_prefers = call->cmd->node});
     buf_append_u64(&call->result, other);
 }
 
@@ -271,7 +274,8 @@ static void done_split(struct core_call *call, struct core_part *p)
     upper->next_replica = p->next_replica + 1; /* so that its members never look like founders: it has a past */
     upper->member_count = p->member_count;
     memcpy(upper->members, p->members, sizeof upper->members);
-    upper->prefer_node = p->prefer_node;
+    upper->prefer_node = p->op.upper_prefers ? p->op.upper_prefers : p->prefer_node;
+    if (upper->prefer_node == CORE_NODE_ANY) upper->prefer_node = 0;
     p->to = core_key_copy(p->op.key);
     if (!p->is_range) {
         p->slot_last = (u16)(p->op.slot - 1);

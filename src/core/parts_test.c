@@ -255,6 +255,50 @@ TEST(parts, key_ranges_split_where_told)
     fixture_done(&f);
 }
 
+static u64 split_at(struct core_fixture *f, u64 part, str key, u32 node)
+{
+    CHECK_EQ(DO(f, .op = CORE_PART_BEGIN, .part = part, .epoch = part_epoch(f, part), .kind = CORE_OP_SPLIT,
+                .key = key, .node = node),
+             CORE_OK);
+    u64 upper = result_u64(f);
+    fixture_restart(f); /* the operation's row says what the upper half is to prefer */
+    CHECK_EQ(DO(f, .op = CORE_PART_STEP, .part = part, .epoch = part_epoch(f, part), .step = CORE_STEP_PREPARED),
+             CORE_OK);
+    return upper;
+}
+
+TEST(parts, what_is_cut_off_is_pinned_at_once)
+{
+    struct core_fixture f;
+
+    fixture_init(&f);
+    found(&f, 3);
+    u32 id = create(&f, "etcd", "range", "3");
+    u64 low = core_lookup_key(f.core, id, STR(""))->id;
+    CHECK_EQ(DO(&f, .op = CORE_PART_BEGIN, .part = low, .epoch = part_epoch(&f, low), .kind = CORE_OP_SPLIT,
+                .key = STR("u"), .node = 9),
+             CORE_NO_SUCH);
+    u64 users = split_at(&f, low, STR("u"), 2);
+    CHECK_EQ(DO(&f, .op = CORE_PART_DONE, .part = low, .epoch = part_epoch(&f, low)), CORE_OK);
+    CHECK_EQ(core_part(f.core, low)->prefer_node, 0);
+    CHECK_EQ(core_part(f.core, users)->prefer_node, 2);
+    u64 half = split_at(&f, users, STR("um"), 0);
+    CHECK_EQ(DO(&f, .op = CORE_PART_DONE, .part = users, .epoch = part_epoch(&f, users)), CORE_OK);
+    CHECK_EQ(core_part(f.core, half)->prefer_node, 2); /* as the lower */
+    u64 rest = split_at(&f, half, STR("v"), CORE_NODE_ANY);
+    CHECK_EQ(DO(&f, .op = CORE_PART_DONE, .part = half, .epoch = part_epoch(&f, half)), CORE_OK);
+    CHECK_EQ(core_part(f.core, half)->prefer_node, 2);
+    CHECK_EQ(core_part(f.core, rest)->prefer_node, 0);
+
+    u64 last = split_at(&f, rest, STR("w"), 1); /* a pin that comes meanwhile is for both */
+    CHECK_EQ(DO(&f, .op = CORE_KS_PIN, .keyspace = id, .node = 3), CORE_OK);
+    CHECK_EQ(DO(&f, .op = CORE_PART_DONE, .part = rest, .epoch = part_epoch(&f, rest)), CORE_OK);
+    CHECK_EQ(core_part(f.core, rest)->prefer_node, 3);
+    CHECK_EQ(core_part(f.core, last)->prefer_node, 3);
+    core_check(f.core);
+    fixture_done(&f);
+}
+
 TEST(parts, the_core_is_never_split)
 {
     struct core_fixture f;
@@ -273,4 +317,4 @@ TEST_MAIN(RUN(parts, a_move_goes_step_by_step),
           RUN(parts, two_replicas_never_share_a_node),
           RUN(parts, a_stale_report_gets_the_fresh_entry), RUN(parts, a_newer_term_says_who_leads),
           RUN(parts, a_split_of_slots_and_a_merge_back), RUN(parts, key_ranges_split_where_told),
-          RUN(parts, the_core_is_never_split))
+          RUN(parts, what_is_cut_off_is_pinned_at_once), RUN(parts, the_core_is_never_split))

@@ -171,7 +171,7 @@ static void put_op(struct buf *out, const struct core_op *op)
     buf_append_u8(out, op->kind);
     if (op->kind == CORE_OP_NONE) return;
     buf_append_u8(out, op->step);
-    buf_append_u32(out, op->in);
+    buf_append_u32(out, op->kind == CORE_OP_SPLIT ? op->upper_prefers : op->in);
     buf_append_u32(out, op->out);
     buf_append_u64(out, op->other);
     buf_append_u16(out, op->slot);
@@ -184,7 +184,7 @@ static void get_op(struct reader *r, struct core_op *op)
     op->kind = reader_u8(r);
     if (op->kind == CORE_OP_NONE) return;
     op->step = reader_u8(r);
-    op->in = reader_u32(r);
+    *(op->kind == CORE_OP_SPLIT ? &op->upper_prefers : &op->in) = reader_u32(r);
     op->out = reader_u32(r);
     op->other = reader_u64(r);
     op->slot = reader_u16(r);

@@ -212,13 +212,16 @@ bool admin_make_move(struct admin_request *r, const struct core *map, struct cor
     return true;
 }
 
-/* at=SLOT or at=KEY: where the upper half begins; a hash partition is halved without it. */
+/* at=SLOT or at=KEY: where the upper half begins; a hash partition is halved without it. node=N: the upper
+ * half is pinned there, 0 to nowhere; without it, as the lower half is. */
 bool admin_make_split(struct admin_request *r, const struct core *map, struct core_command *cmd)
 {
     const struct core_part *p;
-    u64 slot;
+    u64 slot, node;
 
-    if (!begin_op(r, map, CORE_OP_SPLIT, cmd, &p)) return false;
+    if (!take_number(r, "node", UINT32_MAX - 1, &node) || !begin_op(r, map, CORE_OP_SPLIT, cmd, &p))
+        return false;
+    if (admin_param_is_given(r->params, "node")) cmd->node = node ? (u32)node : CORE_NODE_ANY;
     if (p->is_range) {
         cmd->key = admin_param(r->params, "at");
         if (cmd->key.len > 0 && cmd->key.len <= CORE_KEY_BYTES_MAX) return true;

@@ -93,7 +93,7 @@ static const struct route {
      .post = admin_post_recover,
      .what = "accept-loss=1: the replica here shall lead without what was in memory only"},
     {.path = "/v1/groups/*/rows", .get = admin_get_rows, .what = "stamp=N: rows of its cut"},
-    {.path = "/v1/groups/*/split", .make = admin_make_split, .what = "at=SLOT or at=KEY"},
+    {.path = "/v1/groups/*/split", .make = admin_make_split, .what = "at=SLOT or at=KEY, node=N pins the upper half"},
     {.path = "/v1/groups/*/transfer",
      .post = admin_post_transfer,
      .what = "to=NODE: its leader hands over"},
