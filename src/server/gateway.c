@@ -102,6 +102,7 @@ static void complete(struct gateway *g, struct gateway_request *r,
 
     r->stale = (struct buf){0};
     if (g->returned == r) g->returned = NULL;
+    if (gateway_is_write(r) && !reply->failed) delay_note(&g->delay, node_now(g->node), node_now(g->node) - r->asked_at);
     list_remove(&r->link);
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);
@@ -174,6 +175,7 @@ void gateway_submit(struct gateway *g, struct gateway_request *r)
 
     if (!r->deadline) r->deadline = now + node_config_of(g->node)->request_timeout + moving_time(g, r);
     g->earliest = u64_min(g->earliest, r->deadline);
+    r->asked_at = now;
     r->state = REQUEST_WAITING;
     r->sent = r->in_log_maybe = r->to_leader = r->counted = false;
     r->at = 0;
@@ -634,6 +636,11 @@ nanos gateway_deadline(const struct gateway *g)
     if (gateway_is_idle(g)) return NANOS_NEVER;
     if (g->look_again) return g->now;
     return u64_max(g->next_sweep, g->now + 5 * NANOS_MS);
+}
+
+nanos gateway_least_delay(const struct gateway *g)
+{
+    return delay_least(&g->delay);
 }
 
 const struct gateway_stats *gateway_stats(const struct gateway *g)

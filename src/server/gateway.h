@@ -65,6 +65,7 @@ struct gateway_request { /* embedded in the door's own request object, which mus
     bool counted;   /* in its order's `near` */
     struct buf stale; /* what its replica said, that was too old for it: its error if the leader says nothing */
     node_id at;     /* the replica that was asked; 0: whoever leads */
+    nanos asked_at; /* here */
     nanos sent_at;  /* to it */
     u64 floor;      /* the hlc its state must have reached */
     enum limit_id limit; /* that its latest refusal named */
@@ -86,6 +87,9 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req);
  * connections now; LIMIT_NONE: none. */
 enum limit_id gateway_full(const struct gateway *g);
 void gateway_limits(const struct gateway *g, struct limits_now *out); /* of all gateways asked so, the greatest */
+
+/* That a write took lately, from gateway_submit to its answer; NANOS_NEVER: none was answered. */
+nanos gateway_least_delay(const struct gateway *g);
 
 struct gateway_stats {
     u64 requests, forwarded, retried, near, stale, noquorum, unknown, overloaded, inflight, inflight_bytes;

@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "kv/entry.h"
 #include "server/node_internal.h"
+#include "server/window.h"
 
 enum request_state { REQUEST_WAITING = 1, REQUEST_SENT };
 
@@ -41,6 +42,7 @@ struct gateway {
     nanos wall_at;    /* the turn wall_us was read in */
     u64 wall_us;
     size_t bytes_max;
+    struct delay delay; /* of writes, from when they were asked here */
     struct gateway_stats stats;
 };
 

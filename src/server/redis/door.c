@@ -167,11 +167,12 @@ void redis_door_count_error(struct redis_door *d, str reply)
 enum limit_id redis_door_full(const struct redis_door *d, const struct client *c)
 {
     const struct hosted *h = routes_only(d->routes, c->keyspace);
+    enum limit_id share;
 
     if (d->asked_bytes >= d->asked_bytes_max) return LIMIT_NODE_BYTES;
     if (d->asked_writes >= ASKED_WRITES_MAX) return LIMIT_NODE_WRITES;
     if (d->asked_others >= ASKED_OTHERS_MAX) return LIMIT_NODE_OTHERS;
-    if (redis_share_is_full(d, c->share)) return LIMIT_KEYSPACE_SHARE;
+    if ((share = redis_share_full(d, c->share))) return share;
     return h ? gateway_full(h->gateway) : LIMIT_NONE;
 }
 
@@ -205,7 +206,7 @@ void redis_door_limits(const struct redis_door *d, struct limits_now *out)
     out->at[LIMIT_CLIENT_TRANSACTION].value = request;
     limit_see(&out->at[LIMIT_MEMORY_LARGE_REQUESTS], d->admission.budget, d->admission.granted);
     limit_see(&out->at[LIMIT_MEMORY_TRANSACTIONS], d->transaction_budget, d->transaction_bytes);
-    redis_share_limit(d, &out->at[LIMIT_KEYSPACE_SHARE]);
+    redis_share_limits(d, out);
     limit_see(&out->at[LIMIT_NODE_WRITES], ASKED_WRITES_MAX, d->asked_writes);
     limit_see(&out->at[LIMIT_NODE_OTHERS], ASKED_OTHERS_MAX, d->asked_others);
     limit_see(&out->at[LIMIT_NODE_BYTES], d->asked_bytes_max, d->asked_bytes);

@@ -35,7 +35,7 @@ struct fixture {
     struct node_config config;
     struct node_view view;
     struct redis_door *door;
-    nanos now;
+    nanos now, least_delay; /* of each gateway */
     u64 wall_us, chance;
     bool gateway_full;
 
@@ -181,6 +181,11 @@ void gateway_cancel(struct gateway *g, struct gateway_request *req)
 enum limit_id gateway_full(const struct gateway *g)
 {
     return ((const struct fake_gateway *)(const void *)g)->fixture->gateway_full ? LIMIT_GATEWAY_WRITES : LIMIT_NONE;
+}
+
+nanos gateway_least_delay(const struct gateway *g)
+{
+    return ((const struct fake_gateway *)(const void *)g)->fixture->least_delay;
 }
 
 /* --- the world --- */

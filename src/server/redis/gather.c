@@ -265,6 +265,8 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     struct gather *g = a->gather;
 
     routes_look(g->slot->client->door->routes);
+    if (req->kind == GATEWAY_WRITE && !reply->failed)
+        redis_share_done(g->slot->client->door, g->slot->client->share, a->gateway, g->entry.len);
     let_go(a);
     if (reply->index) a->order->last_index = u64_max(a->order->last_index, reply->index);
     note_answer(g, a, reply);

@@ -9,6 +9,7 @@
 #include "server/redis/door.h"
 #include "server/redis/sample.h"
 #include "server/routes.h"
+#include "server/window.h"
 #include "wire/resp/resp.h"
 
 /* The Redis whose answers these are; clients decide by it what they may ask. */
@@ -259,6 +260,8 @@ struct share {
     u32 left;           /* requests of this turn */
     u32 writes, others; /* that partitions have not answered */
     size_t bytes;       /* theirs */
+    size_t write_bytes; /* of the writes */
+    struct window window; /* of these, while others are at work */
     nanos slow_since;   /* its clients wait for room too long; 0: they do not */
     nanos next_refusal, wait;
     u64 refusals;
@@ -269,8 +272,10 @@ void redis_share_leave(struct client *c);
 /* A request goes to a gateway, or comes back. */
 void redis_share_asked(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes);
 void redis_share_back(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes);
-bool redis_share_is_full(const struct redis_door *d, const struct share *s);
-void redis_share_limit(const struct redis_door *d, struct limit_now *out);
+void redis_share_done(struct redis_door *d, struct share *s, const struct gateway *g, size_t bytes); /* a write, before it comes back */
+/* LIMIT_KEYSPACE_SHARE or LIMIT_KEYSPACE_WINDOW: it may not ask more now; LIMIT_NONE: it may. */
+enum limit_id redis_share_full(const struct redis_door *d, const struct share *s);
+void redis_share_limits(const struct redis_door *d, struct limits_now *out);
 void redis_share_ready(struct client *c); /* it has input to look at */
 /* Parse of the keyspace whose turn it is, about `max` requests at most; how many. And how many a turn of the door takes. */
 u32 redis_share_parse(struct redis_door *d, u32 max);

@@ -4,10 +4,13 @@
  * REST_TIMES what is still free, so whoever takes most is stopped first and there is always room for one that comes
  * (Choudhury and Hahne 1998, dynamic queue length thresholds). At its share only its own connections wait.
  *
+ * Window. While others are at work, its unanswered writes are bounded by what keeps its partitions busy (window.h); more of them would
+ * only stand in the lines that others stand in as well.
+ *
  * Turns. Keyspaces with input take turns of QUANTUM requests (Shreedhar and Varghese 1995, deficit round robin), and while
  * more than one of them is at work a turn of the door is short.
  *
- * Time. When its connections have waited for room longer than WAIT_TARGET for WAIT_INTERVAL, the keyspace is given more than it can do and
+ * Time. When its connections have waited for room longer than WAIT_TARGET (for the window, WINDOW_TARGET) for WAIT_INTERVAL, the keyspace is given more than it can do and
  * waiting helps nobody: what has come on the connection that began to wait last is refused, then another after
  * WAIT_INTERVAL over the root of how many were (Nichols and Jacobson 2012, CoDel), until the wait is short again. */
 #include "server/redis/redis_internal.h"
@@ -17,6 +20,7 @@
 
 #define REST_TIMES    4u
 #define WAIT_TARGET   (5 * NANOS_MS)
+#define WINDOW_TARGET (500 * NANOS_MS) /* the same for the window, where a pause of the disk alone must refuse nobody */
 #define WAIT_INTERVAL (100 * NANOS_MS)
 #define SHARED_FOR    NANOS_SEC /* since two keyspaces were last at work at the same time */
 #define RETRY_MIN_MS  10u
@@ -71,6 +75,7 @@ void redis_share_asked(struct redis_door *d, struct share *s, enum gateway_kind 
     *(kind == GATEWAY_WRITE ? &s->writes : &s->others) += 1;
     d->asked_bytes += bytes;
     s->bytes += bytes;
+    if (kind == GATEWAY_WRITE) s->write_bytes += bytes;
 }
 
 void redis_share_back(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes)
@@ -80,7 +85,19 @@ void redis_share_back(struct redis_door *d, struct share *s, enum gateway_kind k
     *(kind == GATEWAY_WRITE ? &s->writes : &s->others) -= 1;
     d->asked_bytes -= bytes;
     s->bytes -= bytes;
+    if (kind == GATEWAY_WRITE) s->write_bytes -= bytes;
     free_unused(s);
+}
+
+void redis_share_done(struct redis_door *d, struct share *s, const struct gateway *g, size_t bytes)
+{
+    window_note(&s->window, node_now(d->node), bytes + sizeof(struct gateway_request), gateway_least_delay(g));
+}
+
+/* Several keyspaces are at work. */
+static bool is_shared(const struct redis_door *d)
+{
+    return node_now(d->node) < d->shared_until;
 }
 
 static bool is_over(u64 own, u64 all, u64 max)
@@ -88,7 +105,7 @@ static bool is_over(u64 own, u64 all, u64 max)
     return own >= REST_TIMES * (max - u64_min(all, max));
 }
 
-bool redis_share_is_full(const struct redis_door *d, const struct share *s)
+static bool has_no_room(const struct redis_door *d, const struct share *s)
 {
     if (MUTANT(keyspace_share_ignored)) return false;
     return is_over(s->writes, d->asked_writes, ASKED_WRITES_MAX) ||
@@ -96,18 +113,42 @@ bool redis_share_is_full(const struct redis_door *d, const struct share *s)
            is_over(s->bytes, d->asked_bytes, d->asked_bytes_max);
 }
 
-/* The most that one keyspace can come to alone, and what the greatest has. */
-void redis_share_limit(const struct redis_door *d, struct limit_now *out)
+static bool has_window(const struct redis_door *d, const struct share *s)
 {
-    u64 most = 0;
+    return s->window.bytes && is_shared(d) && !MUTANT(keyspace_window_ignored);
+}
+
+static u64 window_of(const struct redis_door *d, const struct share *s)
+{
+    return has_window(d, s) ? s->window.bytes : d->asked_bytes_max;
+}
+
+enum limit_id redis_share_full(const struct redis_door *d, const struct share *s)
+{
+    if (has_no_room(d, s)) return LIMIT_KEYSPACE_SHARE;
+    return s->write_bytes >= window_of(d, s) ? LIMIT_KEYSPACE_WINDOW : LIMIT_NONE;
+}
+
+/* The most that one keyspace can come to alone, and what the greatest has; and whose window has least left. */
+void redis_share_limits(const struct redis_door *d, struct limits_now *out)
+{
+    struct limit_now *window = &out->at[LIMIT_KEYSPACE_WINDOW];
+    u64 most = 0, left = d->asked_bytes_max;
+
+    limit_see(window, d->asked_bytes_max, 0);
 
     LIST_EACH(at, &d->shares)
     {
         const struct share *s = CONTAINER_OF(at, struct share, link);
         most = u64_max(most, u64_max(100 * (u64)s->writes / ASKED_WRITES_MAX, 100 * (u64)s->others / ASKED_OTHERS_MAX));
         most = u64_max(most, 100 * s->bytes / d->asked_bytes_max);
+        u64 bytes = window_of(d, s), free = bytes - u64_min(bytes, s->write_bytes);
+        if (free >= left) continue;
+        left = free;
+        window->value = bytes;
+        window->use = s->write_bytes;
     }
-    *out = (struct limit_now){.value = 100 * REST_TIMES / (REST_TIMES + 1), .use = most, .has_use = true};
+    out->at[LIMIT_KEYSPACE_SHARE] = (struct limit_now){.value = 100 * REST_TIMES / (REST_TIMES + 1), .use = most, .has_use = true};
 }
 
 /* ---- turns ---- */
@@ -126,12 +167,6 @@ static void note_work(struct redis_door *d, struct share *s)
 
     if (d->latest && d->latest != s->keyspace) d->shared_until = now + SHARED_FOR;
     d->latest = s->keyspace;
-}
-
-/* Then each may parse less in a turn. */
-static bool is_shared(const struct redis_door *d)
-{
-    return node_now(d->node) < d->shared_until;
 }
 
 static struct share *next_busy(struct redis_door *d)
@@ -182,14 +217,19 @@ static u64 root(u64 n)
     return r;
 }
 
+/* Not more of them than can ask something: each has at least this much, and comes back here otherwise. */
 static void feed(struct redis_door *d, struct share *s)
 {
+    u64 window = window_of(d, s), given = 0;
+
     LIST_EACH_SAFE(at, &s->starved)
     {
         struct client *c = CONTAINER_OF(at, struct client, ready);
+        if (s->write_bytes + given >= window) break;
         if (redis_door_full(d, c)) continue;
         list_remove(&c->ready);
         redis_share_ready(c);
+        given += sizeof(struct gateway_request) + c->stream.in.len;
         if (d->timed_out_at < c->starved_at) continue;
         redis_client_late(c, u64_max(c->starved_at + d->config->request_timeout, 1));
     }
@@ -204,12 +244,13 @@ static void refuse_newest(struct share *s)
     redis_share_ready(c);
 }
 
-static void look(struct share *s, nanos now)
+static void look(struct redis_door *d, struct share *s, nanos now)
 {
     const struct list *first = list_first(&s->starved);
     nanos wait = first ? now - CONTAINER_OF(first, struct client, ready)->starved_at : 0;
+    bool is_windows = has_window(d, s) && !has_no_room(d, s);
 
-    if (wait < WAIT_TARGET) {
+    if (wait < (is_windows ? WINDOW_TARGET : WAIT_TARGET)) {
         s->slow_since = 0;
         s->refusals = 0;
         return;
@@ -236,7 +277,7 @@ void redis_share_feed(struct redis_door *d)
             continue;
         }
         feed(d, s);
-        look(s, now);
+        look(d, s, now);
         if (!list_is_empty(&s->starved)) d->look_at = u64_min(d->look_at, now + WAIT_TARGET);
     }
 }

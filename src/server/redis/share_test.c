@@ -156,6 +156,70 @@ TEST(share, who_waits_for_room_for_long_is_refused_by_name_and_the_first_in_line
     end(&w);
 }
 
+/* A does 20 writes of about 350 bytes each millisecond for a second; its partition needs 5 ms for one. */
+static void work(struct world *w)
+{
+    w->f->least_delay = 5 * NANOS_MS;
+    for (u32 ms = 0; ms < 1000; ms++) {
+        for (u32 i = 0; i < 20; i++) fixture_send(w->f, w->a, "SET a 1\r\n");
+        w->f->now += NANOS_MS;
+        for (u32 i = 0; i < 20; i++) fixture_answer(w->f, i, "+OK\r\n");
+        w->f->request_count = 0;
+    }
+}
+
+TEST(share, beside_others_only_what_keeps_its_partitions_busy_is_under_way)
+{
+    struct world w = two_keyspaces();
+    struct buf sets = {0};
+
+    work(&w);
+    for (u32 i = 0; i < 500; i++) buf_append_text(&sets, "SET a 1\r\n");
+    fixture_deliver(w.f, w.a, buf_str(&sets));
+    fixture_turn(w.f);
+    CHECK_EQ(w.f->request_count, 500); /* alone: all of it */
+    for (u32 i = 0; i < 500; i++) fixture_answer(w.f, i, "+OK\r\n");
+    w.f->request_count = 0;
+
+    fixture_send(w.f, w.b, "SET b 1\r\n");
+    fixture_deliver(w.f, w.a, buf_str(&sets));
+    fixture_turn(w.f);
+    u32 taken = w.f->request_count - 1;
+    CHECK(taken > 150 && taken < 250); /* twice 20 a millisecond for 5 of them */
+    CHECK(reached(w.f, LIMIT_KEYSPACE_WINDOW) > 0);
+    CHECK_EQ(reached(w.f, LIMIT_KEYSPACE_SHARE), 0);
+    fixture_send(w.f, w.b, "SET b 2\r\n");
+    CHECK_EQ(w.f->request_count, taken + 2);
+    for (u32 i = 1; i <= 50; i++) fixture_answer(w.f, i, "+OK\r\n"); /* as many come in as are answered */
+    fixture_turn(w.f);
+    CHECK(w.f->request_count > taken + 40 && w.f->request_count < taken + 60);
+
+    w.f->now += 2 * NANOS_SEC; /* B rests */
+    fixture_turn(w.f);
+    CHECK_EQ(w.f->request_count, 502);
+    buf_done(&sets);
+    end(&w);
+}
+
+TEST(share, who_waits_for_the_window_is_refused_much_later)
+{
+    struct world w = two_keyspaces();
+    struct buf sets = {0};
+
+    work(&w);
+    fixture_send(w.f, w.b, "SET b 1\r\n");
+    for (u32 i = 0; i < 500; i++) buf_append_text(&sets, "SET a 1\r\n");
+    fixture_deliver(w.f, w.a, buf_str(&sets));
+    for (u32 ms = 0; ms < 700; ms += 5) {
+        fixture_turn(w.f);
+        CHECK_EQ(client_of(w.a)->share->refusals > 0, ms >= 600); /* over 500 ms, for 100 ms */
+        fixture_send(w.f, w.b, "PING\r\n");
+        w.f->now += 5 * NANOS_MS;
+    }
+    buf_done(&sets);
+    end(&w);
+}
+
 TEST(share, a_short_wait_refuses_nobody)
 {
     struct world w = two_keyspaces();
@@ -176,4 +240,5 @@ TEST_MAIN(RUN(share, a_keyspace_at_its_share_waits_and_another_does_not),
           RUN(share, counts_all_partitions_of_a_keyspace_together), RUN(share, what_is_answered_gives_its_room_back),
           RUN(share, keyspaces_take_turns_and_turns_are_short_while_several_work),
           RUN(share, who_waits_for_room_for_long_is_refused_by_name_and_the_first_in_line_is_not),
-          RUN(share, a_short_wait_refuses_nobody))
+          RUN(share, beside_others_only_what_keeps_its_partitions_busy_is_under_way),
+          RUN(share, who_waits_for_the_window_is_refused_much_later), RUN(share, a_short_wait_refuses_nobody))

@@ -191,6 +191,8 @@ static void on_answer(struct gateway_request *req, const struct gateway_reply *r
     struct slot *s = CONTAINER_OF(req, struct slot, req);
 
     s->order->last_index = u64_max(s->order->last_index, reply->index);
+    if (req->kind == GATEWAY_WRITE && !reply->failed)
+        redis_share_done(s->client->door, s->share, s->gateway, s->request_bytes);
     come_back(s);
     if (UNLIKELY(reply->moved) && (!s->finish || s->price) && redis_slot_ask_elsewhere(s, reply->moved)) return;
     note_time_out(s, reply);
