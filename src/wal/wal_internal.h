@@ -21,7 +21,7 @@
 #define WAL_UNIT_HEADER  64
 #define WAL_FRAME_HEADER 40
 #define WAL_FORMAT       1
-#define WAL_SPARES_MAX   4
+#define WAL_SPARES_MAX   16 /* as many as a log at its limit is released at once: a file that is deleted may be a discard of 64 MB */
 #define WAL_QUIET        (20 * NANOS_MS) /* silence after which an empty unit proves the last one */
 #define WAL_RETRY_FULL   (1 * NANOS_SEC) /* out of space: try to make the next segment this often */
 #define WAL_NAME_BYTES   320             /* "<dir>/<name>" */
