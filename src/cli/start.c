@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    FILES_BESIDE_CLIENTS = 256, /* log, store, peers, doors */
+    FILES_BESIDE_CLIENTS = 768, /* log, store, peers, doors */
     BLOCK_CACHE_PERCENT = 15,   /* of --memory */
     STORE_PATH_MAX = 1024,
 };

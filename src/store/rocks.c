@@ -230,6 +230,7 @@ static void rocks_close(struct kvs *k)
     struct rocks *r = rocks_of(k);
     assert(r->open == 0); /* RocksDB would abort, or worse, not */
     if (r->db) rocksdb_close(r->db);
+    sweep_end(r->sweep);
     rocksdb_ingestexternalfileoptions_destroy(r->ingest);
     rocksdb_envoptions_destroy(r->file_options);
     rocksdb_readoptions_destroy(r->read);
@@ -323,6 +324,7 @@ static err open_database(struct rocks *r, const char *dir, char *problem, size_t
     e = empty_sst_dir(r->sst_dir); /* now that the lock of dir is ours */
     if (!e) e = sync_parent(dir);
     if (!e) e = leave_number_zero(r);
+    if (!e) r->sweep = sweep_begin(dir);
     if (e) snprintf(problem, problem_size, "cannot use %s: %s", r->sst_dir, err_text(e));
     return e;
 }

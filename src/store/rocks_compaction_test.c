@@ -156,7 +156,28 @@ TEST(rocks, an_open_database_is_numbered_once)
     test_dir_remove(&dir);
 }
 
-TEST_MAIN(RUN(rocks, the_first_rows_survive_a_compaction_under_the_first_snapshot),
+/* What a compaction leaves behind is handed over: rocks_sweep_test.c has what becomes of it. */
+TEST(rocks, what_a_compaction_deletes_is_swept)
+{
+    struct test_dir dir;
+    struct sweep_stats now;
+    test_dir_make(&dir);
+    struct kvs *k = open_rocks(&dir);
+    put(k, "a", "1");
+    put(k, "a", "2");
+    compact(k);
+    for (u32 tries = 0; tries < 20000; tries++) {
+        sweep_stats(rocks_of(k)->sweep, &now);
+        if (now.pieces >= 2) break;
+        put(k, "b", "1"); /* RocksDB deletes what nobody needs when it has something to do */
+        compact(k);
+    }
+    CHECK(now.pieces >= 2);
+    k->ops->close(k);
+    test_dir_remove(&dir);
+}
+
+TEST_MAIN(RUN(rocks, what_a_compaction_deletes_is_swept), RUN(rocks, the_first_rows_survive_a_compaction_under_the_first_snapshot),
           RUN(rocks, goes_to_the_disk_in_small_pieces),
           RUN(rocks, what_a_snapshot_sees_survives_compactions),
           RUN(rocks, space_of_overwritten_rows_is_given_back_by_itself),

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "store/kvs.h"
+#include "store/rocks_sweep.h"
 
 #include <rocksdb/c.h>
 
@@ -16,6 +17,7 @@ struct rocks {
     rocksdb_readoptions_t *read;
     rocksdb_envoptions_t *file_options;
     rocksdb_ingestexternalfileoptions_t *ingest;
+    struct sweep *sweep;   /* of deleted files; NULL: they go at once */
     char *sst_dir;         /* beside the database: files being written; emptied at open */
     _Atomic u64 next_file; /* jobs and stages name their files by it */
     _Atomic u32 open;      /* snapshots, iterators, stages: none may be left at close */
