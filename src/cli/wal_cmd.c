@@ -2,6 +2,8 @@
 #include "cli/commands.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
+#include "base/search.h"
 #include "env/env_real.h"
 #include "wal/wal.h"
 
@@ -10,11 +12,18 @@
 
 enum { ACCEPTED_SHOWN = 64 };
 
+struct part_state {
+    u64 part;
+    bool impaired; /* as its newest hard state says */
+};
+
 struct report {
     bool show; /* inspect: every unit and frame */
     u64 units, invalid, frames, damaged, bytes;
     u64 accepted;  /* damage that a start of the node has reported and acted on */
-    bool impaired; /* as the newest hard state says: it has not been refilled since */
+    struct part_state *parts; /* by number */
+    u32 part_count, part_cap;
+    bool impaired; /* one of them has not been refilled since */
     struct wal_damage ranges[ACCEPTED_SHOWN];
     u64 file_seq, files, durable;
 };
@@ -67,12 +76,28 @@ static void on_unit(void *context, const struct wal_unit_info *u)
     r->durable = u64_max(r->durable, u->durable);
 }
 
+static void note_hard_state(struct report *r, u64 part, bool impaired)
+{
+    u32 at;
+
+    LOWER_BOUND(at, r->part_count, r->parts[at].part < part);
+    if (at == r->part_count || r->parts[at].part != part) {
+        if (r->part_count == r->part_cap) {
+            r->part_cap = r->part_cap ? 2 * r->part_cap : 16;
+            r->parts = mem_resize_array(r->parts, r->part_cap, sizeof *r->parts);
+        }
+        memmove(&r->parts[at + 1], &r->parts[at], (r->part_count - at) * sizeof *r->parts);
+        r->part_count++;
+    }
+    r->parts[at] = (struct part_state){part, impaired};
+}
+
 static void on_frame(void *context, const struct wal_replayed *f)
 {
     struct report *r = context;
 
     r->frames++;
-    if (f->frame.type == WAL_HARD_STATE && f->payload.len == 16) r->impaired = f->payload.at[12] & 1;
+    if (f->frame.type == WAL_HARD_STATE && f->payload.len == 16) note_hard_state(r, f->frame.part, f->payload.at[12] & 1);
     if (r->show)
         printf("  %s part=%lu index=%lu term=%u bytes=%zu\n", frame_name(f->frame.type),
                f->frame.part, f->frame.index, f->frame.term, f->payload.len);
@@ -133,6 +158,8 @@ static int inspect(const char *dir, bool show)
     }
     err e = inspect_all(env, &r);
     env_real_free(env);
+    for (u32 i = 0; i < r.part_count; i++) r.impaired |= r.parts[i].impaired;
+    mem_free(r.parts);
     if (e) {
         fprintf(stderr, "quorate wal: %s: %s; DIR is the --dir of a node\n", dir,
                 e == ERR_NOT_FOUND ? "there is no log in it" : err_text(e));

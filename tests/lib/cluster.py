@@ -369,7 +369,8 @@ class Cluster:
             return False
         target = max(row["commit"], at_least)
         own = node.own_row()
-        return bool(own and own["applied"] >= target and not node.metric("replica_impaired"))
+        local = node.ask("/v1/local")
+        return bool(own and own["applied"] >= target and local and not any(g["impaired"] for g in local["groups"]))
 
     def wait_caught_up(self, node, seconds=30):
         """Returns the seconds it took."""
