@@ -209,9 +209,9 @@ def main():
                     beside(suite, node, own_flood(node), seconds, "beside A, 40 connections of 1000 requests", out)
                 with open(path, encoding="ascii") as lines:
                     done, refused, other = map(int, lines.read().splitlines()[-1].split())
-                suite.say(f"A: {done} done, {refused} refused at keyspace.share, {other} answered otherwise; it was stopped or refused there "
-                          f"{reached(node, 'keyspace.share')} times, node.writes was reached {reached(node, 'node.writes')} times")
-                expect(reached(node, "keyspace.share") > 0, "A did not come to its share")
+                suite.say(f"A: {done} done, {refused} refused at keyspace.share, {other} answered otherwise; it was stopped at its window "
+                          f"{reached(node, 'keyspace.window')} times, node.writes was reached {reached(node, 'node.writes')} times")
+                expect(reached(node, "keyspace.window") > 0, "A did not come to its window")
                 expect(done and not other, f"{other} answers of A are neither done nor refused by name")
                 expect(reached(node, "node.writes") == 0, "A filled the node")
 
