@@ -54,7 +54,7 @@ const struct limit_row limit_rows[LIMIT_COUNT] = {
     [LIMIT_KEYSPACE_SHARE] = {"keyspace.share", "percent", DOOR, FIXED,
                               "of node.writes, node.others or node.bytes by one keyspace, less beside others: it may have four times what is free; its connections are not read on, and after 100 ms -OVERLOADED"},
     [LIMIT_KEYSPACE_WINDOW] = {"keyspace.window", "bytes", DOOR, FIXED,
-                               "unanswered writes of one keyspace while others are at work: twice what keeps its partitions busy; its connections are not read on meanwhile"},
+                               "unanswered writes of one keyspace while others are at work: twice what keeps its partitions busy; connections that write are not read on meanwhile"},
     [LIMIT_GATEWAY_WRITES] = {"gateway.writes", "requests", GATEWAY, FIXED,
                               "writes to one partition not yet answered; from half of it its connections are not read on, at it -OVERLOADED"},
     [LIMIT_GATEWAY_OTHERS] = {"gateway.others", "requests", GATEWAY, FIXED,

@@ -172,7 +172,8 @@ enum limit_id redis_door_full(const struct redis_door *d, const struct client *c
     if (d->asked_bytes >= d->asked_bytes_max) return LIMIT_NODE_BYTES;
     if (d->asked_writes >= ASKED_WRITES_MAX) return LIMIT_NODE_WRITES;
     if (d->asked_others >= ASKED_OTHERS_MAX) return LIMIT_NODE_OTHERS;
-    if ((share = redis_share_full(d, c->share))) return share;
+    share = redis_share_full(d, c->share);
+    if (share == LIMIT_KEYSPACE_SHARE || (share && c->wrote)) return share;
     return h ? gateway_full(h->gateway) : LIMIT_NONE;
 }
 

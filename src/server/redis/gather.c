@@ -166,6 +166,7 @@ static void ask(struct gather *g, struct gather_ask *a, struct hosted *h, u64 pa
     a->req.order = &a->order->order;
     a->req.deadline = g->deadline;
     a->req.done = on_answer;
+    c->wrote = g->rule->kind == GATEWAY_WRITE;
     redis_share_asked(c->door, c->share, g->rule->kind, g->entry.len);
     gateway_submit(h->gateway, &a->req);
 }

@@ -183,6 +183,7 @@ struct client {
     bool late_goes_on; /* more of it is still in the kernel: reading had stopped at the limit */
     bool late;         /* the request being dispatched is of it */
     nanos starved_at;  /* in its share's list of those */
+    bool wrote;        /* its latest request to a partition: who only reads does not wait for the window */
     size_t refused_bytes; /* of stream.in from its start: their requests are refused, there is no room for long */
 
     struct list queue; /* slots in request order */

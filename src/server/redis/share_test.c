@@ -190,13 +190,16 @@ TEST(share, beside_others_only_what_keeps_its_partitions_busy_is_under_way)
     CHECK_EQ(reached(w.f, LIMIT_KEYSPACE_SHARE), 0);
     fixture_send(w.f, w.b, "SET b 2\r\n");
     CHECK_EQ(w.f->request_count, taken + 2);
+    struct far_end *reader = fixture_connect(w.f); /* of A, and not held up by its writers */
+    fixture_send(w.f, reader, "AUTH alone -\r\nGET a\r\nGET a\r\n");
+    CHECK_EQ(w.f->request_count, taken + 4);
     for (u32 i = 1; i <= 50; i++) fixture_answer(w.f, i, "+OK\r\n"); /* as many come in as are answered */
     fixture_turn(w.f);
-    CHECK(w.f->request_count > taken + 40 && w.f->request_count < taken + 60);
+    CHECK(w.f->request_count > taken + 40 && w.f->request_count < taken + 62);
 
     w.f->now += 2 * NANOS_SEC; /* B rests */
     fixture_turn(w.f);
-    CHECK_EQ(w.f->request_count, 502);
+    CHECK_EQ(w.f->request_count, 504);
     buf_done(&sets);
     end(&w);
 }

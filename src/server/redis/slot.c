@@ -237,7 +237,7 @@ void redis_slot_ask(struct slot *s, struct hosted *h, enum gateway_kind kind, st
         s->began = node_now(c->door->node);
         s->keyspace = c->keyspace->id;
     }
-    s->is_write = kind == GATEWAY_WRITE;
+    s->is_write = c->wrote = kind == GATEWAY_WRITE;
     s->share = c->share;
     redis_share_asked(c->door, s->share, kind, s->request_bytes);
     if (UNLIKELY(c->door->sample.active) && entry) redis_sample_begin(s, rcbuf_str(entry));
