@@ -22,8 +22,9 @@ nanos delay_least(const struct delay *d);
 
 struct window { /* zero to start */
     u64 bytes;  /* that may be under way; 0: not known yet, any */
-    u64 work;   /* bytes * nanoseconds: of each answer of this sample, its size and its partition's least delay */
-    u64 most, before; /* work / time of the best sample, of this part and of the one before */
+    u64 answered, work; /* bytes of this sample; bytes * nanoseconds, each times its partition's least delay */
+    u64 rate, before;   /* bytes a second of the best sample, of this part and of the one before */
+    nanos delay;        /* work / answered, smoothed: it follows at once when the line gets shorter */
     nanos sampled, since;
 };
 

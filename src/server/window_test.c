@@ -68,6 +68,16 @@ TEST(window, holds_over_a_pause_and_shrinks_when_less_can_be_done)
     CHECK_EQ(w.bytes, WINDOW_MIN_BYTES);
 }
 
+TEST(window, shrinks_as_soon_as_an_answer_was_quicker)
+{
+    struct window w = {0};
+    nanos now = answer(&w, begin, NANOS_SEC, 100000, 500, 4 * NANOS_MS); /* behind a long line */
+
+    CHECK(lies(w.bytes, 399000, 401000));
+    answer(&w, now, NANOS_SEC, 100000, 500, NANOS_MS);
+    CHECK(lies(w.bytes, 99000, 106000));
+}
+
 TEST(window, a_client_that_rested_makes_it_no_smaller)
 {
     struct window w = {0};
@@ -79,4 +89,4 @@ TEST(window, a_client_that_rested_makes_it_no_smaller)
 
 TEST_MAIN(RUN(window, the_least_delay_is_of_the_last_seconds), RUN(window, is_twice_what_keeps_the_partitions_busy),
           RUN(window, follows_what_each_partition_takes), RUN(window, holds_over_a_pause_and_shrinks_when_less_can_be_done),
-          RUN(window, a_client_that_rested_makes_it_no_smaller))
+          RUN(window, shrinks_as_soon_as_an_answer_was_quicker), RUN(window, a_client_that_rested_makes_it_no_smaller))
