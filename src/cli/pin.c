@@ -99,7 +99,7 @@ static bool split(struct pinning *p, u64 id, str key, u64 node)
     if (key.len > KEY_MAX) return !refuse(p->call, "groups have changed meanwhile: do it again", "");
     memcpy(text, key.at, key.len);
     text[key.len] = 0;
-    if (!url_put(word, sizeof word, text)) return false;
+    if (!url_put(word, sizeof word, text)) return !refuse(p->call, "too long a key: ", text);
     snprintf(path, sizeof path, "/v1/groups/%lu/split", id);
     snprintf(body, sizeof body, "at=%s&node=%lu", word, node);
     if (p->call->dry_run) printf("group %lu would be split at %s\n", id, text);

@@ -102,7 +102,8 @@ static void complete(struct gateway *g, struct gateway_request *r,
 
     r->stale = (struct buf){0};
     if (g->returned == r) g->returned = NULL;
-    if (gateway_is_write(r) && !reply->failed) delay_note(&g->delay, node_now(g->node), node_now(g->node) - r->asked_at);
+    nanos now = node_now(g->node);
+    if (gateway_is_write(r) && !reply->failed) delay_note(&g->delay, now, now - r->asked_at);
     list_remove(&r->link);
     g->stats.inflight--;
     g->stats.inflight_bytes -= request_bytes(r);

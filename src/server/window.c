@@ -3,7 +3,7 @@
 
 #define PART_TIME   (2 * NANOS_SEC)
 #define SAMPLE_TIME (20 * NANOS_MS) /* long beside a turn, short beside a pause of the disk */
-#define SMOOTH      8u               /* samples */
+#define SMOOTH      8u              /* samples */
 #define SAMPLE_MAX  NANOS_SEC       /* a longer one tells of a client that rested, not of what can be done */
 
 void delay_note(struct delay *d, nanos now, nanos took)

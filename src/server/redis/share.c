@@ -68,9 +68,14 @@ void redis_share_leave(struct client *c)
 
 /* ---- room ---- */
 
+static size_t room_of(size_t request_bytes)
+{
+    return request_bytes + sizeof(struct gateway_request);
+}
+
 void redis_share_asked(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes)
 {
-    bytes += sizeof(struct gateway_request);
+    bytes = room_of(bytes);
     *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) += 1;
     *(kind == GATEWAY_WRITE ? &s->writes : &s->others) += 1;
     d->asked_bytes += bytes;
@@ -80,7 +85,7 @@ void redis_share_asked(struct redis_door *d, struct share *s, enum gateway_kind 
 
 void redis_share_back(struct redis_door *d, struct share *s, enum gateway_kind kind, size_t bytes)
 {
-    bytes += sizeof(struct gateway_request);
+    bytes = room_of(bytes);
     *(kind == GATEWAY_WRITE ? &d->asked_writes : &d->asked_others) -= 1;
     *(kind == GATEWAY_WRITE ? &s->writes : &s->others) -= 1;
     d->asked_bytes -= bytes;
@@ -91,7 +96,7 @@ void redis_share_back(struct redis_door *d, struct share *s, enum gateway_kind k
 
 void redis_share_done(struct redis_door *d, struct share *s, const struct gateway *g, size_t bytes)
 {
-    window_note(&s->window, node_now(d->node), bytes + sizeof(struct gateway_request), gateway_least_delay(g));
+    window_note(&s->window, node_now(d->node), room_of(bytes), gateway_least_delay(g));
 }
 
 /* Several keyspaces are at work. */
@@ -229,7 +234,7 @@ static void feed(struct redis_door *d, struct share *s)
         if (redis_door_full(d, c)) continue;
         list_remove(&c->ready);
         redis_share_ready(c);
-        given += sizeof(struct gateway_request) + c->stream.in.len;
+        given += room_of(c->stream.in.len);
         if (d->timed_out_at < c->starved_at) continue;
         redis_client_late(c, u64_max(c->starved_at + d->config->request_timeout, 1));
     }
